@@ -1,0 +1,1 @@
+"""What is measured: an MNIST network, its data and its training."""

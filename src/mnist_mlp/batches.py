@@ -1,0 +1,38 @@
+"""What a batch size may be, and how an epoch is cut into batches."""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def check_batch_size(batch_size: object) -> int:
+    """Return `batch_size` if it is an int of at least 1.
+
+    Raises:
+        TypeError: not an int (a bool is none).
+        ValueError: less than 1.
+
+    """
+    if not isinstance(batch_size, int) or isinstance(batch_size, bool):
+        raise TypeError(f"batch size {batch_size!r} is no whole number: give an int of at least 1")
+    if batch_size < 1:
+        raise ValueError(f"batch size {batch_size} is too small: give an int of at least 1")
+    return batch_size
+
+
+def steps_per_epoch(samples: int, batch_size: int) -> int:
+    """Optimizer steps in one pass over `samples`, the short last batch included."""
+    return math.ceil(samples / check_batch_size(batch_size))
+
+
+def shuffled(samples: int, *, generator: torch.Generator) -> Tensor:
+    """Every index below `samples` once, in random order: (samples,) int64."""
+    return torch.randperm(samples, generator=generator)
+
+
+def mean_over_samples(losses: Tensor, samples: int, batch_size: int) -> float:
+    """Average per-batch mean losses, (steps,), so that each of `samples` samples counts once."""
+    sizes = torch.full_like(losses, batch_size, dtype=torch.float64)
+    sizes[-1] = samples - batch_size * (len(losses) - 1)
+    return float(losses.double() @ sizes / samples)
