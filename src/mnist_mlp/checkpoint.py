@@ -1,0 +1,82 @@
+"""A training run on disk: enough to use its network, or to go on exactly where it was."""
+
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+HINT = "name a file that python -m mnist_mlp wrote"
+
+Settings = dict[str, str | int | float]
+
+
+class CheckpointError(Exception):
+    """A checkpoint that cannot be written, read or continued from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The state of a run after whole epochs."""
+
+    settings: Settings  # what the run was started with
+    network: dict[str, Tensor]  # state_dict
+    generator: Tensor  # state of the generator that shuffles
+    epoch: int  # epochs completed
+    test_loss: float  # after that epoch
+    best_test_loss: float  # of any epoch so far
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeper:
+    """Keeps a run's latest checkpoint, and the one with the lowest test loss."""
+
+    best: Path
+    last: Path
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write `checkpoint` wherever it belongs.
+
+        Raises:
+            CheckpointError: a folder cannot be written.
+
+        """
+        if checkpoint.test_loss <= checkpoint.best_test_loss:
+            save(checkpoint, self.best)
+        save(checkpoint, self.last)
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write to a temporary name and rename: `path` holds the old checkpoint or the new one.
+
+    Raises:
+        CheckpointError: the folder cannot be written.
+
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as temporary:
+            written = Path(temporary) / path.name
+            torch.save(asdict(checkpoint), written)
+            written.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save raises either
+        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint, tensors and plain values only (`weights_only=True`).
+
+    Raises:
+        CheckpointError: no such file, or not a checkpoint of ours.
+
+    """
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+    except Exception as error:  # torch.load raises whatever the damage causes
+        raise CheckpointError(f"{path} is damaged or no checkpoint: {HINT}") from error
+    if not isinstance(state, dict) or set(state) != {field.name for field in fields(Checkpoint)}:
+        raise CheckpointError(f"{path} is no checkpoint of a training run: {HINT}")
+    return Checkpoint(**state)

@@ -1,0 +1,38 @@
+"""A clock for training time: pauses for what is not training, waits for what is still running."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+class Stopwatch:
+    """Called, gives seconds from an arbitrary start, less those spent paused.
+
+    A GPU runs behind the code that drives it, so each reading first waits for it to finish.
+    """
+
+    def __init__(self) -> None:
+        self._paused_seconds = 0.0
+
+    def __call__(self) -> float:
+        """Seconds; only the difference of two readings means something."""
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        return time.perf_counter() - self._paused_seconds
+
+    def __repr__(self) -> str:
+        return "stopwatch"  # stored in saved runs, as the timer's name
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the body's time out."""
+        started = self()
+        try:
+            yield
+        finally:
+            self._paused_seconds += self() - started
+
+
+stopwatch = Stopwatch()

@@ -1,0 +1,91 @@
+"""Training until a target test accuracy is reached."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from mnist_mlp.clock import Stopwatch, stopwatch
+from mnist_mlp.data import Data
+from mnist_mlp.engines import Engine
+from mnist_mlp.evaluation import evaluate
+from mnist_mlp.training import NotFiniteError, Walk
+
+GRID_RATIO = 1.1  # steps to target are known to within this factor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convergence:
+    """What it took to reach the target, or how far the budget got."""
+
+    batch_size: int
+    steps: int  # optimizer updates, the short last batch included
+    epochs: float  # passes over the training set, fractions counted
+    train_seconds: float  # evaluations not included
+    test_accuracy: float  # fraction of the test set, 0 to 1
+    reached: bool  # False: censored by the budget, or by a loss that is not finite
+
+
+def evaluation_steps(budget_steps: int) -> Iterator[int]:
+    """Steps at which to evaluate: whole numbers near a geometric grid from 1, the budget last."""
+    previous = 0
+    for exponent in itertools.count():
+        grid_step = min(math.ceil(GRID_RATIO**exponent), budget_steps)
+        if grid_step > previous:
+            yield grid_step
+        if grid_step == budget_steps:
+            return
+        previous = grid_step
+
+
+def train_until(
+    engine: Engine,
+    data: Data,
+    batch_size: int,
+    *,
+    target_accuracy: float,
+    max_epochs: int,
+    generator: torch.Generator,
+    clock: Stopwatch = stopwatch,
+    watch: Callable[[float, float], object] | None = None,
+) -> Convergence:
+    """Train until an evaluation reaches the target, or the budget is spent, or the loss diverges.
+
+    Args:
+        engine: whose network is trained.
+        data: the training set, and the test set that decides.
+        batch_size: at least 1.
+        target_accuracy: fraction of the test set, above 0 and at most 1.
+        max_epochs: the budget.
+        generator: shuffles.
+        clock: measures; it is paused during evaluations.
+        watch: told, at each evaluation, the epochs so far and the accuracy.
+
+    Raises:
+        TypeError, ValueError: not a batch size; nothing was trained.
+
+    """
+    walk = Walk(engine, data.train, batch_size, generator=generator)
+    diverged = False
+    started = clock()
+    for grid_step in evaluation_steps(max_epochs * walk.steps_per_epoch):
+        try:
+            walk.advance(grid_step - walk.steps)
+        except NotFiniteError:
+            diverged = True
+        with clock.paused():
+            accuracy = evaluate(engine.network, data.test).accuracy
+            if watch:
+                watch(walk.epochs, accuracy)
+        if diverged or accuracy >= target_accuracy:
+            break
+    return Convergence(
+        batch_size=batch_size,
+        steps=walk.steps,
+        epochs=walk.epochs,
+        train_seconds=clock() - started,
+        test_accuracy=accuracy,
+        reached=accuracy >= target_accuracy and not diverged,
+    )

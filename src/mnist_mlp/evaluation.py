@@ -1,0 +1,41 @@
+"""How well a network does on a split."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from mnist_mlp.batches import check_batch_size
+from mnist_mlp.data import Split
+
+CACHE_SIZED_BATCH = 2_000  # whose activations, 2 MB, stay in the cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Averages over the samples of a split."""
+
+    loss: float  # cross entropy
+    accuracy: float  # fraction of samples, 0 to 1
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, split: Split, *, batch_size: int = CACHE_SIZED_BATCH
+) -> Evaluation:
+    """Loss and accuracy over the whole split; the network is left as it was.
+
+    Raises:
+        TypeError, ValueError: not a batch size.
+
+    """
+    check_batch_size(batch_size)
+    loss_sum = torch.zeros((), dtype=torch.float64, device=split.labels.device)
+    correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
+    batches = zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True)
+    for images, labels in batches:
+        logits = network(images)  # (B, 10)
+        loss_sum += cross_entropy(logits, labels, reduction="sum")
+        correct += (logits.argmax(dim=1) == labels).sum()
+    return Evaluation(loss=float(loss_sum) / len(split), accuracy=int(correct) / len(split))
