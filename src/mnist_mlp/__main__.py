@@ -1,0 +1,174 @@
+"""python -m mnist_mlp: train, and print what the question's author printed."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from mnist_mlp import arguments, cache, checkpoint, data
+from mnist_mlp.batches import steps_per_epoch
+from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
+from mnist_mlp.engines import ENGINES
+from mnist_mlp.model import MLP
+from mnist_mlp.training import NotFiniteError, fit
+
+DEFAULTS: Settings = {"engine": "eager", "batch_size": 64, "learning_rate": 0.1, "seed": 0}
+OPTIONS = {
+    "engine": "--engine",
+    "batch_size": "--batch-size",
+    "learning_rate": "--lr",
+    "seed": "--seed",
+    "data": "--data-root",
+}
+
+
+class UsageError(Exception):
+    """What was asked for makes no sense."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Train as the command line says; the exit code."""
+    options = parser().parse_args(words)
+    try:
+        run(options)
+    except (
+        UsageError,
+        data.DataError,
+        cache.CacheError,
+        CheckpointError,
+        NotFiniteError,
+    ) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_mlp",
+        description="Train the 784-256-10 sigmoid network on MNIST with plain SGD, and print each "
+        "epoch's losses, test accuracy and training seconds.",
+        epilog="Every epoch writes CHECKPOINTS/NAME.last.pt, and CHECKPOINTS/NAME.best.pt when the "
+        "test loss is the lowest so far; NAME tells the settings. --resume continues from either.",
+    )
+    add = parser.add_argument
+    add(
+        "--batch-size",
+        type=arguments.whole_number,
+        metavar="B",
+        help="samples a step (default: 64)",
+    )
+    add("--epochs", type=arguments.whole_number, default=10, help="of the whole run (default: 10)")
+    add(
+        "--engine",
+        choices=ENGINES,
+        help="loader: torchvision dataset and DataLoader, as in the question; "
+        "eager: resident tensors (default: eager)",
+    )
+    add(
+        "--lr",
+        type=arguments.positive_number,
+        dest="learning_rate",
+        help="learning rate (default: 0.1)",
+    )
+    add("--seed", type=arguments.seed, help="of the network and the shuffling (default: 0)")
+    add(
+        "--threads",
+        type=arguments.whole_number,
+        help="that torch computes with (default: torch's own)",
+    )
+    add("--device", type=arguments.device, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
+    add("--data-root", type=Path, help="a data set in torchvision's layout instead of MNIST")
+    add("--cache-dir", type=Path, help=f"for the unpacked MNIST (or set {cache.CACHE_VARIABLE})")
+    add("--checkpoints", type=Path, default=Path("checkpoints"), help="folder for checkpoints")
+    add("--resume", type=Path, metavar="FILE", help="continue the run of this checkpoint")
+    return parser
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train, print each epoch, keep checkpoints.
+
+    Raises:
+        UsageError: options that contradict the machine or the resumed run.
+        DataError, CacheError, CheckpointError, NotFiniteError: as `load` and `fit` raise them.
+
+    """
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    mnist = data.load(
+        data_root=options.data_root, cache_dir=options.cache_dir, device=options.device
+    )
+    resumed = checkpoint.load(options.resume) if options.resume else None
+    settings = settle(options, mnist, resumed)
+    network = MLP(seed=int(settings["seed"])).to(options.device)
+    engine = ENGINES[str(settings["engine"])](
+        network, learning_rate=float(settings["learning_rate"])
+    )
+    name = "-".join(str(value) for value in settings.values())
+    keeper = Keeper(
+        best=options.checkpoints / f"{name}.best.pt", last=options.checkpoints / f"{name}.last.pt"
+    )
+    size = int(settings["batch_size"])
+    steps = steps_per_epoch(len(mnist.train), size)
+    print(
+        f"{settings['data']}, {settings['engine']} engine, batch size {size}, "
+        f"learning rate {settings['learning_rate']:g}, seed {settings['seed']}, "
+        f"{torch.get_num_threads()} threads: {steps:,} steps an epoch"
+    )
+    console = Console()
+    columns = TextColumn("epoch"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task("epoch", total=steps)
+        for report in fit(
+            engine,
+            mnist,
+            size,
+            epochs=options.epochs,
+            generator=torch.Generator().manual_seed(int(settings["seed"])),
+            settings=settings,
+            keeper=keeper,
+            resumed=resumed,
+            watch=lambda steps: progress.advance(task, steps),
+        ):
+            console.print(
+                f"epoch {report.epoch:3d}  train loss {report.train_loss:.4f}  "
+                f"test loss {report.test_loss:.4f}  test accuracy {report.test_accuracy:.4f}  "
+                f"{report.seconds:.2f} s",
+                highlight=False,
+                soft_wrap=True,
+            )
+            progress.reset(task)
+    print(f"best by test loss: {keeper.best}\nlatest:            {keeper.last}")
+
+
+def settle(options: argparse.Namespace, mnist: data.Data, resumed: Checkpoint | None) -> Settings:
+    """What the run is started with: as asked for, else as the resumed run was, else the default."""
+    before = resumed.settings if resumed else {}
+    asked = {name: getattr(options, name) for name in DEFAULTS}
+    asked["data"] = mnist.name
+    for name, value in asked.items():
+        if resumed and value is not None and value != before[name]:
+            raise UsageError(
+                f"{options.resume} was trained with {OPTIONS[name]} {before[name]}, not {value}: "
+                "resume with the same, or start a new run"
+            )
+    if resumed and resumed.epoch >= options.epochs:
+        raise UsageError(
+            f"{options.resume} has {resumed.epoch} epochs already: ask for more with --epochs"
+        )
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    return {"data": mnist.name, **DEFAULTS, **before, **chosen}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
