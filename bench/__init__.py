@@ -1,0 +1,1 @@
+"""How it is measured: the pytest-benchmark cases, and the instruments beside them."""

@@ -1,0 +1,47 @@
+"""What is measured: batch sizes, engines, and how much effort each combination is worth."""
+
+import math
+from dataclasses import dataclass
+
+BATCH_SIZES = (
+    *(1, 4, 16),
+    # Powers of two, and their 3/2 neighbours, around the square root of the training set, 245.
+    *(64, 96, 128, 192, 256, 384, 512, 1024),
+    *(4096, 16384, 60000),
+)
+ENGINES = ("loader", "eager")
+# The engines walk through the same parameters: steps to target need finding once, by the fastest.
+CONVERGENCE_ENGINES = ("eager",)
+LEARNING_RATE = 0.1
+TARGET_ACCURACY = 0.95
+MAX_EPOCHS = 10
+SEEDS = (0,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How often a case is timed, and how much it trains on when its memory is measured."""
+
+    rounds: int  # timed calls
+    memory_samples: int = 0  # the untimed call trains on so many, at least one batch
+
+
+# verb, engine, largest batch size -> effort; the first row that fits counts. Costs, on 2 cores:
+EFFORTS: tuple[tuple[str, str, float, Effort], ...] = (
+    ("step", "any", 1024, Effort(rounds=100)),  # 0.3 to 7 ms a step
+    ("step", "any", 16384, Effort(rounds=10)),  # 0.03 to 0.1 s
+    ("step", "any", math.inf, Effort(rounds=5)),  # 0.5 s
+    ("epoch", "loader", math.inf, Effort(rounds=1, memory_samples=1_000)),  # 30 to 4 s an epoch
+    ("epoch", "any", 16, Effort(rounds=1, memory_samples=1_000)),  # 20 to 2 s
+    ("epoch", "any", math.inf, Effort(rounds=3, memory_samples=10_000)),  # 0.5 s
+    ("convergence", "any", math.inf, Effort(rounds=1, memory_samples=1_000)),  # 5 to 15 s
+)
+
+
+def effort(verb: str, engine: str, batch_size: int) -> Effort:
+    """How much effort a case is worth."""
+    return next(
+        effort
+        for its_verb, its_engine, largest, effort in EFFORTS
+        if its_verb == verb and its_engine in (engine, "any") and batch_size <= largest
+    )

@@ -1,0 +1,96 @@
+"""Peak resident memory of one call, by the kernel's own peak where there is one."""
+
+import ctypes
+import gc
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+SAMPLING_SECONDS = 0.001
+
+
+@dataclass(kw_only=True)
+class Peak:
+    """The most memory held during a call, less what was held before it."""
+
+    resident_bytes: int = 0
+    cuda_bytes: int | None = None  # allocated by torch; None where no GPU is in use
+    method: str = ""  # "VmHWM", the kernel's exact peak, or "sampled", a lower bound
+
+
+def peak_memory(call: Callable[[], object]) -> Peak:
+    """Make an untimed call and say how much memory it needed at its peak."""
+    peak = Peak()
+    cuda = torch.cuda.is_initialized()
+    measured = _kernel_peak if kernel_peak_can_be_reset() else _sampled_peak
+    if cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        allocated_before = torch.cuda.memory_allocated()
+    _release_free_memory()
+    with measured(peak):
+        call()
+    if cuda:
+        torch.cuda.synchronize()
+        peak.cuda_bytes = torch.cuda.max_memory_allocated() - allocated_before
+    return peak
+
+
+def _release_free_memory() -> None:
+    """Give freed memory back, so that it isn't taken for the call's floor."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl hasn't
+        if trim:
+            trim(0)
+
+
+def _resident_bytes() -> int:
+    return int(psutil.Process().memory_info().rss)
+
+
+def kernel_peak_can_be_reset() -> bool:
+    """Whether this kernel lets a process start its peak again, as Linux does."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _kernel_peak(peak: Peak) -> Iterator[None]:
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is resident
+    floor = _resident_bytes()
+    yield
+    status = Path("/proc/self/status").read_text()
+    high_water_kib = int(status.split("VmHWM:")[1].split()[0])
+    peak.resident_bytes = max(0, high_water_kib * 1024 - floor)
+    peak.method = "VmHWM"
+
+
+@contextmanager
+def _sampled_peak(peak: Peak) -> Iterator[None]:
+    floor = highest = _resident_bytes()
+    stopped = threading.Event()
+
+    def sample() -> None:
+        nonlocal highest
+        while not stopped.wait(SAMPLING_SECONDS):
+            highest = max(highest, _resident_bytes())
+
+    sampler = threading.Thread(target=sample, daemon=True)
+    sampler.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        sampler.join()
+    peak.resident_bytes = max(highest, _resident_bytes()) - floor
+    peak.method = "sampled"

@@ -1,0 +1,150 @@
+"""The suite's command-line options, each refused in a sentence when it makes no sense."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+import pytest
+
+from bench import cases
+from mnist_mlp import arguments, cache, engines
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to measure, and on what."""
+
+    batch_sizes: tuple[int, ...]
+    engines: tuple[str, ...]
+    convergence_engines: tuple[str, ...]
+    learning_rate: float
+    target_accuracy: float
+    max_epochs: int
+    seeds: tuple[int, ...]
+    threads: int | None
+    device: str
+    data_root: Path | None
+    cache_dir: Path | None
+
+    def parameters(self, verb: str) -> dict[str, tuple[int, ...] | tuple[str, ...]]:
+        """The values of each parameter of a case."""
+        if verb == "convergence":
+            return {
+                "engine": self.convergence_engines,
+                "batch_size": self.batch_sizes,
+                "seed": self.seeds,
+            }
+        return {"engine": self.engines, "batch_size": self.batch_sizes}
+
+
+def several(parse: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
+    """Parse values separated by commas, each given once."""
+
+    def parse_all(text: str) -> tuple[Value, ...]:
+        values = tuple(parse(word.strip()) for word in text.split(","))
+        if len(set(values)) < len(values):
+            raise argparse.ArgumentTypeError(f"{text!r} names a value twice")
+        return values
+
+    return parse_all
+
+
+def engine(text: str) -> str:
+    """The name of an engine."""
+    if text not in engines.ENGINES:
+        known = ", ".join(engines.ENGINES)
+        raise argparse.ArgumentTypeError(f"{text!r} is no engine: choose from {known}")
+    return text
+
+
+def threads(text: str) -> int:
+    """A thread count that this machine has cores for."""
+    count, cores = arguments.whole_number(text), psutil.cpu_count() or 1
+    if count > cores:
+        raise argparse.ArgumentTypeError(
+            f"{count} threads on {cores} cores: ask for {cores} or fewer"
+        )
+    return count
+
+
+def folder(text: str) -> Path:
+    """A folder that exists."""
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+    return Path(text)
+
+
+def add_to(parser: pytest.Parser) -> None:
+    """Add the suite's options to pytest's."""
+    add = parser.getgroup("batch size suite").addoption
+    add(
+        "--batch-sizes",
+        type=several(arguments.whole_number),
+        default=cases.BATCH_SIZES,
+        metavar="B,B,...",
+        help=f"samples a step (default: {','.join(map(str, cases.BATCH_SIZES))})",
+    )
+    add(
+        "--engines",
+        type=several(engine),
+        metavar="NAME,...",
+        help=f"ways to train: {', '.join(engines.ENGINES)} (default: both, and "
+        f"{', '.join(cases.CONVERGENCE_ENGINES)} alone for time to target)",
+    )
+    add(
+        "--lr",
+        type=arguments.positive_number,
+        default=cases.LEARNING_RATE,
+        help=f"learning rate (default: {cases.LEARNING_RATE})",
+    )
+    add(
+        "--target-accuracy",
+        type=arguments.fraction,
+        default=cases.TARGET_ACCURACY,
+        help=f"of the test set, that training must reach (default: {cases.TARGET_ACCURACY})",
+    )
+    add(
+        "--max-epochs",
+        type=arguments.whole_number,
+        default=cases.MAX_EPOCHS,
+        help=f"that a run may take to reach it (default: {cases.MAX_EPOCHS})",
+    )
+    add(
+        "--seeds",
+        type=several(arguments.seed),
+        default=cases.SEEDS,
+        metavar="N,N,...",
+        help="a run to the target each (default: 0)",
+    )
+    add("--threads", type=threads, help="that torch computes with (default: torch's own)")
+    add("--device", type=arguments.device, default="cpu", help="cpu, cuda, cuda:N (default: cpu)")
+    add(
+        "--data-root",
+        type=folder,
+        help="instead of MNIST, a data set in torchvision's layout; write --data-root=FOLDER, as "
+        "pytest takes a folder that stands alone for its own",
+    )
+    add("--cache-dir", type=Path, help=f"for unpacked MNIST (or set {cache.CACHE_VARIABLE})")
+
+
+def read(config: pytest.Config) -> Options:
+    """The options of this run."""
+    chosen_engines = config.getoption("engines")
+    return Options(
+        batch_sizes=config.getoption("batch_sizes"),
+        engines=chosen_engines or cases.ENGINES,
+        convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
+        learning_rate=config.getoption("lr"),
+        target_accuracy=config.getoption("target_accuracy"),
+        max_epochs=config.getoption("max_epochs"),
+        seeds=config.getoption("seeds"),
+        threads=config.getoption("threads"),
+        device=config.getoption("device"),
+        data_root=config.getoption("data_root"),
+        cache_dir=config.getoption("cache_dir"),
+    )

@@ -1,0 +1,75 @@
+"""Shows which case a run is at, how far it is, and what the case says of itself."""
+
+import os
+import sys
+import time
+
+import pytest
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+class CaseProgress:
+    """A pytest plugin: one live line on a terminal, one plain line a case where there is none.
+
+    Nothing is drawn but at a case's start and when it tells something, which is never in timed
+    code: a thread that redraws would disturb what is measured.
+    """
+
+    def __init__(self) -> None:
+        # pytest redirects descriptor 1 while a case runs; a copy still leads to the terminal.
+        self._stream = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+        self._is_terminal = sys.stdout.isatty()
+        self._started = time.monotonic()
+        self._bar = Progress(
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=Console(file=self._stream),
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._bar.add_task("", total=None)
+        self._cases = 0
+        self._begun = 0
+        self._case = ""
+
+    def tell(self, text: str) -> None:
+        """Show what the current case says of itself; on a terminal only."""
+        if self._is_terminal:
+            self._bar.update(self._task, description=f"{self._case}: {text}", refresh=True)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Learn how many cases there are, and keep pytest from printing file names."""
+        self._cases = len(session.items)
+        reporter = session.config.pluginmanager.getplugin("terminalreporter")
+        if reporter:
+            reporter.showfspath = False
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Show the case that starts."""
+        self._begun += 1
+        self._case = nodeid.rpartition("::")[2]
+        if self._is_terminal:
+            self._bar.start()
+            self._bar.update(
+                self._task, total=self._cases, completed=self._begun - 1, description=self._case
+            )
+            self._bar.refresh()
+        else:
+            minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
+            line = f"[{self._begun:3}/{self._cases} {minutes}:{seconds:02}] {nodeid}"
+            print(line, file=self._stream, flush=True)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Keep pytest's dots out of the line; failures keep their letter."""
+        return ("passed", "", "") if report.passed and report.when == "call" else None
+
+    def pytest_sessionfinish(self) -> None:
+        """Take the live line away."""
+        self._bar.stop()
+        self._stream.flush()

@@ -1,0 +1,32 @@
+"""How long one pass over the training set takes."""
+
+from functools import partial
+from typing import Any
+
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench import cases
+from bench.memory import peak_memory
+from bench.workbench import Workbench
+from mnist_mlp.data import Split
+from mnist_mlp.training import epoch
+
+
+def test_epoch(
+    benchmark: BenchmarkFixture, workbench: Workbench, engine: str, batch_size: int
+) -> None:
+    """One pass over the training set, from a fresh network each round."""
+    train = workbench.data.train
+    effort = cases.effort("epoch", engine, batch_size)
+
+    def fresh(split: Split = train) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        subject = workbench.new_engine(engine)
+        return (subject, split, batch_size), {"generator": torch.Generator().manual_seed(0)}
+
+    args, kwargs = fresh(train.head(max(effort.memory_samples, batch_size)))
+    peak = peak_memory(partial(epoch, *args, **kwargs))
+    mean_loss = benchmark.pedantic(epoch, setup=fresh, rounds=effort.rounds)
+
+    assert mean_loss > 0
+    workbench.record(benchmark, engine=engine, batch_size=batch_size, samples=len(train), peak=peak)

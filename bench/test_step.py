@@ -1,0 +1,30 @@
+"""How long one optimizer step takes."""
+
+import math
+
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench import cases
+from bench.memory import peak_memory
+from bench.workbench import Workbench
+from mnist_mlp.training import step
+
+
+def test_step(
+    benchmark: BenchmarkFixture, workbench: Workbench, engine: str, batch_size: int
+) -> None:
+    """One optimizer step on a resident batch."""
+    batch = workbench.data.train.head(batch_size)
+    effort = cases.effort("step", engine, batch_size)
+    subject = workbench.new_engine(engine)
+    peak = peak_memory(lambda: step(subject, batch.images, batch.labels))
+
+    loss = benchmark.pedantic(
+        step,
+        args=(subject, batch.images, batch.labels),
+        rounds=effort.rounds,
+        warmup_rounds=effort.rounds // 10,
+    )
+
+    assert math.isfinite(loss)
+    workbench.record(benchmark, engine=engine, batch_size=batch_size, samples=len(batch), peak=peak)

@@ -1,0 +1,55 @@
+"""What every case needs: the data, new engines, and one way to record what was measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench.memory import Peak
+from bench.options import Options
+from mnist_mlp.data import Data
+from mnist_mlp.engines import ENGINES, Engine
+from mnist_mlp.model import MLP
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workbench:
+    """The data and options of a run, and where its cases say how far they are."""
+
+    options: Options
+    data: Data
+    tell: Callable[[str], object]
+
+    def new_engine(self, engine: str, *, seed: int = 0) -> Engine:
+        """Build a fresh network, ready to train."""
+        network = MLP(seed=seed).to(self.options.device)
+        return ENGINES[engine](network, learning_rate=self.options.learning_rate)
+
+    def record(
+        self,
+        benchmark: BenchmarkFixture,
+        *,
+        engine: str,
+        batch_size: int,
+        samples: float,
+        peak: Peak,
+        **more: float | str | bool,
+    ) -> None:
+        """Store what a case found in its `extra_info`; `samples` is how many a timed call used."""
+        benchmark.extra_info.update(
+            batch_size=batch_size,
+            engine=engine,
+            threads=torch.get_num_threads(),
+            device=self.options.device,
+            learning_rate=self.options.learning_rate,
+            data=self.data.name,
+            peak_memory_bytes=peak.resident_bytes,
+            peak_memory_method=peak.method,
+            **more,
+        )
+        if benchmark.stats:
+            median_seconds = benchmark.stats.stats.median
+            benchmark.extra_info["samples_per_second"] = samples / median_seconds
+        if peak.cuda_bytes is not None:
+            benchmark.extra_info["peak_cuda_bytes"] = peak.cuda_bytes

@@ -1,0 +1,110 @@
+"""Binds the suite's command-line options to its cases; what measures is in bench/."""
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from bench import baseline, machine, options, summary
+from bench.options import Options
+from bench.progress import CaseProgress
+from bench.workbench import Workbench
+from mnist_mlp import cache, data
+
+OPTIONS = pytest.StashKey[Options]()
+DATA = pytest.StashKey[data.Data]()
+BASELINES = pytest.StashKey[list[dict[str, Any]]]()
+PROGRESS = pytest.StashKey[CaseProgress]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the suite's options."""
+    options.add_to(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the options, and show progress in place of dots when benchmarks run."""
+    config.stash[OPTIONS] = options.read(config)
+    config.stash[BASELINES] = []
+    if config.stash[OPTIONS].device != "cpu":
+        config.option.benchmark_timer = "mnist_mlp.clock.stopwatch"  # waits for the GPU
+    if config.getoption("benchmark_only"):
+        config.stash[PROGRESS] = CaseProgress()
+        config.pluginmanager.register(config.stash[PROGRESS])
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give each benchmark case its engines, batch sizes and seeds, with ids like batch_size=64."""
+    if "workbench" in metafunc.fixturenames:
+        verb = metafunc.function.__name__.removeprefix("test_")
+        for name, values in metafunc.config.stash[OPTIONS].parameters(verb).items():
+            metafunc.parametrize(name, values, ids=(name + "={}").format)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave tests out of a run of benchmarks."""
+    if config.getoption("benchmark_only"):
+        tests = [item for item in items if "benchmark" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=tests)
+        items[:] = [item for item in items if item not in tests]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Load the data before any case runs, so that what is wrong with it is said once."""
+    config = session.config
+    if config.getoption("benchmark_only") and session.items and not config.option.collectonly:
+        chosen = config.stash[OPTIONS]
+        try:
+            config.stash[DATA] = data.load(
+                data_root=chosen.data_root, cache_dir=chosen.cache_dir, device=chosen.device
+            )
+        except (data.DataError, cache.CacheError) as error:
+            raise pytest.UsageError(str(error)) from error
+
+
+@pytest.fixture(scope="session")
+def workbench(pytestconfig: pytest.Config) -> Iterator[Workbench]:
+    """Data, options and new engines for every case, on the threads asked for."""
+    chosen = pytestconfig.stash[OPTIONS]
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(chosen.threads or threads_before)
+    yield Workbench(
+        options=chosen, data=pytestconfig.stash[DATA], tell=pytestconfig.stash[PROGRESS].tell
+    )
+    torch.set_num_threads(threads_before)
+
+
+def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
+    """Say more about the machine in saved runs."""
+    machine_info.update(machine.describe())
+
+
+def pytest_benchmark_compare_machine_info(
+    config: pytest.Config, compared_benchmark: dict[str, Any]
+) -> None:
+    """Remember each baseline that this run is compared with."""
+    config.stash[BASELINES].append(compared_benchmark)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Generator[None, None, None]:
+    """Print our summary after pytest-benchmark's table, which raises when a comparison fails."""
+    try:
+        yield
+    finally:
+        measured = [
+            case.as_dict(include_data=False)
+            for case in config.pluginmanager.getplugin("pytest-benchmark").benchmarks
+            if case and not case.has_error
+        ]
+        ours = [case for case in measured if "engine" in case["extra_info"]]
+        for line in baseline.left_out(
+            config.stash[BASELINES], {case["fullname"] for case in measured}
+        ):
+            terminalreporter.write_line(line, yellow=True)
+        if ours:
+            terminalreporter.write_line(summary.render(ours))
