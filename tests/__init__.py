@@ -1,0 +1,1 @@
+"""What must hold: properties of the trainer, and of each instrument."""

@@ -1,0 +1,27 @@
+"""One Hypothesis profile, and real MNIST unpacked once a session."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from mnist_mlp import data
+
+settings.register_profile(
+    "suite",
+    deadline=None,  # a busy neighbour is no bug
+    derandomize=True,  # a change that breaks a test is the change under test
+    max_examples=30,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def cache_dir(tmp_path_factory):
+    """A cache folder for this session alone."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def mnist(cache_dir):
+    """The real training and test sets."""
+    return data.load(cache_dir=cache_dir)

@@ -1,0 +1,75 @@
+"""Every Hypothesis strategy, and the small things that tests build from what they draw."""
+
+import torch
+from hypothesis import strategies as st
+from torchvision.datasets import MNIST
+from torchvision.transforms import ToTensor
+
+from mnist_mlp.data import Data, Split, resident
+from mnist_mlp.engines import ENGINES, Engine
+from mnist_mlp.model import MLP
+
+LEARNING_RATE = 0.1
+
+seeds = st.integers(min_value=0, max_value=2**63 - 1)
+split_sizes = st.integers(min_value=1, max_value=40)
+# Beyond every split that `splits` makes, so that batch sizes of N and more come up.
+batch_sizes = st.integers(min_value=1, max_value=50)
+engine_names = st.sampled_from(sorted(ENGINES))
+
+not_batch_sizes = st.one_of(
+    st.integers(max_value=0),
+    st.booleans(),
+    st.floats(allow_nan=True),
+    st.text(max_size=5),
+    st.none(),
+)
+
+
+class InMemory(MNIST):
+    """torchvision's MNIST over pixels in memory: its items, none of its files."""
+
+    def __init__(self, pixels, labels):
+        self.root = "memory"
+        self.transforms = None
+        self.transform, self.target_transform = ToTensor(), None
+        self.data, self.targets = pixels, labels
+
+
+def new_split(samples, *, seed):
+    """`samples` random images and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (samples, 28, 28), dtype=torch.uint8, generator=generator)
+    return resident(InMemory(pixels, torch.randint(0, 10, (samples,), generator=generator)))
+
+
+@st.composite
+def splits(draw, sizes=split_sizes) -> Split:
+    """Random images and labels, 1 to 40 of them."""
+    return new_split(draw(sizes), seed=draw(seeds))
+
+
+@st.composite
+def datasets(draw) -> Data:
+    """A training set and a test set."""
+    return Data(name="random", train=draw(splits()), test=draw(splits()))
+
+
+def new_data(train, test) -> Data:
+    """A training set and a test set of these sizes."""
+    return Data(name="random", train=new_split(train, seed=1), test=new_split(test, seed=2))
+
+
+def new_engine(name, *, seed=0, learning_rate=LEARNING_RATE) -> Engine:
+    """A fresh network in the engine of that name."""
+    return ENGINES[name](MLP(seed=seed), learning_rate=learning_rate)
+
+
+def generator(seed=0) -> torch.Generator:
+    """A generator at the start of its sequence."""
+    return torch.Generator().manual_seed(seed)
+
+
+def parameters_of(engine) -> torch.Tensor:
+    """All of a network's parameters in one vector, copied."""
+    return torch.cat([parameter.detach().flatten() for parameter in engine.parameters])

@@ -1,0 +1,43 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+
+from mnist_mlp.batches import check_batch_size, mean_over_samples, shuffled, steps_per_epoch
+from tests.strategies import batch_sizes, generator, not_batch_sizes, seeds, split_sizes
+
+
+@given(samples=split_sizes, seed=seeds)
+def test_shuffling_uses_every_sample_once(samples, seed):
+    """Shuffling neither loses nor repeats a sample."""
+    order = shuffled(samples, generator=generator(seed))
+
+    assert sorted(order.tolist()) == list(range(samples))
+
+
+@given(samples=split_sizes, batch_size=batch_sizes)
+def test_an_epoch_has_ceil_n_over_b_steps(samples, batch_size):
+    """The short last batch is a step of its own."""
+    assert steps_per_epoch(samples, batch_size) == math.ceil(samples / batch_size)
+
+
+@given(batch_size=not_batch_sizes)
+def test_what_is_no_batch_size_is_refused_by_name(batch_size):
+    """The sentence names the value and says what is allowed."""
+    with pytest.raises((TypeError, ValueError)) as refusal:
+        check_batch_size(batch_size)
+
+    assert str(batch_size) in str(refusal.value) or repr(batch_size) in str(refusal.value)
+    assert "give an int of at least 1" in str(refusal.value)
+
+
+@given(samples=split_sizes, batch_size=batch_sizes, seed=seeds)
+def test_a_short_last_batch_counts_for_its_samples_only(samples, batch_size, seed):
+    """The mean of batch means, weighted, is the mean over samples."""
+    losses = torch.rand(samples, generator=generator(seed))
+    batch_means = torch.stack([batch.mean() for batch in losses.split(batch_size)])
+
+    mean = mean_over_samples(batch_means, samples, batch_size)
+
+    assert mean == pytest.approx(float(losses.double().mean()), rel=1e-5)

@@ -1,0 +1,104 @@
+import resource
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from mnist_mlp import cache
+
+UNPACK = (
+    "import sys, pathlib; from mnist_mlp import cache; cache.unpacked(pathlib.Path(sys.argv[1]))"
+)
+
+
+def raw_files(folder):
+    """The content of every file below a cache folder, hidden ones included."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.fixture(scope="module")
+def intact(cache_dir):
+    """What a cache folder holds after its first use."""
+    return raw_files(cache.unpacked(cache_dir))
+
+
+@pytest.mark.parametrize("name", cache.SHA256_OF_UNPACKED)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b"\xff" + path.read_bytes()[1:]),
+        lambda path: path.unlink(),
+    ],
+    ids=["truncated", "altered", "missing"],
+)
+def test_a_damaged_cache_is_rebuilt(cache_dir, intact, name, damage):
+    """Whatever happened to a file, the next use finds all four intact and nothing else."""
+    damage(cache_dir / "MNIST" / "raw" / name)
+
+    cache.unpacked(cache_dir)
+
+    assert raw_files(cache_dir) == intact
+
+
+@pytest.mark.usefixtures("intact")
+def test_an_intact_cache_is_left_alone(cache_dir):
+    """A second use writes nothing."""
+    times = {path: path.stat().st_mtime_ns for path in cache_dir.rglob("*")}
+
+    cache.unpacked(cache_dir)
+
+    assert {path: path.stat().st_mtime_ns for path in cache_dir.rglob("*")} == times
+
+
+def test_processes_that_unpack_at_once_agree(tmp_path, intact):
+    """Four processes with one empty folder all succeed and leave it intact."""
+    commands = [[sys.executable, "-c", UNPACK, str(tmp_path)]] * 4
+
+    with ThreadPoolExecutor() as pool:
+        done = list(pool.map(lambda command: subprocess.run(command, check=False), commands))
+
+    assert [process.returncode for process in done] == [0] * 4
+    assert raw_files(tmp_path) == intact
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_a_sentence(tmp_path):
+    """The sentence names the folder, the cause and both ways to choose another."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(
+        cache.CacheError, match=r"file/cache \(Not a directory\).*--cache-dir.*MNIST_MLP_CACHE"
+    ):
+        cache.unpacked(tmp_path / "file" / "cache")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits file sizes as Linux does")
+def test_a_full_disk_is_reported_in_a_sentence_and_leaves_nothing(tmp_path):
+    """A file that cannot be written to its end is not there."""
+
+    def limit_file_size():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    done = subprocess.run(
+        [sys.executable, "-c", UNPACK, str(tmp_path)],
+        preexec_fn=limit_file_size,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stderr.splitlines()[-1].startswith("mnist_mlp.cache.CacheError: cannot keep")
+    assert "File too large" in done.stderr
+    assert raw_files(tmp_path) == {}
+
+
+def test_the_environment_chooses_the_folder(monkeypatch, tmp_path):
+    """MNIST_MLP_CACHE wins over the platform's folder."""
+    monkeypatch.setenv(cache.CACHE_VARIABLE, str(tmp_path))
+
+    assert cache.default_folder() == tmp_path

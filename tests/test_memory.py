@@ -1,0 +1,73 @@
+import mmap
+
+import pytest
+import torch
+
+from bench import memory
+from bench.memory import peak_memory
+from mnist_mlp import training
+from mnist_mlp.model import HIDDEN, PARAMETERS
+from tests.strategies import generator, new_engine
+
+MEGABYTE = 1_000_000
+
+
+@pytest.fixture(params=["kernel", "sampled"])
+def method(request, monkeypatch):
+    """Both ways of measuring; the second also where the first is to be had."""
+    if request.param == "sampled":
+        monkeypatch.setattr(memory, "kernel_peak_can_be_reset", lambda: False)
+    elif not memory.kernel_peak_can_be_reset():
+        pytest.skip("this kernel has no peak that can be reset")
+    return request.param
+
+
+def test_the_peak_of_a_known_allocation_is_found(method):
+    """Memory freed before the call ends counts; memory held before it doesn't."""
+    held = torch.ones(25_000_000)  # 100 MB
+
+    def allocate():
+        block = mmap.mmap(-1, 200 * MEGABYTE)
+        for page in range(0, len(block), mmap.PAGESIZE):
+            block[page] = 1
+        block.close()
+
+    peak = peak_memory(allocate)
+
+    assert peak.resident_bytes == pytest.approx(200 * MEGABYTE, rel=0.05)
+    assert peak.method == {"kernel": "VmHWM", "sampled": "sampled"}[method]
+    assert peak.cuda_bytes is None
+    assert len(held) == 25_000_000
+
+
+@pytest.mark.usefixtures("method")
+def test_memory_freed_before_the_call_is_not_taken_for_its_floor():
+    """Or a second measurement would find less than the first."""
+    peaks = [peak_memory(lambda: torch.ones(25_000_000)).resident_bytes for _ in range(2)]
+
+    assert peaks == [pytest.approx(100 * MEGABYTE, rel=0.05)] * 2
+
+
+@pytest.mark.usefixtures("method")
+def test_a_call_that_raises_is_not_swallowed():
+    """The measurement passes on what the call raises."""
+
+    def fail():
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        peak_memory(fail)
+
+
+def test_the_peak_of_a_full_batch_epoch_is_what_arithmetic_says(mnist):
+    """At B=60000: gathered batch, activation, its gradients, and the parameters' gradients."""
+    engine = new_engine("eager")
+    samples = len(mnist.train)
+    gathered = samples * 784
+    # In the backward pass: sigmoid's output, the gradients after it and before it.
+    activations = 3 * samples * HIDDEN
+    expected_bytes = 4 * (gathered + activations + PARAMETERS)
+
+    peak = peak_memory(lambda: training.epoch(engine, mnist.train, samples, generator=generator()))
+
+    assert peak.resident_bytes == pytest.approx(expected_bytes, rel=0.25)

@@ -1,0 +1,292 @@
+"""pytest --benchmark-only, as its users call it."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import idx
+
+ROOT = Path(__file__).parent.parent
+CASES = [
+    f"bench/test_{name}"
+    for name in (
+        "convergence.py::test_convergence[engine=eager-batch_size=8-seed=0]",
+        "convergence.py::test_convergence[engine=eager-batch_size=900-seed=0]",
+        "epoch.py::test_epoch[engine=loader-batch_size=8]",
+        "epoch.py::test_epoch[engine=loader-batch_size=900]",
+        "epoch.py::test_epoch[engine=eager-batch_size=8]",
+        "epoch.py::test_epoch[engine=eager-batch_size=900]",
+        "step.py::test_step[engine=loader-batch_size=8]",
+        "step.py::test_step[engine=loader-batch_size=900]",
+        "step.py::test_step[engine=eager-batch_size=8]",
+        "step.py::test_step[engine=eager-batch_size=900]",
+    )
+]
+# Far more than a step of eight samples takes on any machine.
+SLOW_STEP = """
+import time
+from mnist_mlp.engines import Eager
+
+quick_step = Eager.step
+
+def slow_step(self, images, labels):
+    time.sleep(0.02)
+    return quick_step(self, images, labels)
+
+Eager.step = slow_step
+"""
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory):
+    """A data set of 600 random images in torchvision's layout."""
+    folder = tmp_path_factory.mktemp("data")
+    idx.write_dataset(folder / "KMNIST" / "raw", train=600, test=200)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory):
+    """Where this module's runs are saved."""
+    return tmp_path_factory.mktemp("storage")
+
+
+@pytest.fixture(scope="module")
+def suite(small_data, storage, tmp_path_factory):
+    """Run the suite on small data."""
+    plugins = tmp_path_factory.mktemp("plugins")
+    (plugins / "slow_step.py").write_text(SLOW_STEP)
+
+    def run(*words):
+        command = [sys.executable, "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider"]
+        own = [f"--data-root={small_data}", f"--benchmark-storage={storage.as_uri()}"]
+        return subprocess.run(
+            [*command, *own, *words],
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(plugins), "COLUMNS": "100"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole_run(suite, storage):
+    """A run of every kind of case, saved as a baseline."""
+    words = "--batch-sizes", "8,900", "--max-epochs", "2", "--benchmark-save=base"
+    return suite(*words, f"--benchmark-json={storage / 'whole.json'}")
+
+
+@pytest.fixture(scope="module")
+def saved(whole_run, storage):
+    """What the whole run saved."""
+    assert whole_run.returncode == 0, whole_run.stdout
+    return json.loads((storage / "whole.json").read_text())
+
+
+def test_every_case_runs_under_the_name_that_baselines_know(saved):
+    """File, function and id are an interface."""
+    assert [case["fullname"] for case in saved["benchmarks"]] == CASES
+
+
+def test_every_case_says_what_it_measured(saved):
+    """Setting, throughput and memory are stored beside the times."""
+    for case in saved["benchmarks"]:
+        info = case["extra_info"]
+        assert info["batch_size"] == case["params"]["batch_size"]
+        assert info["engine"] == case["params"]["engine"]
+        assert info["device"] == "cpu"
+        assert info["data"] == "KMNIST"
+        assert info["learning_rate"] == 0.1
+        assert info["threads"] == saved["machine_info"]["threads"] >= 1
+        assert info["samples_per_second"] > 0
+        assert info["peak_memory_bytes"] >= 0
+        assert info["peak_memory_method"] in {"VmHWM", "sampled"}
+
+
+def test_a_run_to_the_target_says_how_far_it_got(saved):
+    """Random labels can't be learned in two epochs: not reached, and a result all the same."""
+    for case in saved["benchmarks"]:
+        info = case["extra_info"]
+        if "seed" in case["params"]:
+            assert not info["reached"]
+            assert info["epochs"] == 2
+            assert info["steps"] == {8: 150, 900: 2}[info["batch_size"]]
+            assert 0 <= info["test_accuracy"] < info["target_accuracy"] == 0.95
+            assert info["seed"] == 0
+            # pytest-benchmark's clock stands still during evaluations, as ours does.
+            assert case["stats"]["median"] == pytest.approx(info["train_seconds"], rel=0.05)
+
+
+def test_a_saved_run_describes_the_machine(saved):
+    """Versions and settings that decide how fast torch is."""
+    info = saved["machine_info"]
+
+    assert info["torch"]
+    assert info["blas"]
+    assert info["cpu_capability"]
+    assert info["physical_memory_bytes"] > 1e8
+
+
+def test_the_summary_fits_a_hundred_columns_and_says_what_was_found(whole_run):
+    """A table an engine, a row a batch size, and a sentence."""
+    lines = whole_run.stdout.splitlines()
+    summary = lines[next(i for i, line in enumerate(lines) if line.startswith("loader engine")) :]
+
+    assert all(len(line) <= 100 for line in summary)
+    assert sum(bool(re.match(r"│ +(8|900) │", line)) for line in summary) == 4
+    assert "No batch size reached test accuracy 0.95 within 2 epochs" in whole_run.stdout
+    assert "not reached (0." in whole_run.stdout
+
+
+def test_without_a_terminal_each_case_is_a_plain_line(whole_run):
+    """That says how far the run is, before the case starts."""
+    lines = re.findall(r"^\[ *(\d+)/10 \d+:\d\d\] (\S+)$", whole_run.stdout, flags=re.MULTILINE)
+
+    assert lines == [(str(number), name) for number, name in enumerate(CASES, start=1)]
+
+
+@pytest.fixture(scope="module")
+def one_step(suite, whole_run):
+    """Compare one step case with the baseline."""
+    assert whole_run.returncode == 0
+    words = "bench/test_step.py", "--engines", "eager", "--benchmark-compare"
+
+    return lambda *more: suite(*words, *more)
+
+
+def test_an_unslowed_step_is_listed_and_cases_left_out_are_named(one_step):
+    """Beside its baseline; those that the baseline lacks, and those that the run lacks."""
+    done = one_step("--batch-sizes", "8,16", "--benchmark-compare-fail=min:600%")
+
+    assert done.returncode == 0
+    assert re.search(r"test_step\[engine=eager-batch_size=8\] \(NOW\)", done.stdout)
+    assert re.search(r"test_step\[engine=eager-batch_size=8\] \(0001_base\)", done.stdout)
+    lacking = re.findall(r"^not in this run, but in [^ ]+'s: (\S+)$", done.stdout, re.MULTILINE)
+    assert sorted(lacking) == sorted(set(CASES) - {CASES[8]})
+    new = re.findall(r"^not in the baseline of \S+: (\S+)$", done.stdout, re.MULTILINE)
+    assert new == ["bench/test_step.py::test_step[engine=eager-batch_size=16]"]
+
+
+def test_a_slowed_step_is_caught(one_step):
+    """By pytest-benchmark's own comparison; the summary is printed all the same."""
+    done = one_step("--batch-sizes", "8", "--benchmark-compare-fail=min:10%", "-p", "slow_step")
+
+    assert done.returncode != 0
+    assert "Performance has regressed" in done.stdout + done.stderr
+    assert "eager engine, KMNIST" in done.stdout
+
+
+def test_saved_runs_can_be_compared_afterwards(storage, whole_run):
+    """With pytest-benchmark's own command."""
+    assert whole_run.returncode == 0
+    done = subprocess.run(
+        [
+            Path(sys.executable).with_name("pytest-benchmark"),
+            f"--storage={storage.as_uri()}",
+            "compare",
+            "0001",
+            "--columns=min",
+        ],
+        cwd=storage,  # in the checkout it would import torch
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0
+    assert "test_epoch[engine=loader-batch_size=8]" in done.stdout
+
+
+REFUSALS = {
+    "--batch-sizes=8,0": "'0' is not a whole number of at least 1",
+    "--batch-sizes=8,8": "'8,8' names a value twice",
+    "--batch-sizes=": "'' is not a whole number",
+    "--engines=warp": "'warp' is no engine: choose from loader, eager",
+    "--lr=-1": "'-1' is not a number above 0",
+    "--target-accuracy=95": "'95' is not a fraction above 0 and at most 1",
+    "--max-epochs=0": "'0' is not a whole number of at least 1",
+    "--seeds=one": "'one' is not a whole number from 0",
+    "--threads=100000": "100000 threads on",
+    "--device=abacus": "'abacus' is not available here",
+    "--data-root=bench": "bench holds no folder NAME/raw",
+    "--data-root=nowhere": "'nowhere' is no folder",
+    "--cache-dir=README.md/cache": "cannot keep the unpacked MNIST files in README.md/cache",
+}
+# One process for all, since importing torch takes seconds.
+REFUSE_EACH = """
+import sys
+import pytest
+for word in sys.argv[1:]:
+    print("trying", word, flush=True)
+    print("trying", word, file=sys.stderr, flush=True)
+    print("exit code", int(pytest.main(["--benchmark-only", "-p", "no:cacheprovider", word])))
+"""
+
+
+@pytest.fixture(scope="module")
+def refused():
+    """What pytest says to each wrong option: standard output and error."""
+    command = [sys.executable, "-c", REFUSE_EACH, *REFUSALS]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    outputs, errors = (
+        dict(re.findall(r"^trying (\S+)$(.*?)(?=^trying|\Z)", text, re.MULTILINE | re.DOTALL))
+        for text in (done.stdout, done.stderr)
+    )
+    return {word: (outputs[word], errors[word]) for word in REFUSALS}
+
+
+@pytest.mark.parametrize("word", REFUSALS)
+def test_a_wrong_option_is_refused_before_any_case_runs(refused, word):
+    """In a sentence, with pytest's exit code for wrong usage."""
+    output, errors = refused[word]
+
+    assert REFUSALS[word] in errors
+    assert f"exit code {int(pytest.ExitCode.USAGE_ERROR)}" in output
+    assert "[  1/" not in output
+
+
+def test_on_a_terminal_one_live_line_shows_case_and_count(small_data):
+    """And what the case says of itself; nothing of it is left when the run ends."""
+    main, terminal = pty.openpty()
+    words = "--batch-sizes", "8", "--max-epochs", "1", "bench/test_convergence.py"
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--benchmark-only",
+            "--data-root",
+            str(small_data),
+            *words,
+        ],
+        cwd=ROOT,
+        stdout=terminal,
+        stderr=terminal,
+        env=os.environ | {"TERM": "xterm", "COLUMNS": "150"},
+    )
+    os.close(terminal)
+    shown = b""
+    while chunk := read_terminal(main):
+        shown += chunk
+    text = shown.decode()
+
+    assert process.wait() == 0
+    assert "0/1" in text
+    assert re.search(r"test_convergence\[\S+\]: epoch 1\.00 of 1, test accuracy 0\.\d+", text)
+
+
+def read_terminal(descriptor):
+    """The next bytes, none at the end."""
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        return b""
