@@ -7,7 +7,7 @@ BATCH_SIZES = (
     *(1, 4, 16),
     # Powers of two, and their 3/2 neighbours, around the square root of the training set, 245.
     *(64, 96, 128, 192, 256, 384, 512, 1024),
-    *(4096, 16384, 60000),
+    *(8192, 60000),
 )
 ENGINES = ("loader", "eager")
 # The engines walk through the same parameters: steps to target need finding once, by the fastest.
@@ -29,7 +29,7 @@ class Effort:
 # verb, engine, largest batch size -> effort; the first row that fits counts. Costs, on 2 cores:
 EFFORTS: tuple[tuple[str, str, float, Effort], ...] = (
     ("step", "any", 1024, Effort(rounds=100)),  # 0.3 to 7 ms a step
-    ("step", "any", 16384, Effort(rounds=10)),  # 0.03 to 0.1 s
+    ("step", "any", 8192, Effort(rounds=10)),  # 0.05 s
     ("step", "any", math.inf, Effort(rounds=5)),  # 0.5 s
     ("epoch", "loader", math.inf, Effort(rounds=1, memory_samples=1_000)),  # 30 to 4 s an epoch
     ("epoch", "any", 16, Effort(rounds=1, memory_samples=1_000)),  # 20 to 2 s
