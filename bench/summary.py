@@ -12,6 +12,7 @@ from bench import cases
 
 WIDTH = 100
 INFINITE = float("inf")
+THOUSAND = 1000
 
 
 @dataclass(kw_only=True)
@@ -140,7 +141,9 @@ def seconds(value: float | None) -> str:
     """Three significant digits, in the unit that suits."""
     if value is None:
         return "-"
-    for unit, size in (("s", 1), ("ms", 1e-3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value / 1e-6:.3g} us"
+    rounded = float(f"{value:.3g}")
+    for unit, size in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
+        if rounded >= size:
+            break
+    digits = f"{rounded / size:.3g}" if rounded < THOUSAND * size else f"{rounded / size:,.0f}"
+    return f"{digits} {unit}"

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 
 from mnist_mlp import checkpoint, training
 from mnist_mlp.checkpoint import Keeper
-from mnist_mlp.convergence import GRID_RATIO, evaluation_steps, train_until
+from mnist_mlp.convergence import (
+    EVALUATIONS_PER_EPOCH,
+    GRID_RATIO,
+    evaluation_steps,
+    train_until,
+)
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, Walk, fit
 from tests.strategies import (
@@ -128,17 +133,17 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_step_and_rate(name, tm
     assert keeper.best.read_bytes() == kept
 
 
-@pytest.mark.parametrize("budget", [1, 2, 10, 999, 123_456])
-def test_evaluations_stand_on_a_geometric_grid_that_ends_with_the_budget(budget):
-    """Steps rise strictly, by a tenth or by one, and the last is the budget itself."""
-    steps = list(evaluation_steps(budget))
+@given(steps_per_epoch=st.integers(1, 60_000), max_epochs=st.integers(1, 100))
+def test_evaluations_stand_on_a_geometric_grid_that_ends_with_the_budget(
+    steps_per_epoch, max_epochs
+):
+    """Steps rise by a tenth or by a fiftieth of an epoch, and the last is the budget itself."""
+    steps = [0, *evaluation_steps(steps_per_epoch, max_epochs=max_epochs)]
 
-    assert steps[0] == 1
-    assert steps[-1] == budget
-    assert all(
-        earlier < later <= math.ceil(earlier * GRID_RATIO) + 1
-        for earlier, later in itertools.pairwise(steps)
-    )
+    assert steps[-1] == max_epochs * steps_per_epoch
+    for earlier, later in itertools.pairwise(steps):
+        largest_gap = max(1, steps_per_epoch / EVALUATIONS_PER_EPOCH, earlier * (GRID_RATIO - 1))
+        assert 0 < later - earlier <= largest_gap + 1
 
 
 @given(name=engine_names, data=datasets(), batch_size=batch_sizes)

@@ -1,6 +1,5 @@
 """Training until a target test accuracy is reached."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from mnist_mlp.engines import Engine
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, Walk
 
-GRID_RATIO = 1.1  # steps to target are known to within this factor
+GRID_RATIO = 1.1  # steps to target are known to within this factor,
+EVALUATIONS_PER_EPOCH = 50  # or this fraction of an epoch, where it is more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +28,14 @@ class Convergence:
     reached: bool  # False: censored by the budget, or by a loss that is not finite
 
 
-def evaluation_steps(budget_steps: int) -> Iterator[int]:
-    """Steps at which to evaluate: whole numbers near a geometric grid from 1, the budget last."""
-    previous = 0
-    for exponent in itertools.count():
-        grid_step = min(math.ceil(GRID_RATIO**exponent), budget_steps)
-        if grid_step > previous:
-            yield grid_step
-        if grid_step == budget_steps:
-            return
-        previous = grid_step
+def evaluation_steps(steps_per_epoch: int, *, max_epochs: int) -> Iterator[int]:
+    """Steps at which to evaluate: a geometric grid, no denser than it is worth, the budget last."""
+    budget_steps = max_epochs * steps_per_epoch
+    smallest_gap = max(1, steps_per_epoch // EVALUATIONS_PER_EPOCH)
+    step = 0
+    while step < budget_steps:
+        step = min(max(step + smallest_gap, math.ceil(step * GRID_RATIO)), budget_steps)
+        yield step
 
 
 def train_until(
@@ -70,7 +68,7 @@ def train_until(
     walk = Walk(engine, data.train, batch_size, generator=generator)
     diverged = False
     started = clock()
-    for grid_step in evaluation_steps(max_epochs * walk.steps_per_epoch):
+    for grid_step in evaluation_steps(walk.steps_per_epoch, max_epochs=max_epochs):
         try:
             walk.advance(grid_step - walk.steps)
         except NotFiniteError:
