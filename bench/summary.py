@@ -13,6 +13,7 @@ from bench import cases
 WIDTH = 100
 INFINITE = float("inf")
 THOUSAND = 1000
+UNITS = (("s", 1), ("ms", 1e-3), ("us", 1e-6))
 
 
 @dataclass(kw_only=True)
@@ -142,8 +143,7 @@ def seconds(value: float | None) -> str:
     if value is None:
         return "-"
     rounded = float(f"{value:.3g}")
-    for unit, size in (("s", 1), ("ms", 1e-3), ("us", 1e-6)):
-        if rounded >= size:
-            break
-    digits = f"{rounded / size:.3g}" if rounded < THOUSAND * size else f"{rounded / size:,.0f}"
-    return f"{digits} {unit}"
+    if rounded >= THOUSAND:
+        return f"{rounded:,.0f} s"
+    unit, size = next(pair for pair in UNITS if rounded >= pair[1] or pair is UNITS[-1])
+    return f"{rounded / size:.3g} {unit}"
