@@ -29,9 +29,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[BASELINES] = []
     if config.stash[OPTIONS].device != "cpu":
         config.option.benchmark_timer = "mnist_mlp.clock.stopwatch"  # waits for the GPU
-    if config.getoption("benchmark_only"):
+    if is_measuring(config):
         config.stash[PROGRESS] = CaseProgress()
         config.pluginmanager.register(config.stash[PROGRESS])
+
+
+def is_measuring(config: pytest.Config) -> bool:
+    """Whether pytest-benchmark's options let benchmark cases run."""
+    return bool(config.getoption("benchmark_only") or not config.getoption("benchmark_skip"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -54,7 +59,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Load the data before any case runs, so that what is wrong with it is said once."""
     config = session.config
-    if config.getoption("benchmark_only") and session.items and not config.option.collectonly:
+    if is_measuring(config) and session.items and not config.option.collectonly:
         chosen = config.stash[OPTIONS]
         try:
             config.stash[DATA] = data.load(

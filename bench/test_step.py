@@ -26,5 +26,5 @@ def test_step(
         warmup_rounds=effort.rounds // 10,
     )
 
-    assert math.isfinite(loss)
+    assert math.isfinite(loss), f"not finite at learning rate {subject.learning_rate:g}"
     workbench.record(benchmark, engine=engine, batch_size=batch_size, samples=len(batch), peak=peak)
