@@ -1,6 +1,6 @@
 """Binds the suite's command-line options to its cases; what measures is in bench/."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ OPTIONS = pytest.StashKey[Options]()
 DATA = pytest.StashKey[data.Data]()
 BASELINES = pytest.StashKey[list[dict[str, Any]]]()
 PROGRESS = pytest.StashKey[CaseProgress]()
+THREADS_BEFORE = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,11 +28,20 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and show progress in place of dots when benchmarks run."""
     config.stash[OPTIONS] = options.read(config)
     config.stash[BASELINES] = []
+    config.stash[THREADS_BEFORE] = torch.get_num_threads()
     if config.stash[OPTIONS].device != "cpu":
+        torch.cuda.set_device(config.stash[OPTIONS].device)
         config.option.benchmark_timer = "mnist_mlp.clock.stopwatch"  # waits for the GPU
     if is_measuring(config):
+        torch.set_num_threads(config.stash[OPTIONS].threads or torch.get_num_threads())
         config.stash[PROGRESS] = CaseProgress()
         config.pluginmanager.register(config.stash[PROGRESS])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave torch's thread count as it was."""
+    if THREADS_BEFORE in config.stash:
+        torch.set_num_threads(config.stash[THREADS_BEFORE])
 
 
 def is_measuring(config: pytest.Config) -> bool:
@@ -70,15 +80,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def workbench(pytestconfig: pytest.Config) -> Iterator[Workbench]:
-    """Data, options and new engines for every case, on the threads asked for."""
-    chosen = pytestconfig.stash[OPTIONS]
-    threads_before = torch.get_num_threads()
-    torch.set_num_threads(chosen.threads or threads_before)
-    yield Workbench(
-        options=chosen, data=pytestconfig.stash[DATA], tell=pytestconfig.stash[PROGRESS].tell
-    )
-    torch.set_num_threads(threads_before)
+def workbench(pytestconfig: pytest.Config) -> Workbench:
+    """Data, options and new engines for every case."""
+    stash = pytestconfig.stash
+    return Workbench(options=stash[OPTIONS], data=stash[DATA], tell=stash[PROGRESS].tell)
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
@@ -91,6 +96,14 @@ def pytest_benchmark_compare_machine_info(
 ) -> None:
     """Remember each baseline that this run is compared with."""
     config.stash[BASELINES].append(compared_benchmark)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """Drop a case that Ctrl-C ended in its first round: pytest-benchmark fails to save it."""
+    benchmarks = session.config.pluginmanager.getplugin("pytest-benchmark").benchmarks
+    benchmarks[:] = [case for case in benchmarks if case]
+    yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import psutil
 import pytest
 
 from bench import cases
@@ -62,16 +61,6 @@ def engine(text: str) -> str:
     return text
 
 
-def threads(text: str) -> int:
-    """A thread count that this machine has cores for."""
-    count, cores = arguments.whole_number(text), psutil.cpu_count() or 1
-    if count > cores:
-        raise argparse.ArgumentTypeError(
-            f"{count} threads on {cores} cores: ask for {cores} or fewer"
-        )
-    return count
-
-
 def folder(text: str) -> Path:
     """A folder that exists."""
     if not Path(text).is_dir():
@@ -121,7 +110,7 @@ def add_to(parser: pytest.Parser) -> None:
         metavar="N,N,...",
         help="a run to the target each (default: 0)",
     )
-    add("--threads", type=threads, help="that torch computes with (default: torch's own)")
+    add("--threads", type=arguments.threads, help="that torch computes with (default: torch's own)")
     add("--device", type=arguments.device, default="cpu", help="cpu, cuda, cuda:N (default: cpu)")
     add(
         "--data-root",

@@ -1,12 +1,23 @@
 """Shows which case a run is at, how far it is, and what the case says of itself."""
 
+import io
 import os
 import sys
 import time
+from typing import TextIO
 
 import pytest
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+
+def own_stdout() -> TextIO:
+    """Standard output by a descriptor of its own, since pytest redirects 1 while a case runs."""
+    try:
+        descriptor = os.dup(sys.stdout.fileno())
+    except (AttributeError, OSError, ValueError):  # a notebook's stream, or none
+        return sys.stdout or io.StringIO()
+    return os.fdopen(descriptor, "w", encoding=sys.stdout.encoding)
 
 
 class CaseProgress:
@@ -17,16 +28,16 @@ class CaseProgress:
     """
 
     def __init__(self) -> None:
-        # pytest redirects descriptor 1 while a case runs; a copy still leads to the terminal.
-        self._stream = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-        self._is_terminal = sys.stdout.isatty()
+        self._stream = own_stdout()
+        console = Console(file=self._stream)
+        self._is_terminal = console.is_terminal and not console.is_dumb_terminal
         self._started = time.monotonic()
         self._bar = Progress(
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
-            console=Console(file=self._stream),
+            console=console,
             auto_refresh=False,
             transient=True,
             redirect_stdout=False,

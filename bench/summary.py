@@ -26,7 +26,8 @@ class Row:
     samples_per_second: float | None = None  # of an epoch, else of a step
     peak_memory_bytes: int | None = None  # of an epoch, else of a step
     target_seconds: list[float] = field(default_factory=list)  # one a seed, infinite if not reached
-    test_accuracies: list[float] = field(default_factory=list)  # one a seed, where it ended
+    missed_accuracies: list[float] = field(default_factory=list)  # of seeds that didn't reach it
+    diverged: bool = False  # a seed's loss did
 
     @property
     def median_target_seconds(self) -> float:
@@ -44,7 +45,9 @@ def rows_by_engine(benchmarks: Iterable[dict[str, Any]]) -> dict[str, list[Row]]
         verb = case["name"].partition("[")[0]
         if verb == "test_convergence":
             row.target_seconds.append(seconds if info["reached"] else INFINITE)
-            row.test_accuracies.append(info["test_accuracy"])
+            row.diverged |= info["diverged"]
+            if not info["reached"]:
+                row.missed_accuracies.append(info["test_accuracy"])
         if verb == "test_step":
             row.step_seconds = seconds
         if verb == "test_epoch":
@@ -102,11 +105,11 @@ def sentence(rows: list[Row], benchmarks: list[dict[str, Any]]) -> str:
     target = f"test accuracy {info['target_accuracy']:g}"
     first = min(tried, key=lambda row: row.median_target_seconds)
     if first.median_target_seconds == INFINITE:
-        closest = max(tried, key=lambda row: statistics.median(row.test_accuracies))
+        closest = max(tried, key=lambda row: statistics.median(row.missed_accuracies))
         return (
             f"No batch size reached {target} within {info['max_epochs']} epochs; "
             f"{closest.batch_size} came closest, at "
-            f"{statistics.median(closest.test_accuracies):.3f}."
+            f"{statistics.median(closest.missed_accuracies):.4f}."
         )
     won = (
         f"Batch size {first.batch_size} reached {target} first, after "
@@ -118,8 +121,9 @@ def sentence(rows: list[Row], benchmarks: list[dict[str, Any]]) -> str:
     fastest = min(timed, key=lambda row: row.epoch_seconds or INFINITE)
     if fastest is first:
         return f"{won}, and has the fastest epoch too, {seconds(first.epoch_seconds)}."
+    missed = "diverged" if fastest.diverged else "did not reach it"
     slower = (
-        f"did not reach it within {info['max_epochs']} epochs"
+        f"{missed} within {info['max_epochs']} epochs"
         if fastest.median_target_seconds == INFINITE
         else f"took {fastest.median_target_seconds / first.median_target_seconds:.1f} times as long"
     )
@@ -130,12 +134,15 @@ def sentence(rows: list[Row], benchmarks: list[dict[str, Any]]) -> str:
 
 
 def time_to_target(row: Row) -> str:
-    """Training time, or that the target was not reached and the accuracy that was."""
+    """Training time, or that the target was not reached and the accuracy of those that missed."""
     if not row.target_seconds:
         return "-"
+    seeds, missed = len(row.target_seconds), len(row.missed_accuracies)
+    text = seconds(row.median_target_seconds)
     if row.median_target_seconds == INFINITE:
-        return f"not reached ({statistics.median(row.test_accuracies):.3f})"
-    return seconds(row.median_target_seconds)
+        word = "diverged" if row.diverged else "not reached"
+        text = f"{word} ({statistics.median(row.missed_accuracies):.4f})"
+    return f"{text}, {seeds - missed} of {seeds} seeds" if 0 < missed < seeds else text
 
 
 def seconds(value: float | None) -> str:

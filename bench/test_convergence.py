@@ -41,7 +41,7 @@ def test_convergence(
     peak = peak_memory(partial(train_until, *args, **kwargs))
     convergence = benchmark.pedantic(train_until, setup=fresh, rounds=effort.rounds)
 
-    assert convergence.reached or convergence.test_accuracy < options.target_accuracy
+    assert convergence.epochs <= options.max_epochs
     workbench.record(
         benchmark,
         engine=engine,

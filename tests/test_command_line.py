@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -48,8 +49,11 @@ def test_each_epoch_is_printed_and_a_resumed_run_prints_the_rest(folder, capsys)
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--batch-size", "0"], "'0' is not a whole number of at least 1"),
-        (["--batch-size", "2.5"], "'2.5' is not a whole number of at least 1"),
+        (["--batch-size", "0"], "'0' is not a whole number from 1 to 2147483647"),
+        (["--batch-size", "2.5"], "'2.5' is not a whole number from 1"),
+        (["--batch-size", "9223372036854775808"], "'9223372036854775808' is not a whole number"),
+        (["--threads", "1000000"], "1000000 threads on"),
+        (["--device", "meta"], "'meta' is not available here"),
         (["--lr", "nan"], "'nan' is not a number above 0"),
         (["--seed", "-1"], "'-1' is not a whole number from 0"),
         (["--device", "abacus"], "'abacus' is not available here"),
@@ -96,6 +100,16 @@ def test_a_learning_rate_too_high_ends_the_run_with_step_and_rate(capsys):
     assert code == 1
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_run_whose_only_step_breaks_the_network_is_not_kept(capsys):
+    """The loss before that step is finite; the test loss after it tells."""
+    code = main(["--data-root", "data", "--batch-size", "100", "--lr", "3e38", "--epochs", "1"])
+
+    assert "the test loss after step 1 is not finite" in capsys.readouterr().err
+    assert code == 1
+    assert not list(Path("checkpoints").glob("*"))
+
+
 def test_ctrl_c_ends_the_run_quietly_and_keeps_its_checkpoints(tmp_path, cache_dir):
     """Exit code 130, no traceback, and the last whole epoch can be resumed."""
     command = [sys.executable, "-m", "mnist_mlp", "--cache-dir", str(cache_dir)]
@@ -126,5 +140,5 @@ def test_help_explains_itself(capsys):
         main(["--help"])
 
     explained = capsys.readouterr().out
-    for option in ("--batch-size", "--epochs", "--engine", "--lr", "--seed", "--threads"):
+    for option in re.findall(r"--[a-z-]+", explained.partition("Train")[0]):
         assert re.search(rf"{option} .*\n? +\w", explained)

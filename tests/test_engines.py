@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 
 from mnist_mlp import training
-from mnist_mlp.batches import shuffled, steps_per_epoch
+from mnist_mlp.batches import shuffled
 from tests import closed_form
 from tests.strategies import (
     LEARNING_RATE,
@@ -43,7 +43,7 @@ def test_an_epoch_trains_on_every_sample_once(name, split, batch_size, seed):
     order = shuffled(len(split), generator=generator(seed))
     assert torch.equal(torch.cat([images for images, _ in spy.batches]), split.images[order])
     assert torch.equal(torch.cat([labels for _, labels in spy.batches]), split.labels[order])
-    assert len(spy.batches) == steps_per_epoch(len(split), batch_size)
+    assert len(spy.batches) == -(-len(split) // batch_size)
     assert all(len(labels) == batch_size for _, labels in spy.batches[:-1])
 
 

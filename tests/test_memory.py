@@ -10,6 +10,8 @@ from mnist_mlp.model import HIDDEN, PARAMETERS
 from tests.strategies import generator, new_engine
 
 MEGABYTE = 1_000_000
+# Of the true peak: the kernel sees every page, a sampler may look away when it matters.
+LOWEST = {"kernel": 0.95, "sampled": 0.75}
 
 
 @pytest.fixture(params=["kernel", "sampled"])
@@ -34,18 +36,17 @@ def test_the_peak_of_a_known_allocation_is_found(method):
 
     peak = peak_memory(allocate)
 
-    assert peak.resident_bytes == pytest.approx(200 * MEGABYTE, rel=0.05)
+    assert LOWEST[method] * 200 < peak.resident_bytes / MEGABYTE < 1.05 * 200
     assert peak.method == {"kernel": "VmHWM", "sampled": "sampled"}[method]
     assert peak.cuda_bytes is None
     assert len(held) == 25_000_000
 
 
-@pytest.mark.usefixtures("method")
-def test_memory_freed_before_the_call_is_not_taken_for_its_floor():
+def test_memory_freed_before_the_call_is_not_taken_for_its_floor(method):
     """Or a second measurement would find less than the first."""
-    peaks = [peak_memory(lambda: torch.ones(25_000_000)).resident_bytes for _ in range(2)]
-
-    assert peaks == [pytest.approx(100 * MEGABYTE, rel=0.05)] * 2
+    for _ in range(2):
+        peak = peak_memory(lambda: torch.ones(25_000_000))
+        assert LOWEST[method] * 100 < peak.resident_bytes / MEGABYTE < 1.05 * 100
 
 
 @pytest.mark.usefixtures("method")

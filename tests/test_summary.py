@@ -29,6 +29,7 @@ def run_to_target(batch_size, seconds, *, accuracy=0.95, reached=True):
         batch_size,
         seconds,
         reached=reached,
+        diverged=False,
         test_accuracy=accuracy,
         target_accuracy=0.95,
         max_epochs=10,
@@ -65,7 +66,7 @@ def test_a_fastest_epoch_that_never_gets_there_is_said_so():
     )
 
     assert "whose epoch is the fastest at 500 ms, did not reach it within 10 epochs." in flat(text)
-    assert "not reached (0.900)" in text
+    assert "not reached (0.9000)" in text
 
 
 def test_one_batch_size_can_win_both():
@@ -85,9 +86,9 @@ def test_of_several_seeds_the_median_counts_and_a_miss_is_the_longest():
     two_misses = [*one_miss[1:], run_to_target(4, 1.0, reached=False, accuracy=0.8)]
 
     (row,) = summary.rows_by_engine(one_miss)["eager"]
-    assert summary.time_to_target(row) == "3 s"
+    assert summary.time_to_target(row) == "3 s, 2 of 3 seeds"
     (row,) = summary.rows_by_engine(two_misses)["eager"]
-    assert summary.time_to_target(row) == "not reached (0.900)"
+    assert summary.time_to_target(row) == "not reached (0.8500), 1 of 3 seeds"
 
 
 def test_what_was_not_measured_is_a_dash():

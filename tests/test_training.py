@@ -191,6 +191,7 @@ def test_a_run_that_diverges_is_censored_at_once():
     found = train_until(engine, data, 4, target_accuracy=1e-9, max_epochs=10, generator=generator())
 
     assert not found.reached
+    assert found.diverged
     assert found.steps == 1
 
 

@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     add("--seed", type=arguments.seed, help="of the network and the shuffling (default: 0)")
     add(
         "--threads",
-        type=arguments.whole_number,
+        type=arguments.threads,
         help="that torch computes with (default: torch's own)",
     )
     add("--device", type=arguments.device, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
@@ -101,6 +101,8 @@ def run(options: argparse.Namespace) -> None:
         DataError, CacheError, CheckpointError, NotFiniteError: as `load` and `fit` raise them.
 
     """
+    if options.device != "cpu":
+        torch.cuda.set_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
     mnist = data.load(
@@ -148,7 +150,9 @@ def run(options: argparse.Namespace) -> None:
                 soft_wrap=True,
             )
             progress.reset(task)
-    print(f"best by test loss: {keeper.best}\nlatest:            {keeper.last}")
+    if keeper.best.exists():
+        print(f"best by test loss: {keeper.best}")
+    print(f"latest:            {keeper.last}")
 
 
 def settle(options: argparse.Namespace, mnist: data.Data, resumed: Checkpoint | None) -> Settings:
@@ -157,10 +161,10 @@ def settle(options: argparse.Namespace, mnist: data.Data, resumed: Checkpoint | 
     asked = {name: getattr(options, name) for name in DEFAULTS}
     asked["data"] = mnist.name
     for name, value in asked.items():
-        if resumed and value is not None and value != before[name]:
+        if resumed and value is not None and value != before.get(name):
             raise UsageError(
-                f"{options.resume} was trained with {OPTIONS[name]} {before[name]}, not {value}: "
-                "resume with the same, or start a new run"
+                f"{options.resume} was trained with {OPTIONS[name]} {before.get(name)}, not "
+                f"{value}: resume with the same, or start a new run"
             )
     if resumed and resumed.epoch >= options.epochs:
         raise UsageError(

@@ -2,15 +2,28 @@
 
 import argparse
 import math
+import os
 
 import torch
 
+LARGEST = 2**31 - 1
+
 
 def whole_number(text: str) -> int:
-    """A whole number of at least 1: a batch size, a budget, a thread count."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    """A whole number of at least 1: a batch size, a budget."""
+    if not text.isdecimal() or not 1 <= int(text) <= LARGEST:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {LARGEST}")
     return int(text)
+
+
+def threads(text: str) -> int:
+    """A thread count that this machine has cores for."""
+    count, cores = whole_number(text), os.cpu_count() or 1
+    if count > cores:
+        raise argparse.ArgumentTypeError(
+            f"{count} threads on {cores} cores: ask for {cores} or fewer"
+        )
+    return count
 
 
 def positive_number(text: str) -> float:
@@ -39,13 +52,13 @@ def seed(text: str) -> int:
 
 
 def device(text: str) -> str:
-    """A device that this machine, and this build of torch, has."""
-    try:
-        torch.empty(0, device=text)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    """cpu, or a GPU that this machine, and this build of torch, has."""
+    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    available = ["cpu", *(["cuda", *gpus] if gpus else [])]
+    if text not in available:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not available here: use cpu, or cuda where there is a GPU"
-        ) from error
+            f"{text!r} is not available here: use {' or '.join(available)}"
+        )
     return text
 
 

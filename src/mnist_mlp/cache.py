@@ -34,8 +34,8 @@ def default_folder() -> Path:
 def unpacked(folder: Path) -> Path:
     """Make `folder` hold the four IDX files in torchvision's layout, each intact, and return it.
 
-    Every file is written to a temporary name and renamed, so that a killed process leaves nothing
-    half written, and of two processes that unpack at once the second renames equal bytes.
+    Every file is written to a temporary name and renamed: a killed process leaves no file by its
+    own name half written, and of two processes that unpack at once the second renames equal bytes.
 
     Raises:
         CacheError: the folder cannot be read or written.

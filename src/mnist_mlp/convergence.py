@@ -25,7 +25,8 @@ class Convergence:
     epochs: float  # passes over the training set, fractions counted
     train_seconds: float  # evaluations not included
     test_accuracy: float  # fraction of the test set, 0 to 1
-    reached: bool  # False: censored by the budget, or by a loss that is not finite
+    reached: bool  # False: censored, by the budget or because the loss diverged
+    diverged: bool  # a loss that is not finite ended the run
 
 
 def evaluation_steps(steps_per_epoch: int, *, max_epochs: int) -> Iterator[int]:
@@ -86,4 +87,5 @@ def train_until(
         train_seconds=clock() - started,
         test_accuracy=accuracy,
         reached=accuracy >= target_accuracy and not diverged,
+        diverged=diverged,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnist_mlp.batches import mean_over_samples, shuffled, steps_per_epoch
+from mnist_mlp.batches import check_batch_size, mean_over_samples, shuffled, steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, Keeper, Settings
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Data, Split
@@ -63,7 +63,7 @@ class Walk:
     ) -> None:
         self.engine = engine
         self.split = split
-        self.batch_size = batch_size
+        self.batch_size = min(check_batch_size(batch_size), len(split))
         self.generator = generator
         self.steps = steps
         self.steps_per_epoch = steps_per_epoch(len(split), batch_size)
@@ -168,6 +168,11 @@ def fit(
         train_loss = _finish_epoch(walk, watch)
         seconds = stopwatch() - started
         evaluation = evaluate(engine.network, data.test)
+        if not math.isfinite(evaluation.loss):
+            raise NotFiniteError(
+                f"the test loss after step {walk.steps} is not finite at learning rate "
+                f"{engine.learning_rate:g}: try a lower one"
+            )
         best_test_loss = min(best_test_loss, evaluation.loss)
         if keeper:
             keeper.keep(

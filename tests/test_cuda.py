@@ -1,0 +1,49 @@
+import pytest
+import torch
+
+from bench.memory import peak_memory
+from mnist_mlp import training
+from mnist_mlp.clock import Stopwatch
+from mnist_mlp.data import resident
+from mnist_mlp.engines import ENGINES
+from mnist_mlp.model import MLP
+from tests.strategies import generator, new_engine, new_split, parameters_of
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_a_gpu_trains_to_the_same_parameters(name):
+    """Within rounding, from the same seed and in the same order."""
+    split = new_split(40, seed=1)
+    on_gpu = ENGINES[name](MLP(seed=0).to("cuda"), learning_rate=0.1)
+    on_cpu = new_engine(name)
+
+    training.epoch(on_cpu, split, 7, generator=generator())
+    training.epoch(on_gpu, resident(split.dataset, device="cuda"), 7, generator=generator())
+
+    torch.testing.assert_close(
+        parameters_of(on_gpu).cpu(), parameters_of(on_cpu), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_the_stopwatch_waits_for_the_gpu():
+    """Work that was queued before a reading has ended by then."""
+    matrix = torch.rand(4096, 4096, device="cuda")
+    done = torch.cuda.Event()
+    for _ in range(20):
+        matrix = matrix @ matrix
+    done.record()
+
+    Stopwatch()()
+
+    assert done.query()
+
+
+def test_the_gpus_own_peak_is_measured_too():
+    """Memory allocated and freed during the call counts."""
+    torch.cuda.init()
+
+    peak = peak_memory(lambda: torch.ones(25_000_000, device="cuda"))
+
+    assert peak.cuda_bytes == pytest.approx(100_000_000, rel=0.05)
