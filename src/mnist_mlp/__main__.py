@@ -14,7 +14,7 @@ from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.engines import ENGINES
 from mnist_mlp.model import MLP
-from mnist_mlp.training import NotFiniteError, fit
+from mnist_mlp.training import EpochReport, NotFiniteError, fit
 
 DEFAULTS: Settings = {"engine": "eager", "batch_size": 64, "learning_rate": 0.1, "seed": 0}
 OPTIONS = {
@@ -120,11 +120,7 @@ def run(options: argparse.Namespace) -> None:
     )
     size = int(settings["batch_size"])
     steps = steps_per_epoch(len(mnist.train), size)
-    print(
-        f"{settings['data']}, {settings['engine']} engine, batch size {size}, "
-        f"learning rate {settings['learning_rate']:g}, seed {settings['seed']}, "
-        f"{torch.get_num_threads()} threads: {steps:,} steps an epoch"
-    )
+    print(f"{run_line(settings)}: {steps:,} steps an epoch")
     console = Console()
     columns = TextColumn("epoch"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(
@@ -142,17 +138,29 @@ def run(options: argparse.Namespace) -> None:
             resumed=resumed,
             watch=lambda steps: progress.advance(task, steps),
         ):
-            console.print(
-                f"epoch {report.epoch:3d}  train loss {report.train_loss:.4f}  "
-                f"test loss {report.test_loss:.4f}  test accuracy {report.test_accuracy:.4f}  "
-                f"{report.seconds:.2f} s",
-                highlight=False,
-                soft_wrap=True,
-            )
+            console.print(epoch_line(report), highlight=False, soft_wrap=True)
             progress.reset(task)
     if keeper.best.exists():
         print(f"best by test loss: {keeper.best}")
     print(f"latest:            {keeper.last}")
+
+
+def run_line(settings: Settings) -> str:
+    """What is trained, and how."""
+    return (
+        f"{settings['data']}, {settings['engine']} engine, batch size {settings['batch_size']}, "
+        f"learning rate {settings['learning_rate']:g}, seed {settings['seed']}, "
+        f"{torch.get_num_threads()} threads"
+    )
+
+
+def epoch_line(report: EpochReport) -> str:
+    """One epoch, as the question's author printed it."""
+    return (
+        f"epoch {report.epoch:3d}  train loss {report.train_loss:.4f}  "
+        f"test loss {report.test_loss:.4f}  test accuracy {report.test_accuracy:.4f}  "
+        f"{report.seconds:.2f} s"
+    )
 
 
 def settle(options: argparse.Namespace, mnist: data.Data, resumed: Checkpoint | None) -> Settings:
