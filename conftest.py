@@ -117,7 +117,7 @@ def pytest_terminal_summary(
         measured = [
             case.as_dict(include_data=False)
             for case in config.pluginmanager.getplugin("pytest-benchmark").benchmarks
-            if case and not case.has_error
+            if not case.has_error
         ]
         ours = [case for case in measured if "engine" in case["extra_info"]]
         for line in baseline.left_out(

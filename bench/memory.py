@@ -4,8 +4,7 @@ import ctypes
 import gc
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,31 +14,32 @@ import torch
 SAMPLING_SECONDS = 0.001
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Peak:
     """The most memory held during a call, less what was held before it."""
 
-    resident_bytes: int = 0
-    cuda_bytes: int | None = None  # allocated by torch; None where no GPU is in use
-    method: str = ""  # "VmHWM", the kernel's exact peak, or "sampled", a lower bound
+    resident_bytes: int
+    cuda_bytes: int | None  # allocated by torch; None where no GPU is in use
+    method: str  # "VmHWM", the kernel's exact peak, or "sampled", a lower bound
 
 
 def peak_memory(call: Callable[[], object]) -> Peak:
     """Make an untimed call and say how much memory it needed at its peak."""
-    peak = Peak()
     cuda = torch.cuda.is_initialized()
-    measured = _kernel_peak if kernel_peak_can_be_reset() else _sampled_peak
     if cuda:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
         allocated_before = torch.cuda.memory_allocated()
     _release_free_memory()
-    with measured(peak):
-        call()
+    by_kernel = kernel_peak_can_be_reset()
+    resident_bytes = _kernel_peak_bytes(call) if by_kernel else _sampled_peak_bytes(call)
     if cuda:
         torch.cuda.synchronize()
-        peak.cuda_bytes = torch.cuda.max_memory_allocated() - allocated_before
-    return peak
+    return Peak(
+        resident_bytes=resident_bytes,
+        cuda_bytes=torch.cuda.max_memory_allocated() - allocated_before if cuda else None,
+        method="VmHWM" if by_kernel else "sampled",
+    )
 
 
 def _release_free_memory() -> None:
@@ -64,19 +64,16 @@ def kernel_peak_can_be_reset() -> bool:
     return True
 
 
-@contextmanager
-def _kernel_peak(peak: Peak) -> Iterator[None]:
+def _kernel_peak_bytes(call: Callable[[], object]) -> int:
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is resident
     floor = _resident_bytes()
-    yield
+    call()
     status = Path("/proc/self/status").read_text()
     high_water_kib = int(status.split("VmHWM:")[1].split()[0])
-    peak.resident_bytes = max(0, high_water_kib * 1024 - floor)
-    peak.method = "VmHWM"
+    return max(0, high_water_kib * 1024 - floor)
 
 
-@contextmanager
-def _sampled_peak(peak: Peak) -> Iterator[None]:
+def _sampled_peak_bytes(call: Callable[[], object]) -> int:
     floor = highest = _resident_bytes()
     stopped = threading.Event()
 
@@ -88,9 +85,8 @@ def _sampled_peak(peak: Peak) -> Iterator[None]:
     sampler = threading.Thread(target=sample, daemon=True)
     sampler.start()
     try:
-        yield
+        call()
     finally:
         stopped.set()
         sampler.join()
-    peak.resident_bytes = max(highest, _resident_bytes()) - floor
-    peak.method = "sampled"
+    return max(highest, _resident_bytes()) - floor
