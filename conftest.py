@@ -10,10 +10,11 @@ from bench import baseline, machine, options, summary
 from bench.options import Options
 from bench.progress import CaseProgress
 from bench.workbench import Workbench
-from mnist_mlp import cache, data
+from mnist_mlp import cache, datasets
+from mnist_mlp.data import Data
 
 OPTIONS = pytest.StashKey[Options]()
-DATA = pytest.StashKey[data.Data]()
+DATA = pytest.StashKey[Data]()
 BASELINES = pytest.StashKey[list[dict[str, Any]]]()
 PROGRESS = pytest.StashKey[CaseProgress]()
 THREADS_BEFORE = pytest.StashKey[int]()
@@ -72,10 +73,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if is_measuring(config) and session.items and not config.option.collectonly:
         chosen = config.stash[OPTIONS]
         try:
-            config.stash[DATA] = data.load(
+            config.stash[DATA] = datasets.load(
                 data_root=chosen.data_root, cache_dir=chosen.cache_dir, device=chosen.device
             )
-        except (data.DataError, cache.CacheError) as error:
+        except (datasets.DataError, cache.CacheError) as error:
             raise pytest.UsageError(str(error)) from error
 
 

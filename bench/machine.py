@@ -1,10 +1,10 @@
 """What a saved run says about the machine, beside pytest-benchmark's own lines."""
 
 import re
+from importlib.metadata import version
 
 import psutil
 import torch
-import torchvision
 
 
 def describe() -> dict[str, str | int]:
@@ -13,7 +13,7 @@ def describe() -> dict[str, str | int]:
     blas = re.search(r"BLAS_INFO=(\w+)", build)
     description: dict[str, str | int] = {
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": version("torchvision"),
         "blas": blas.group(1) if blas else "unknown",
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, settings
 
-from mnist_mlp import data
+from mnist_mlp import datasets
 
 settings.register_profile(
     "suite",
@@ -24,4 +24,4 @@ def cache_dir(tmp_path_factory):
 @pytest.fixture(scope="session")
 def mnist(cache_dir):
     """The real training and test sets."""
-    return data.load(cache_dir=cache_dir)
+    return datasets.load(cache_dir=cache_dir)

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
-from mnist_mlp.data import Data, Split, resident
+from mnist_mlp.data import Data, Split
+from mnist_mlp.datasets import resident
 from mnist_mlp.engines import ENGINES, Engine
 from mnist_mlp.model import MLP
 

@@ -4,7 +4,7 @@ import torch
 from bench.memory import peak_memory
 from mnist_mlp import training
 from mnist_mlp.clock import Stopwatch
-from mnist_mlp.data import resident
+from mnist_mlp.datasets import resident
 from mnist_mlp.engines import ENGINES
 from mnist_mlp.model import MLP
 from tests.strategies import generator, new_engine, new_split, parameters_of

@@ -9,9 +9,10 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mnist_mlp import arguments, cache, checkpoint, data
+from mnist_mlp import arguments, cache, checkpoint, datasets
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
+from mnist_mlp.data import Data
 from mnist_mlp.engines import ENGINES
 from mnist_mlp.model import MLP
 from mnist_mlp.training import EpochReport, NotFiniteError, fit
@@ -37,7 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
         run(options)
     except (
         UsageError,
-        data.DataError,
+        datasets.DataError,
         cache.CacheError,
         CheckpointError,
         NotFiniteError,
@@ -105,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
         torch.cuda.set_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
-    mnist = data.load(
+    mnist = datasets.load(
         data_root=options.data_root, cache_dir=options.cache_dir, device=options.device
     )
     resumed = checkpoint.load(options.resume) if options.resume else None
@@ -163,7 +164,7 @@ def epoch_line(report: EpochReport) -> str:
     )
 
 
-def settle(options: argparse.Namespace, mnist: data.Data, resumed: Checkpoint | None) -> Settings:
+def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None) -> Settings:
     """What the run is started with: as asked for, else as the resumed run was, else the default."""
     before = resumed.settings if resumed else {}
     asked = {name: getattr(options, name) for name in DEFAULTS}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.datasets import MNIST
 
-from mnist_mlp import data
+from mnist_mlp import datasets
 from tests import idx
 
 
@@ -50,7 +50,7 @@ def test_a_folder_in_torchvisions_layout_is_loaded(tmp_path, name, inside):
     """Named by its root, or by itself."""
     idx.write_dataset(tmp_path / name / "raw", train=30, test=20)
 
-    loaded = data.load(data_root=tmp_path / name if inside else tmp_path)
+    loaded = datasets.load(data_root=tmp_path / name if inside else tmp_path)
 
     assert loaded.name == name
     assert (len(loaded.train), len(loaded.test)) == (30, 20)
@@ -61,14 +61,14 @@ def test_several_data_sets_in_one_root_are_refused_by_name(tmp_path):
     for name in ("MNIST", "KMNIST"):
         idx.write_dataset(tmp_path / name / "raw", train=3, test=2)
 
-    with pytest.raises(data.DataError, match="several data sets, MNIST, KMNIST"):
-        data.load(data_root=tmp_path)
+    with pytest.raises(datasets.DataError, match="several data sets, MNIST, KMNIST"):
+        datasets.load(data_root=tmp_path)
 
 
 def test_an_empty_root_is_refused(tmp_path):
     """The sentence says what the folder must hold."""
-    with pytest.raises(data.DataError, match="holds no folder NAME/raw"):
-        data.load(data_root=tmp_path)
+    with pytest.raises(datasets.DataError, match="holds no folder NAME/raw"):
+        datasets.load(data_root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_damaged_files_are_refused_in_a_sentence(tmp_path, file, content):
     if content is not None:
         (raw / file).write_bytes(content)
 
-    with pytest.raises(data.DataError, match=f"cannot read MNIST in {tmp_path}"):
-        data.load(data_root=tmp_path)
+    with pytest.raises(datasets.DataError, match=f"cannot read MNIST in {tmp_path}"):
+        datasets.load(data_root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -108,5 +108,5 @@ def test_data_that_the_network_cannot_take_is_refused(tmp_path, file, tensor, se
     idx.write_dataset(raw, train=30, test=20)
     idx.write(raw / file, tensor.byte())
 
-    with pytest.raises(data.DataError, match=sentence):
-        data.load(data_root=tmp_path)
+    with pytest.raises(datasets.DataError, match=sentence):
+        datasets.load(data_root=tmp_path)
