@@ -1,6 +1,7 @@
 """What is measured: batch sizes, engines, and how much effort each combination is worth."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 BATCH_SIZES = (
@@ -16,6 +17,39 @@ LEARNING_RATE = 0.1
 TARGET_ACCURACY = 0.95
 MAX_EPOCHS = 10
 SEEDS = (0,)
+
+# What the gate compares: a verb, an engine's parameter, a batch size each.
+GATE_BATCH_SIZES = {"step": (1, 16, 64, 256, 1024), "epoch": (1, 64, 256)}
+GATE_ENGINES = ("eager",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One row of the gate."""
+
+    verb: str  # "step" or "epoch"
+    engine: str
+    batch_size: int
+
+    @property
+    def family(self) -> str:
+        """The cases that differ in batch size alone."""
+        return f"{self.verb}[engine={self.engine}]"
+
+    @property
+    def name(self) -> str:
+        """As pytest writes it, less `test_`."""
+        return f"{self.verb}[engine={self.engine}-batch_size={self.batch_size}]"
+
+
+def gate_cases(engines: Sequence[str] = GATE_ENGINES) -> list[Case]:
+    """Every case of the gate."""
+    return [
+        Case(verb=verb, engine=engine, batch_size=batch_size)
+        for verb, batch_sizes in GATE_BATCH_SIZES.items()
+        for engine in engines
+        for batch_size in batch_sizes
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

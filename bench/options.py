@@ -1,17 +1,13 @@
 """The suite's command-line options, each refused in a sentence when it makes no sense."""
 
 import argparse
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from bench import cases
 from mnist_mlp import arguments, cache, engines
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,26 +37,6 @@ class Options:
         return {"engine": self.engines, "batch_size": self.batch_sizes}
 
 
-def several(parse: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
-    """Parse values separated by commas, each given once."""
-
-    def parse_all(text: str) -> tuple[Value, ...]:
-        values = tuple(parse(word.strip()) for word in text.split(","))
-        if len(set(values)) < len(values):
-            raise argparse.ArgumentTypeError(f"{text!r} names a value twice")
-        return values
-
-    return parse_all
-
-
-def engine(text: str) -> str:
-    """The name of an engine."""
-    if text not in engines.ENGINES:
-        known = ", ".join(engines.ENGINES)
-        raise argparse.ArgumentTypeError(f"{text!r} is no engine: choose from {known}")
-    return text
-
-
 def folder(text: str) -> Path:
     """A folder that exists."""
     if not Path(text).is_dir():
@@ -73,14 +49,14 @@ def add_to(parser: pytest.Parser) -> None:
     add = parser.getgroup("batch size suite").addoption
     add(
         "--batch-sizes",
-        type=several(arguments.whole_number),
+        type=arguments.several(arguments.whole_number),
         default=cases.BATCH_SIZES,
         metavar="B,B,...",
         help=f"samples a step (default: {','.join(map(str, cases.BATCH_SIZES))})",
     )
     add(
         "--engines",
-        type=several(engine),
+        type=arguments.several(arguments.one_of("engine", tuple(engines.ENGINES))),
         metavar="NAME,...",
         help=f"ways to train: {', '.join(engines.ENGINES)} (default: both, and "
         f"{', '.join(cases.CONVERGENCE_ENGINES)} alone for time to target)",
@@ -105,7 +81,7 @@ def add_to(parser: pytest.Parser) -> None:
     )
     add(
         "--seeds",
-        type=several(arguments.seed),
+        type=arguments.several(arguments.seed),
         default=cases.SEEDS,
         metavar="N,N,...",
         help="a run to the target each (default: 0)",

@@ -3,10 +3,37 @@
 import argparse
 import math
 import os
-
-import torch
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 LARGEST = 2**31 - 1
+
+Value = TypeVar("Value")
+
+
+def several(parse: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
+    """Parse values separated by commas, each given once."""
+
+    def parse_all(text: str) -> tuple[Value, ...]:
+        values = tuple(parse(word.strip()) for word in text.split(","))
+        if len(set(values)) < len(values):
+            raise argparse.ArgumentTypeError(f"{text!r} names a value twice")
+        return values
+
+    return parse_all
+
+
+def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
+    """Parse one of these names, of engines for instance."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is no {kind}: choose from {', '.join(names)}"
+            )
+        return text
+
+    return parse
 
 
 def whole_number(text: str) -> int:
@@ -44,6 +71,14 @@ def fraction(text: str) -> float:
     return value
 
 
+def percentage(text: str) -> float:
+    """A share above 0 and at most 1, written as 5% or 0.05."""
+    value = _number(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 5% or 0.05")
+    return value
+
+
 def seed(text: str) -> int:
     """A whole number that torch takes as a seed."""
     if not text.isdecimal() or int(text) >= 2**63:
@@ -53,6 +88,8 @@ def seed(text: str) -> int:
 
 def device(text: str) -> str:
     """cpu, or a GPU that this machine, and this build of torch, has."""
+    import torch  # noqa: PLC0415 - takes seconds, and nothing else here needs it
+
     gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     available = ["cpu", *(["cuda", *gpus] if gpus else [])]
     if text not in available:

@@ -1,0 +1,28 @@
+"""python -m bench: gate a change, and say how far the gate can be believed."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+
+from bench.gate import command as gate
+from bench.gate.report import ExitCode
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the command line says; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    gate.add_to(commands)
+    options = parser.parse_args(words)
+    # What is temporary goes when CI cancels a job, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return ExitCode.INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""What a gate found: a table and a sentence, markdown for a pull request, JSON for machines."""
+
+import json
+import statistics
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.gate.verdict import Evidence, Judgement, Verdict
+from bench.summary import seconds
+
+WIDTH = 120
+HEADINGS = ("case", "base", "head", "ratio", "95 % interval", "would catch", "verdict")
+
+
+class ExitCode(IntEnum):
+    """What a gate ends with."""
+
+    OK = 0
+    REGRESSION = 1
+    USAGE = 2  # argparse's own, for a command line that makes no sense
+    INCONCLUSIVE = 3
+    INCOMPARABLE = 4
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished gate."""
+
+    base: str  # what was compared, in words
+    head: str
+    margin: float
+    took_seconds: float
+    setting: Mapping[str, Any]  # versions, threads, cores
+    evidence: Evidence
+    judgements: Mapping[str, Judgement]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The worst that any case got."""
+        found = {judgement.verdict for judgement in self.judgements.values()}
+        for verdict in (Verdict.REGRESSION, Verdict.INCOMPARABLE, Verdict.INCONCLUSIVE):
+            if verdict in found:
+                return ExitCode[verdict.name]
+        return ExitCode.OK if found else ExitCode.INCONCLUSIVE
+
+
+def sentence(result: Result) -> str:
+    """What the whole gate says."""
+    counts = Counter(judgement.verdict for judgement in result.judgements.values())
+    named = {
+        verdict: ", ".join(
+            name for name, one in result.judgements.items() if one.verdict is verdict
+        )
+        for verdict in counts
+    }
+    if result.exit_code is ExitCode.REGRESSION:
+        text = f"Regression: {named[Verdict.REGRESSION]}."
+    elif result.exit_code is ExitCode.INCOMPARABLE:
+        text = f"Incomparable, so nothing passed: {named[Verdict.INCOMPARABLE]}."
+    elif result.exit_code is ExitCode.INCONCLUSIVE:
+        text = f"Inconclusive, so nothing passed: {named.get(Verdict.INCONCLUSIVE, 'no case')}."
+    else:
+        text = f"No case is slower than the base by more than {result.margin:.0%}"
+        if Verdict.IMPROVEMENT in named:
+            text += f"; faster: {named[Verdict.IMPROVEMENT]}"
+        text += "."
+    return f"{text} {result.head} against {result.base}, {result.took_seconds:.0f} s."
+
+
+def rows(result: Result) -> list[tuple[str, ...]]:
+    """The table's cells, a row a case or family."""
+    cells = []
+    for name, one in result.judgements.items():
+        base, head = (
+            seconds(statistics.median(values)) if values else "-"
+            for values in result.evidence.seconds.get(name, ([], []))
+        )
+        measured = one.ratio is not None
+        cells.append(
+            (
+                name if name in result.evidence.seconds or not measured else f"{name}, all sizes",
+                base,
+                head,
+                f"{one.ratio:.3f}" if measured else "-",
+                f"{one.low:.3f} to {one.high:.3f}" if measured else "-",
+                f"{one.detectable:.0%}" if measured else "-",
+                f"{one.verdict}: {one.reason}" if one.reason else str(one.verdict),
+            )
+        )
+    return cells
+
+
+def as_text(result: Result) -> str:
+    """The table and the sentence."""
+    return f"{_laid_out(result, box.HEAVY_HEAD, WIDTH)}\n\n{sentence(result)}"
+
+
+def as_markdown(result: Result) -> str:
+    """The same for a comment on a pull request."""
+    # Wide, since a row of markdown is one line.
+    return f"{_laid_out(result, box.MARKDOWN, 10_000)}\n\n{sentence(result)}\n"
+
+
+def as_json(result: Result) -> str:
+    """Everything that was measured, and what was made of it."""
+    return json.dumps(asdict(result) | {"exit_code": int(result.exit_code)}, indent=1) + "\n"
+
+
+def write(file: Path, text: str) -> None:
+    """Replace the file whole, or leave it as it was."""
+    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as temporary:
+        temporary.write(text)
+    Path(temporary.name).chmod(0o644)
+    Path(temporary.name).replace(file)
+
+
+def _laid_out(result: Result, style: box.Box, width: int) -> str:
+    table = Table(box=style)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in {"case", "verdict"} else "right")
+    for cells in rows(result):
+        # As text: a name's brackets are no markup.
+        table.add_row(*(Text(cell.replace("|", "/")) for cell in cells))
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().strip()

@@ -1,0 +1,73 @@
+"""A revision of this repository as a folder of files, for as long as it is needed."""
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+class RevisionError(Exception):
+    """No git, no repository, or no such revision."""
+
+
+def root(folder: Path) -> Path:
+    """The checkout that holds `folder`.
+
+    Raises:
+        RevisionError: there is none, or no git.
+
+    """
+    return Path(_git(folder, "rev-parse", "--show-toplevel"))
+
+
+def describe(checkout: Path, revision: str) -> str:
+    """The commit that `revision` names, shortened.
+
+    Raises:
+        RevisionError: it names none.
+
+    """
+    try:
+        return _git(checkout, "rev-parse", "--short", "--verify", f"{revision}^{{commit}}")
+    except RevisionError as error:
+        raise RevisionError(
+            f"{revision!r} names no commit here: name a branch, a tag or a commit (in CI, fetch "
+            "it first)"
+        ) from error
+
+
+def changed_files(checkout: Path) -> list[str]:
+    """What the working tree holds beside its last commit."""
+    return _git(checkout, "status", "--porcelain").splitlines()
+
+
+@contextmanager
+def worktree(checkout: Path, revision: str) -> Iterator[Path]:
+    """Take the revision into a temporary worktree, and remove it afterwards, whatever happens.
+
+    Raises:
+        RevisionError: it cannot be taken.
+
+    """
+    commit = describe(checkout, revision)
+    with tempfile.TemporaryDirectory(prefix="gate-base-") as folder:
+        tree = Path(folder).resolve() / "base"
+        try:
+            _git(checkout, "worktree", "add", "--detach", str(tree), commit)
+            yield tree
+        finally:
+            with suppress(RevisionError):  # it was never added
+                _git(checkout, "worktree", "remove", "--force", str(tree))
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise RevisionError(f"git is needed and cannot be run: {error}") from error
+    if done.returncode:
+        raise RevisionError(f"git {words[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()
