@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from bench.gate import audit
 from bench.gate import command as gate
 from bench.gate.report import ExitCode
 
@@ -14,6 +15,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     gate.add_to(commands)
+    audit.add_to(commands)
     options = parser.parse_args(words)
     # What is temporary goes when CI cancels a job, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

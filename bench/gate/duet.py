@@ -25,8 +25,7 @@ LAST_WORDS = 3  # lines of a dead worker's standard error
 
 # Waiting threads must sleep: they wait on the core that the other version computes on.
 QUIET_OPENMP = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
-# glibc gives freed memory back or keeps it by what else happens to lie above it: one process in
-# thirty was 10 % slower throughout. Kept memory makes processes of equal code equal.
+# See worker.py, which needs them from the start.
 STEADY_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 
 

@@ -80,7 +80,7 @@ def sentence(result: Result) -> str:
 
 def rows(result: Result) -> list[tuple[str, ...]]:
     """The table's cells, a row a case or family."""
-    cells = []
+    cells: list[tuple[str, ...]] = []
     for name, one in result.judgements.items():
         base, head = (
             seconds(statistics.median(values)) if values else "-"

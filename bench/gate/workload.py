@@ -21,7 +21,7 @@ from mnist_mlp.training import epoch, step
 POOL_SAMPLES = 4096
 LEARNING_STEPS = 32
 SHORTEST_EPOCH_SAMPLES = 16
-MEMORY_STEPS = 512
+MEMORY_STEPS = 2048  # enough for a leak of 2 KiB a step to show
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,7 @@ def _step(case: Case, pool: Split) -> Workload:
 def _epoch(case: Case, pool: Split) -> Workload:
     # Two and a half batches: the short last one is part of an epoch.
     short = pool.head(max(SHORTEST_EPOCH_SAMPLES, case.batch_size * 5 // 2))
-    long = pool.head(max(MEMORY_STEPS * case.batch_size, case.batch_size))
+    long = pool.head(MEMORY_STEPS * case.batch_size)
     engine, generator = _new_engine(case), torch.Generator().manual_seed(0)
 
     return Workload(

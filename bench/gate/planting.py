@@ -1,0 +1,106 @@
+"""Slowdowns and slips to plant in a copy of the code, so that a gate can be seen to catch them."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ENGINES = "src/mnist_mlp/engines.py"
+TRAINING = "src/mnist_mlp/training.py"
+MODEL = "src/mnist_mlp/model.py"
+COPIED = ("src", "bench", "conftest.py", "pyproject.toml")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plant:
+    """One edit: in `file`, `old` becomes `new`."""
+
+    file: str
+    old: str
+    new: str
+
+
+SLIPS = {
+    "item each step": Plant(
+        file=ENGINES,
+        old="losses += [self.step(*batch) for batch",
+        new="losses += [torch.tensor(self.step(*batch).item()) for batch",
+    ),
+    "zero_grad(set_to_none=False)": Plant(
+        file=ENGINES,
+        old="self.optimizer.zero_grad()",
+        new="self.optimizer.zero_grad(set_to_none=False)",
+    ),
+    "float64 upcast": Plant(
+        file=MODEL,
+        old="torch.sigmoid(self.hidden(images))",
+        new="torch.sigmoid(self.hidden(images).double()).float()",
+    ),
+    "dataset copied each epoch": Plant(
+        file=ENGINES,
+        old="        losses = []\n        for samples in order",
+        new="        losses = []\n"
+        "        split = Split(\n"
+        "            images=split.images.clone(), labels=split.labels, dataset=split.dataset\n"
+        "        )\n"
+        "        for samples in order",
+    ),
+    "losses kept with their graphs": Plant(
+        file=ENGINES,
+        old="maximize=False,\n            )\n        return loss.detach()",
+        new="maximize=False,\n            )\n        return loss",
+    ),
+}
+# Which engines a gate must compare to see the slip; the gate's own choice where none is named.
+SLIP_ENGINES = {"zero_grad(set_to_none=False)": ("loader",)}
+
+STEP_CALL = "return engine.step(images, labels)"
+EPOCH_CALL = "return _finish_epoch(Walk(engine, split, batch_size, generator=generator))"
+
+
+def slow_step(share: float, batch_size: int) -> Plant:
+    """Make a step at this batch size take longer by a share: 0.1 is 10 %."""
+    return _slowed(STEP_CALL, share, f"len(labels) == {batch_size}")
+
+
+def slow_epoch(share: float) -> Plant:
+    """Make every epoch take longer by a share."""
+    return _slowed(EPOCH_CALL, share, "True")
+
+
+def _slowed(call: str, share: float, condition: str) -> Plant:
+    lines = (
+        "import time",
+        "started = time.perf_counter()",
+        call.replace("return", "result ="),
+        f"until = time.perf_counter() + {share} * (time.perf_counter() - started)",
+        f"while {condition} and time.perf_counter() < until:",
+        "    pass",
+        "return result",
+    )
+    return Plant(file=TRAINING, old=call, new="\n    ".join(lines))
+
+
+@contextmanager
+def planted(tree: Path, plants: Sequence[Plant]) -> Iterator[Path]:
+    """A copy of what a worker runs of `tree`, in another folder, edited; removed afterwards.
+
+    Raises:
+        ValueError: the code has changed so that an edit no longer fits.
+
+    """
+    with tempfile.TemporaryDirectory(prefix="gate-planted-") as folder:
+        copy = Path(folder).resolve() / "head"
+        for name in COPIED:
+            if (tree / name).is_dir():
+                shutil.copytree(tree / name, copy / name)
+            else:
+                shutil.copy(tree / name, copy / name)
+        for plant in plants:
+            source = (copy / plant.file).read_text()
+            if source.count(plant.old) != 1:
+                raise ValueError(f"{plant.file} has {plant.old!r} not once: adapt what is planted")
+            (copy / plant.file).write_text(source.replace(plant.old, plant.new))
+        yield copy
