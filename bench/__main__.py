@@ -17,8 +17,6 @@ def main(words: Sequence[str] | None = None) -> int:
     gate.add_to(commands)
     audit.add_to(commands)
     options = parser.parse_args(words)
-    # What is temporary goes when CI cancels a job, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
@@ -27,4 +25,6 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    # What is temporary goes when CI cancels a job, too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
+from bench.cases import Case
+from bench.gate.verdict import Pair
 from mnist_mlp.data import Data, Split
 from mnist_mlp.datasets import resident
 from mnist_mlp.engines import ENGINES, Engine
@@ -74,3 +76,23 @@ def generator(seed=0) -> torch.Generator:
 def parameters_of(engine) -> torch.Tensor:
     """All of a network's parameters in one vector, copied."""
     return torch.cat([parameter.detach().flatten() for parameter in engine.parameters])
+
+
+# Mostly near the margin, where verdicts change; now and then far out, as noise is.
+log_ratios = st.one_of(st.floats(-0.15, 0.15), st.floats(-3, 3))
+MOST_PAIRS = 60  # two attempts at both stages take fewer
+
+
+@st.composite
+def gates(draw, head=log_ratios):
+    """Some cases, and a long series of pairs for each."""
+    sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True))
+    verbs = draw(st.lists(st.sampled_from(["step", "epoch"]), min_size=1, max_size=2, unique=True))
+    cases = [Case(verb=verb, engine="eager", batch_size=size) for verb in verbs for size in sizes]
+    measured = {}
+    for case in cases:
+        block = draw(
+            st.lists(st.builds(Pair, head=head, control=log_ratios), min_size=1, max_size=5)
+        )
+        measured[case.name] = (block * MOST_PAIRS)[:MOST_PAIRS]
+    return cases, measured

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench import options
+from bench.gate import command
 
 ROOT = Path(__file__).parent.parent
+PACKAGES = ("src/mnist_mlp", "bench", "bench/gate", "tests")
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def test_the_tree_is_the_tree(readme):
         tracked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a git checkout")
-    hidden = {".gitignore", "src/mnist_mlp/__init__.py", "bench/__init__.py", "tests/__init__.py"}
+    hidden = {".gitignore", *(f"{folder}/__init__.py" for folder in PACKAGES)}
     files = {
         name if "/mnist/" not in name else "src/mnist_mlp/mnist/"
         for name in tracked.stdout.splitlines()
@@ -84,4 +86,17 @@ def test_every_option_has_a_row(readme):
     added = Recorder()
     options.add_to(added)
 
-    assert set(re.findall(r"^\| `(--[a-z-]+)", readme, re.MULTILINE)) == added.names
+    section = readme[readme.index("## Options") : readme.index("## Train")]
+    assert set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)) == added.names
+
+
+def test_the_gates_options_are_those_of_the_command(readme):
+    """And the workflow's gate is the README's."""
+    section = readme[readme.index("## Is this change slower?") : readme.index("### In CI")]
+    known = set(re.findall(r"--[a-z][a-z-]+", command.parser().format_help()))
+    workflow = (ROOT / ".github" / "workflows" / "benchmark.yml").read_text()
+    gate = 'python -m tox run -e gate -- --base "origin/$GITHUB_BASE_REF" --json gate.json'
+
+    assert set(re.findall(r"--[a-z][a-z-]+", section)) - {"--trials"} == known
+    assert gate in readme
+    assert gate in " ".join(workflow.split())

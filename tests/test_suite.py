@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import __main__ as bench_main
 from tests import idx
 
 ROOT = Path(__file__).parent.parent
@@ -213,6 +214,20 @@ def test_saved_runs_can_be_compared_afterwards(storage, whole_run):
 
     assert done.returncode == 0
     assert "test_epoch[engine=loader-batch_size=8]" in done.stdout
+
+
+def test_saved_runs_can_be_judged_by_the_gate(storage, saved, capsys):
+    """One run a side is too few, and no more is said; what missed its target has no time."""
+    again = storage / "again.json"
+    again.write_text(json.dumps(saved | {"datetime": "2026-01-01T00:00:00"}))
+    words = ["gate", "--saved", str(storage / "whole.json"), "--against", str(again)]
+
+    code = bench_main.main(words)
+
+    printed = capsys.readouterr().out
+    assert code == 4
+    assert "too few runs: 1 and 1, and 7 a side are needed: bench/test_epoch.py" in printed
+    assert "target not reached in 1 of 1 base runs and 1 of 1 head runs" in printed
 
 
 REFUSALS = {

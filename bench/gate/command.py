@@ -17,13 +17,21 @@ from rich.text import Text
 
 from bench import cases
 from bench.cases import Case
-from bench.gate import report, revision, trial, verdict
+from bench.gate import report, revision, saved, trial, verdict
 from bench.gate.duet import Version, WorkerError
 from bench.gate.report import ExitCode, Result
 from bench.gate.revision import RevisionError
+from bench.gate.saved import IncomparableError, SavedRunError
 from bench.gate.trial import Duets
+from bench.gate.verdict import Evidence
 from mnist_mlp import arguments
 
+HELP = "is the working tree slower than a revision?"
+DESCRIPTION = """Compare the working tree with a revision: two processes take turns of a few
+milliseconds on the same core, what stands out is measured again, and every case gets a verdict."""
+EPILOG = """Ends with 0 where every case got a verdict and none is a regression, 1 on a regression,
+2 on a command line that makes no sense, 3 where noise hides the answer, 4 where the two can't be
+compared, 130 when interrupted."""
 LOAD_SECONDS = 0.5  # how long the cores are watched before one is chosen
 
 
@@ -32,19 +40,31 @@ class UsageError(Exception):
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its options."""
-    parser = commands.add_parser(
-        "gate",
-        help="is the working tree slower than a revision?",
-        description="Compare the working tree with a revision: two processes take turns of a few "
-        "milliseconds on the same core, what stands out is measured again, and every case gets a "
-        "verdict.",
-        epilog="Ends with 0 where every case got a verdict and none is a regression, 1 on a "
-        "regression, 2 on a command line that makes no sense, 3 where noise hides the answer, 4 "
-        "where the two can't be compared, 130 when interrupted.",
+    """Add the command."""
+    commands.add_parser(
+        "gate", parents=[parser()], help=HELP, description=DESCRIPTION, epilog=EPILOG
     )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    parser = argparse.ArgumentParser(add_help=False)
     add = parser.add_argument
     add("--base", metavar="REVISION", help="what the working tree is compared with: main, a tag")
+    add(
+        "--saved",
+        type=Path,
+        nargs="+",
+        metavar="BASE.json",
+        help="runs that pytest-benchmark saved, in place of --base",
+    )
+    add(
+        "--against",
+        type=Path,
+        nargs="+",
+        metavar="HEAD.json",
+        help="runs of the head, to compare with --saved",
+    )
     add("--base-python", metavar="PYTHON", help="that the base runs in (default: this one)")
     add("--head-python", metavar="PYTHON", help="that the head runs in (default: this one)")
     add(
@@ -76,6 +96,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     add("--json", type=output_file, metavar="FILE", help="write everything that was measured")
     add("--markdown", type=output_file, metavar="FILE", help="write a pull request's comment")
     parser.set_defaults(run=run)
+    return parser
 
 
 def output_file(text: str) -> Path:
@@ -89,11 +110,11 @@ def output_file(text: str) -> Path:
 def run(options: argparse.Namespace) -> ExitCode:
     """Compare as the options say, print, and write what was asked for."""
     try:
-        result = _compare_revisions(options)
-    except (RevisionError, UsageError) as error:
+        result = _compare_saved(options) if options.saved else _compare_revisions(options)
+    except (RevisionError, SavedRunError, UsageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.USAGE
-    except WorkerError as error:
+    except (IncomparableError, WorkerError) as error:
         print(f"incomparable: {error}", file=sys.stderr)
         return ExitCode.INCOMPARABLE
     if options.json:
@@ -104,15 +125,43 @@ def run(options: argparse.Namespace) -> ExitCode:
     return result.exit_code
 
 
+def _compare_saved(options: argparse.Namespace) -> Result:
+    if options.base or options.base_python or options.head_python or not options.against:
+        raise UsageError(
+            "saved runs are compared with saved runs: --saved BASE.json --against HEAD.json"
+        )
+    base, head = (
+        [saved.read(file) for file in files] for files in (options.saved, options.against)
+    )
+    saved.check_comparable(base, head)
+    judgements, seconds = saved.judge(base, head, margin=options.margin)
+    return Result(
+        base=f"{len(base)} saved runs",
+        head=f"{len(head)} saved runs",
+        margin=options.margin,
+        took_seconds=None,
+        setting=base[0].machine,
+        evidence=Evidence(screen={}, confirm={}, seconds=seconds),
+        judgements=judgements,
+    )
+
+
 def _compare_revisions(options: argparse.Namespace) -> Result:
     checkout = revision.root(Path(__file__).parent)
     other_python = options.base_python or options.head_python
+    if options.against:
+        raise UsageError("--against names runs to compare with --saved BASE.json")
     if not options.base and not other_python:
         raise UsageError(
             "name what to compare with: --base main, or --base-python or --head-python"
         )
     head = Version(name="head", tree=checkout, python=options.head_python or sys.executable)
-    head_words = "the working tree" if revision.changed_files(checkout) else "the checkout"
+    changed = len(revision.changed_files(checkout))
+    head_words = (
+        f"the working tree, changed in {changed} file{'s' * (changed > 1)},"
+        if changed
+        else "the checkout"
+    )
     with ExitStack() as stack:
         tree, base_words = checkout, "itself"
         if options.base:
@@ -155,7 +204,7 @@ def compare(
         ) as duets,
     ):
         tell("starting two workers of the base and one of the head")
-        hellos = duets.hello()
+        hellos = duets.start()
         chosen = _cases_of_both(duets, hellos, engines)
         evidence = trial.run(duets, chosen, margin=margin)
     return Result(

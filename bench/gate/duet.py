@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self, cast
 
 from bench.cases import Case
 from bench.gate import PROTOCOL
@@ -74,6 +74,8 @@ class Worker:
         except OSError as error:
             self._last_words.close()
             raise WorkerError(f"{version.name}: cannot run {version.python}: {error}") from error
+        self._requests = cast("IO[bytes]", self._process.stdin)
+        self._answers = cast("IO[bytes]", self._process.stdout)
 
     def __enter__(self) -> Self:
         return self
@@ -118,19 +120,17 @@ class Worker:
         return list(self._ask(do="losses", case=asdict(case))["result"])
 
     def _ask(self, **request: object) -> dict[str, Any]:
-        assert self._process.stdin
         with suppress(BrokenPipeError):  # what it died of comes as the answer
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._requests.write(json.dumps(request).encode() + b"\n")
         return self._answer()
 
     def _answer(self) -> dict[str, Any]:
-        assert self._process.stdout
         line = b""
         while not line.endswith(b"\n"):
-            ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE_SECONDS)
+            ready, _, _ = select.select([self._answers], [], [], PATIENCE_SECONDS)
             if not ready:
                 raise self._dead(f"said nothing for {PATIENCE_SECONDS} s")
-            piece = self._process.stdout.read(1 << 20)
+            piece = self._answers.read(1 << 20)
             if not piece:
                 raise self._dead(f"died ({_how_it_ended(self._process.wait())})")
             line += piece

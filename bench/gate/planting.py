@@ -13,6 +13,10 @@ MODEL = "src/mnist_mlp/model.py"
 COPIED = ("src", "bench", "conftest.py", "pyproject.toml")
 
 
+class PlantError(Exception):
+    """The code has changed so that an edit no longer fits."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plant:
     """One edit: in `file`, `old` becomes `new`."""
@@ -88,7 +92,7 @@ def planted(tree: Path, plants: Sequence[Plant]) -> Iterator[Path]:
     """A copy of what a worker runs of `tree`, in another folder, edited; removed afterwards.
 
     Raises:
-        ValueError: the code has changed so that an edit no longer fits.
+        PlantError: an edit does not fit.
 
     """
     with tempfile.TemporaryDirectory(prefix="gate-planted-") as folder:
@@ -101,6 +105,6 @@ def planted(tree: Path, plants: Sequence[Plant]) -> Iterator[Path]:
         for plant in plants:
             source = (copy / plant.file).read_text()
             if source.count(plant.old) != 1:
-                raise ValueError(f"{plant.file} has {plant.old!r} not once: adapt what is planted")
+                raise PlantError(f"{plant.file} has {plant.old!r} not once: adapt what is planted")
             (copy / plant.file).write_text(source.replace(plant.old, plant.new))
         yield copy

@@ -1,7 +1,207 @@
-"""What a record of audited gates says."""
+"""What a record of audited gates says: how often they were wrong, and how often they would be."""
 
+import itertools
+import json
+import math
+import random
+import statistics
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from scipy import stats
+
+from bench.cases import Case, gate_cases
+from bench.gate import trial, verdict
+from bench.gate.report import WIDTH
+from bench.gate.verdict import Evidence, Pair, Verdict
+
+IDENTICAL = "identical code"  # the scenario whose pairs are resampled
 RULES = ("min", "mean")  # of pytest-benchmark's --benchmark-compare-fail
+RULE_LIMIT = 1.10  # its 10%
+RESAMPLED_GATES = 10_000
+LEAST_PAIRS = 100  # of each case, for resampling to say something
+
+Line = Mapping[str, Any]  # one finished gate, as the audit records it
 
 
-def as_text(record):
-    return f"{len(record)} gates"
+class RecordError(Exception):
+    """A file that is no record of audited gates."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """How often a gate called a regression."""
+
+    what: str
+    times: int
+    gates: int
+    median_seconds: float | None = None  # of a gate; None where it was resampled
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The rate's exact 95 % bounds (Clopper and Pearson 1934)."""
+        bounds = stats.binomtest(self.times, self.gates).proportion_ci(method="exact")
+        return float(bounds.low), float(bounds.high)
+
+
+def read(file: Path) -> list[Line]:
+    """The gates of a record.
+
+    Raises:
+        RecordError: it cannot be read, or is something else.
+
+    """
+    try:
+        lines: list[Line] = [json.loads(line) for line in file.read_text().splitlines()]
+        _by_scenario(lines)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RecordError(f"{file} is no record of an audit: {error}") from error
+    return lines
+
+
+def measured(record: Sequence[Line]) -> list[Rate]:
+    """A rate for each scenario; two for each that pytest-benchmark's rules were asked."""
+    rates = []
+    for scenario, gates in _by_scenario(record).items():
+        rules = RULES if "verdicts" not in gates[0] else ("",)
+        rates += [
+            Rate(
+                what=f"{scenario}, {rule}:10%" if rule else scenario,
+                times=sum(_called(gate, rule) for gate in gates),
+                gates=len(gates),
+                median_seconds=statistics.median(gate["took_seconds"] for gate in gates),
+            )
+            for rule in rules
+        ]
+    return rates
+
+
+def _by_scenario(record: Sequence[Line]) -> dict[str, list[Line]]:
+    grouped = defaultdict(list)
+    for line in record:
+        grouped[line["scenario"]].append(line)
+    return grouped
+
+
+def _called(gate: Line, rule: str) -> bool:
+    """Whether the guilty case was called a regression, or any where none is named."""
+    names = [gate["guilty"]] if gate["guilty"] else list(gate["ratios"])
+    if rule:
+        return any(gate["ratios"][name][rule] > RULE_LIMIT for name in names)
+    return any(gate["verdicts"].get(name) == Verdict.REGRESSION for name in names)
+
+
+def resampled(
+    record: Sequence[Line], *, gates: int = RESAMPLED_GATES, slowdown: float = 0.10
+) -> list[Rate]:
+    """The same decision over contiguous blocks of the pairs recorded on identical code.
+
+    A rate for identical code, and one for a slowdown planted in each case and family: added to the
+    head's log ratios.
+    """
+    pairs = _recorded_pairs(record)
+    chosen = [case for case in gate_cases() if case.name in pairs]
+    if not chosen or min(len(pairs[case.name]) for case in chosen) < LEAST_PAIRS:
+        return []
+    guilty = dict.fromkeys([case.name for case in chosen] + [case.family for case in chosen])
+    planted = [
+        Rate(
+            what=f"resampled, {slowdown:.0%} in {name}",
+            times=sum(
+                replay.gate(seed).get(name) is Verdict.REGRESSION for seed in range(gates // 10)
+            ),
+            gates=gates // 10,
+        )
+        for name in guilty
+        for replay in [Replay(pairs=pairs, cases=chosen, guilty=name, slowdown=slowdown)]
+    ]
+    identical = Replay(pairs=pairs, cases=chosen)
+    alarms = sum(Verdict.REGRESSION in identical.gate(seed).values() for seed in range(gates))
+    alarm = Rate(what=f"resampled, {IDENTICAL}", times=alarms, gates=gates)
+    return [alarm, *planted]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replay:
+    """Gates on recorded pairs, with a slowdown added in the guilty case or family."""
+
+    pairs: Mapping[str, Sequence[Pair]]
+    cases: Sequence[Case]
+    guilty: str = ""
+    slowdown: float = 0.0
+
+    def gate(self, seed: int) -> dict[str, Verdict]:
+        """The verdicts of a gate on one contiguous block: a noisy minute stays one."""
+        recorded = min(len(self.pairs[case.name]) for case in self.cases)
+        block = itertools.count(random.Random(seed).randrange(recorded))
+
+        def measure(cases: Sequence[Case]) -> dict[str, Pair]:
+            position = next(block) % recorded
+            return {case.name: self._pair(case, position) for case in cases}
+
+        screen, confirm, restless = trial.attempt(measure, self.cases, margin=verdict.MARGIN)
+        evidence = Evidence(screen=screen, confirm=confirm, restless=restless)
+        judged = verdict.judge(evidence, margin=verdict.MARGIN)
+        return {name: one.verdict for name, one in judged.items()}
+
+    def _pair(self, case: Case, position: int) -> Pair:
+        pair = self.pairs[case.name][position]
+        slowed = self.guilty in {case.name, case.family}
+        return replace(pair, head=pair.head + slowed * math.log1p(self.slowdown))
+
+
+def _recorded_pairs(record: Sequence[Line]) -> dict[str, list[Pair]]:
+    """Every pair on identical code, by case, in the order in which they were measured."""
+    pairs: dict[str, list[Pair]] = defaultdict(list)
+    for gate in record:
+        if gate["scenario"] == IDENTICAL:
+            for name, seen in gate["screen"].items():
+                pairs[name] += [Pair(head=head, control=control) for head, control in seen]
+    return pairs
+
+
+def as_text(record: Sequence[Line]) -> str:
+    """A table of the rates, measured and resampled, and a line for each slip."""
+    table = Table()
+    for heading in ("what was compared", "called a regression", "rate", "95 % bounds", "a gate"):
+        table.add_column(heading, justify="left" if heading == "what was compared" else "right")
+    for rate in [*measured(record), *resampled(record)]:
+        low, high = rate.interval
+        table.add_row(
+            Text(rate.what),
+            f"{rate.times:,} of {rate.gates:,}",
+            f"{rate.times / rate.gates:.1%}",
+            f"{low:.1%} to {high:.1%}",
+            "-" if rate.median_seconds is None else f"{rate.median_seconds:.0f} s",
+        )
+    console = Console(width=WIDTH, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table)
+    return "\n".join([capture.get().rstrip(), *_slips(record)])
+
+
+def _slips(record: Sequence[Line]) -> Iterator[str]:
+    """What became of a change that was planted at its own size."""
+    for gate in record:
+        if gate["planted"] and not gate["guilty"]:
+            name = max(gate["ratios"], key=lambda name: gate["ratios"][name] or 0)
+            said = [
+                f"{case} {said}{_because(gate, case)} (x {gate['ratios'][case]:.3f})"
+                for case, said in gate["verdicts"].items()
+                if said != Verdict.OK
+            ]
+            missed = (
+                f"not called; at most x {gate['ratios'][name]:.3f}, in {name}, where "
+                f"{gate['detectable'][name]:.0%} would have been caught"
+            )
+            yield f"{gate['scenario']}: {'; '.join(said) or missed}"
+
+
+def _because(gate: Line, case: str) -> str:
+    return f", {gate['reasons'][case]}" if case in gate["reasons"] else ""

@@ -3,7 +3,7 @@
 import json
 import statistics
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -40,7 +40,7 @@ class Result:
     base: str  # what was compared, in words
     head: str
     margin: float
-    took_seconds: float
+    took_seconds: float | None  # None where saved runs were read
     setting: Mapping[str, Any]  # versions, threads, cores
     evidence: Evidence
     judgements: Mapping[str, Judgement]
@@ -71,11 +71,12 @@ def sentence(result: Result) -> str:
     elif result.exit_code is ExitCode.INCONCLUSIVE:
         text = f"Inconclusive, so nothing passed: {named.get(Verdict.INCONCLUSIVE, 'no case')}."
     else:
-        text = f"No case is slower than the base by more than {result.margin:.0%}"
+        text = f"No case was found slower than the base by more than {result.margin:.0%}"
         if Verdict.IMPROVEMENT in named:
             text += f"; faster: {named[Verdict.IMPROVEMENT]}"
         text += "."
-    return f"{text} {result.head} against {result.base}, {result.took_seconds:.0f} s."
+    took = "" if result.took_seconds is None else f", {result.took_seconds:.0f} s"
+    return f"{text} Compared: {result.head} with {result.base}{took}."
 
 
 def rows(result: Result) -> list[tuple[str, ...]]:
@@ -86,30 +87,40 @@ def rows(result: Result) -> list[tuple[str, ...]]:
             seconds(statistics.median(values)) if values else "-"
             for values in result.evidence.seconds.get(name, ([], []))
         )
-        measured = one.ratio is not None
         cells.append(
             (
-                name if name in result.evidence.seconds or not measured else f"{name}, all sizes",
+                name if base != "-" or one.ratio is None else f"{name}, all sizes",
                 base,
                 head,
-                f"{one.ratio:.3f}" if measured else "-",
-                f"{one.low:.3f} to {one.high:.3f}" if measured else "-",
-                f"{one.detectable:.0%}" if measured else "-",
-                f"{one.verdict}: {one.reason}" if one.reason else str(one.verdict),
+                "-" if one.ratio is None else f"{one.ratio:.3f}",
+                "-" if one.low is None else f"{one.low:.3f} to {one.high:.3f}",
+                "-" if one.detectable is None else f"{one.detectable:.0%}",
+                str(one.verdict),
             )
         )
     return cells
 
 
+def reasons(result: Result) -> list[str]:
+    """Why, a line for each reason beside speed, with the cases that it holds for."""
+    named = defaultdict(list)
+    for name, one in result.judgements.items():
+        if one.reason:
+            named[f"{one.verdict}, {one.reason}"].append(name)
+    return [f"{reason}: {', '.join(names)}" for reason, names in named.items()]
+
+
 def as_text(result: Result) -> str:
-    """The table and the sentence."""
-    return f"{_laid_out(result, box.HEAVY_HEAD, WIDTH)}\n\n{sentence(result)}"
+    """The table, the reasons and the sentence."""
+    table = _laid_out(result, box.HEAVY_HEAD, WIDTH)
+    return "\n".join([table, *reasons(result), sentence(result)])
 
 
 def as_markdown(result: Result) -> str:
     """The same for a comment on a pull request."""
     # Wide, since a row of markdown is one line.
-    return f"{_laid_out(result, box.MARKDOWN, 10_000)}\n\n{sentence(result)}\n"
+    table = _laid_out(result, box.MARKDOWN, 10_000)
+    return "\n\n".join([table, *reasons(result), sentence(result)]) + "\n"
 
 
 def as_json(result: Result) -> str:

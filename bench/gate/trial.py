@@ -90,8 +90,8 @@ class Duets:
     def __exit__(self, *_: object) -> None:
         self._running.close()
 
-    def hello(self) -> list[dict[str, Any]]:
-        """What base and head say of themselves.
+    def start(self) -> list[dict[str, Any]]:
+        """Start a worker for each; what base and head say of themselves.
 
         Raises:
             WorkerError: one cannot be measured at all.
@@ -119,7 +119,7 @@ class Duets:
                 if waiting:
                     self.failures[waiting.pop(0).name] = str(error)
                 self._running.close()
-                self.hello()
+                self.start()
         return {name: pair for name, pair in pairs.items() if name not in self.failures}
 
     def _measure_one(self, case: Case, pairs: dict[str, Pair]) -> None:

@@ -21,6 +21,7 @@ LEVEL = 0.01
 CONFIDENCE = 0.95
 SCREENING_PAIRS = 3
 BLIND_SLOWDOWN = 0.30
+BLIND = f"blind: noise hides slowdowns of {BLIND_SLOWDOWN:.0%}"
 POWER = 0.95  # of the smallest slowdown that is said to be catchable
 MEMORY_GROWTH = 0.10
 MEMORY_GROWTH_BYTES = 4 * 2**20
@@ -54,9 +55,7 @@ class Judgement:
     ratio: float | None = None  # head's time over base's
     low: float | None = None  # of its 95 % interval
     high: float | None = None
-    detectable: float | None = (
-        None  # the smallest slowdown that would have been caught: 0.1 is 10 %
-    )
+    detectable: float | None = None  # smallest slowdown that would have been caught, a share
     p_value: float | None = None  # of "at most 1 + margin", where it was confirmed or not
     pairs: int = 0
     reason: str = ""
@@ -106,9 +105,7 @@ def with_families(pairs: Pairs, cases: Sequence[Case]) -> dict[str, list[Pair]]:
 
 
 def routed(screen: Pairs, *, margin: float) -> list[str]:
-    """What goes on to be confirmed: a median that differs by more than half the margin, or whose
-    control does.
-    """
+    """What goes on: by the median of its pairs, or its control's, beyond half the margin."""
     threshold = math.log1p(margin) / 2
     return [
         name
@@ -120,9 +117,7 @@ def routed(screen: Pairs, *, margin: float) -> list[str]:
 
 @cache
 def pairs_needed(hypotheses: int) -> int:
-    """How many pairs let the sign test reject at the level, corrected for so many hypotheses,
-    even where one pair says the contrary.
-    """
+    """Pairs with which the test of each of so many hypotheses can reject, one pair contrary."""
     pairs = 2
     while stats.binom.sf(pairs - 2, pairs, 0.5) > LEVEL / hypotheses:
         pairs += 1
@@ -195,9 +190,7 @@ def judge(
         if reason:
             judgements[name] = replace(speed, verdict=Verdict.INCOMPARABLE, reason=reason)
         elif name in evidence.peaks and memory_regressed(*evidence.peaks[name]):
-            base, head = (max(peaks) / 2**20 for peaks in evidence.peaks[name])
-            reason = f"peak memory grew from {base:.1f} to {head:.1f} MiB"
-            judgements[name] = replace(speed, verdict=Verdict.REGRESSION, reason=reason)
+            judgements[name] = grown(speed, *evidence.peaks[name])
     return judgements
 
 
@@ -222,7 +215,7 @@ def _judge_speed(evidence: Evidence, *, margin: float) -> dict[str, Judgement]:
         elif name in improved:
             verdict = Verdict.IMPROVEMENT
         elif estimate["detectable"] > BLIND_SLOWDOWN:
-            verdict, reason = Verdict.INCONCLUSIVE, "blind: noise hides slowdowns of 30 %"
+            verdict, reason = Verdict.INCONCLUSIVE, BLIND
         judgements[name] = Judgement(
             name=name,
             verdict=verdict,
@@ -232,6 +225,13 @@ def _judge_speed(evidence: Evidence, *, margin: float) -> dict[str, Judgement]:
             **estimate,
         )
     return judgements
+
+
+def grown(judgement: Judgement, base_bytes: Sequence[int], head_bytes: Sequence[int]) -> Judgement:
+    """The same case, a regression for its memory."""
+    base, head = (max(peaks) / 2**20 for peaks in (base_bytes, head_bytes))
+    reason = f"peak memory grew from {base:.1f} to {head:.1f} MiB"
+    return replace(judgement, verdict=Verdict.REGRESSION, reason=reason)
 
 
 def _learning_change(name: str, evidence: Evidence) -> str:
@@ -269,10 +269,9 @@ def _spread(pairs: Sequence[Pair]) -> tuple[float, int]:
     """
     head = np.array([pair.head for pair in pairs])
     control = np.array([pair.control for pair in pairs])
+    squares = float((control**2).sum() + ((head - head.mean()) ** 2).sum())
     freedom = 2 * len(pairs) - 1
-    return math.sqrt(
-        float((control**2).sum() + ((head - head.mean()) ** 2).sum()) / freedom
-    ), freedom
+    return math.sqrt(squares / freedom), freedom
 
 
 @cache

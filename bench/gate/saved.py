@@ -1,0 +1,231 @@
+"""The gate's verdicts from saved pytest-benchmark files, one or more a side.
+
+The replicate is the file, never the round: rounds of one run share its minute and its process.
+"""
+
+import itertools
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from bench.gate import verdict
+from bench.gate.verdict import Judgement, Verdict
+
+# What makes two runs incomparable. Host name and clock frequency differ between equal machines.
+MACHINE = (
+    *("system", "machine", "python_version", "torch", "torchvision", "blas", "cpu_capability"),
+    *("threads", "interop_threads", "logical_cores", "physical_memory_bytes", "gpu"),
+)
+OPTIONS = ("data", "device", "threads", "learning_rate", "target_accuracy", "max_epochs")
+
+
+class SavedRunError(Exception):
+    """A file that is no saved run."""
+
+
+class IncomparableError(Exception):
+    """Runs whose times cannot be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One saved run."""
+
+    file: Path
+    when: str
+    machine: Mapping[str, Any]
+    cases: Mapping[str, Mapping[str, Any]]  # pytest-benchmark's, by full name
+
+
+def read(file: Path) -> Run:
+    """Read one of pytest-benchmark's JSON files.
+
+    Raises:
+        SavedRunError: it is none.
+
+    """
+    try:
+        saved = json.loads(file.read_text())
+        machine = {key: saved["machine_info"].get(key) for key in MACHINE}
+        machine["cpu"] = saved["machine_info"].get("cpu", {}).get("brand_raw")
+        cases = {case["fullname"]: case for case in saved["benchmarks"]}
+        for case in cases.values():
+            math.log(case["stats"]["median"])
+        return Run(file=file, when=saved["datetime"], machine=machine, cases=cases)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SavedRunError(f"{file} is no run saved by pytest-benchmark: {error}") from error
+
+
+def check_comparable(base: Sequence[Run], head: Sequence[Run]) -> None:
+    """Refuse runs of different machines, versions or options, and one run given twice.
+
+    Raises:
+        IncomparableError: names what differs.
+
+    """
+    first, *others = [*base, *head]
+    for run in others:
+        if run.when in {other.when for other in [*base, *head] if other is not run}:
+            raise IncomparableError(f"{run.file} is a run that is given twice")
+        differences = [
+            f"{key} ({first.machine[key]} and {run.machine[key]})"
+            for key in first.machine
+            if run.machine[key] != first.machine[key]
+        ]
+        differences += [
+            f"{key} of {name} ({first.cases[name]['extra_info'].get(key)} and "
+            f"{run.cases[name]['extra_info'].get(key)})"
+            for name in sorted(first.cases.keys() & run.cases.keys())
+            for key in OPTIONS
+            if first.cases[name]["extra_info"].get(key) != run.cases[name]["extra_info"].get(key)
+        ]
+        if differences:
+            raise IncomparableError(
+                f"{first.file} and {run.file} differ in {differences[0]}"
+                + (f" and {len(differences) - 1} more" if len(differences) > 1 else "")
+            )
+
+
+def judge(
+    base: Sequence[Run], head: Sequence[Run], *, margin: float
+) -> tuple[dict[str, Judgement], dict[str, tuple[list[float], list[float]]]]:
+    """One judgement for every case and family, and the seconds that each case's rests on."""
+    judgements: dict[str, Judgement] = {}
+    seconds: dict[str, tuple[list[float], list[float]]] = {}
+    for name in dict.fromkeys(name for run in [*head, *base] for name in run.cases):
+        reason = _cannot_compare(name, base, head)
+        if reason:
+            judgements[name] = Judgement(name=name, verdict=Verdict.INCOMPARABLE, reason=reason)
+        else:
+            seconds[name] = _medians(name, base), _medians(name, head)
+    logs = {name: (np.log(one), np.log(other)) for name, (one, other) in seconds.items()}
+    families = defaultdict(list)
+    for name in logs:
+        families[_family(name, head[0])].append(name)
+    for family, names in families.items():
+        if len(names) > 1:
+            logs[family] = tuple(
+                np.mean([logs[name][side] for name in names], axis=0) for side in (0, 1)
+            )
+    judgements |= judge_speed(logs, margin=margin)
+    for name in seconds:
+        base_bytes, head_bytes = (
+            [run.cases[name]["extra_info"].get("peak_memory_bytes", 0) for run in runs]
+            for runs in (base, head)
+        )
+        # The runs are no pairs: every one of the head must exceed the largest of the base.
+        if verdict.memory_regressed([max(base_bytes)] * len(head_bytes), head_bytes):
+            judgements[name] = verdict.grown(judgements[name], base_bytes, head_bytes)
+    return judgements, seconds
+
+
+def _cannot_compare(name: str, base: Sequence[Run], head: Sequence[Run]) -> str:
+    """Why a case of some run has no verdict; empty where it can have one."""
+    for run in [*base, *head]:
+        if name not in run.cases:
+            return f"missing in {run.file.name}"
+    missed = [
+        sum(not run.cases[name]["extra_info"].get("reached", True) for run in runs)
+        for runs in (base, head)
+    ]
+    if any(missed):
+        return (
+            f"target not reached in {missed[0]} of {len(base)} base runs and {missed[1]} of "
+            f"{len(head)} head runs"
+        )
+    return ""
+
+
+def _medians(name: str, runs: Sequence[Run]) -> list[float]:
+    return [run.cases[name]["stats"]["median"] for run in runs]
+
+
+def _family(name: str, run: Run) -> str:
+    verb = name.rpartition("::")[2].partition("[")[0].removeprefix("test_")
+    return f"{verb}[engine={run.cases[name]['extra_info'].get('engine')}]"
+
+
+def judge_speed(
+    logs: Mapping[str, tuple[np.ndarray, np.ndarray]], *, margin: float
+) -> dict[str, Judgement]:
+    """Judge log times, base's and head's, a value a run, by exact rank tests.
+
+    Mann and Whitney's test of "head is at most 1 + margin times base", after Holm's correction over
+    all cases and families.
+    """
+    if not logs:
+        return {}
+    base_runs, head_runs = (len(side) for side in next(iter(logs.values())))
+    enough = smallest_p(base_runs, head_runs) <= verdict.LEVEL / len(logs)
+    threshold = math.log1p(margin)
+    slower = {name: _rank_test(head, base + threshold) for name, (base, head) in logs.items()}
+    faster = {name: _rank_test(base, head + threshold) for name, (base, head) in logs.items()}
+    regressed, improved = verdict.holm(slower), verdict.holm(faster)
+    judgements = {}
+    for name, (base, head) in logs.items():
+        estimate = _estimate(base, head, margin=margin, hypotheses=len(logs))
+        detectable = estimate["detectable"]
+        said, reason = Verdict.OK, ""
+        if not enough:
+            said = Verdict.INCONCLUSIVE
+            reason = (
+                f"too few runs: {base_runs} and {head_runs}, and {runs_needed(len(logs))} a side "
+                "are needed"
+            )
+        elif name in regressed:
+            said = Verdict.REGRESSION
+        elif name in improved:
+            said = Verdict.IMPROVEMENT
+        elif detectable is None or detectable > verdict.BLIND_SLOWDOWN:
+            said, reason = Verdict.INCONCLUSIVE, verdict.BLIND
+        judgements[name] = Judgement(
+            name=name,
+            verdict=said,
+            reason=reason,
+            p_value=slower[name],
+            pairs=min(base_runs, head_runs),
+            **estimate,
+        )
+    return judgements
+
+
+def smallest_p(base_runs: int, head_runs: int) -> float:
+    """The least that the rank test can give for so many runs a side."""
+    return 1 / math.comb(base_runs + head_runs, head_runs)
+
+
+def runs_needed(hypotheses: int) -> int:
+    """How many runs a side let the rank test of each of so many hypotheses reject."""
+    return next(
+        runs for runs in itertools.count(1) if smallest_p(runs, runs) <= verdict.LEVEL / hypotheses
+    )
+
+
+def _rank_test(larger: np.ndarray, smaller: np.ndarray) -> float:
+    return float(stats.mannwhitneyu(larger, smaller, alternative="greater", method="exact").pvalue)
+
+
+def _estimate(
+    base: np.ndarray, head: np.ndarray, *, margin: float, hypotheses: int
+) -> dict[str, float | None]:
+    """Ratio of geometric means, Welch's interval, and the smallest slowdown that would show."""
+    ratio = math.exp(float(head.mean() - base.mean()))
+    if min(len(base), len(head)) == 1:  # which has no spread
+        return {"ratio": ratio, "low": None, "high": None, "detectable": None}
+    welch = stats.ttest_ind(head, base, equal_var=False)
+    interval = welch.confidence_interval(verdict.CONFIDENCE)
+    error = math.sqrt(head.var(ddof=1) / len(head) + base.var(ddof=1) / len(base))
+    reach = float(np.sum(stats.t.ppf([1 - verdict.LEVEL / hypotheses, verdict.POWER], welch.df)))
+    return {
+        "ratio": ratio,
+        "low": math.exp(interval.low),
+        "high": math.exp(interval.high),
+        "detectable": math.expm1(math.log1p(margin) + error * reach),
+    }
