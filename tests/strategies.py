@@ -74,8 +74,13 @@ def generator(seed=0) -> torch.Generator:
 
 
 def parameters_of(engine) -> torch.Tensor:
+    """All of an engine's parameters in one vector, copied."""
+    return parameters_of_network(engine.network)
+
+
+def parameters_of_network(network) -> torch.Tensor:
     """All of a network's parameters in one vector, copied."""
-    return torch.cat([parameter.detach().flatten() for parameter in engine.parameters])
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
 
 
 # Mostly near the margin, where verdicts change; now and then far out, as noise is.

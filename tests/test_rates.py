@@ -117,6 +117,23 @@ def test_a_record_can_be_read_again(tmp_path, capsys):
     )
 
 
+def test_what_the_pairs_of_a_gate_share_is_told_from_what_they_do_not():
+    """Gates whose pairs spread by 1 % about an offset of their own, of 3 %."""
+    rng = random.Random(0)
+    record = [new_gate("identical code", pairs=3, seed=seed) for seed in range(200)]
+    for gate in record:
+        for pairs in gate["screen"].values():
+            offsets = rng.gauss(0, 0.03), rng.gauss(0, 0.03)
+            pairs[:] = [
+                [one + offset for one, offset in zip(p, offsets, strict=True)] for p in pairs
+            ]
+
+    for spread in rates.spreads(record):
+        assert spread.pairs == 600
+        assert spread.within_gates == pytest.approx(0.01, rel=0.1)
+        assert spread.between_gates == pytest.approx(0.03, rel=0.15)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -166,11 +167,40 @@ def _recorded_pairs(record: Sequence[Line]) -> dict[str, list[Pair]]:
     return pairs
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How far log ratios of identical code lie from zero, as standard deviations."""
+
+    name: str
+    pairs: int
+    within_gates: float  # of a pair, beside what it shares with the others of its gate
+    between_gates: float  # of what the forks of one gate's servers share
+
+
+def spreads(record: Sequence[Line]) -> list[Spread]:
+    """The spread of pairs on identical code, by one-way analysis of variance over gates."""
+    gates = [gate["screen"] for gate in record if gate["scenario"] == IDENTICAL]
+    names = [name for name in gates[0] if all(name in gate for gate in gates)] if gates else []
+    found = []
+    for name in names:
+        # A gate's heads, and its controls, are a group each: (groups, pairs).
+        groups = np.concatenate([np.array(gate[name]).T for gate in gates])
+        within = groups.var(axis=1, ddof=1).mean()
+        between = groups.mean(axis=1).var(ddof=1) - within / groups.shape[1]
+        found.append(
+            Spread(
+                name=name,
+                pairs=groups.size // 2,
+                within_gates=math.sqrt(within),
+                between_gates=math.sqrt(max(0.0, between)),
+            )
+        )
+    return found
+
+
 def as_text(record: Sequence[Line]) -> str:
-    """A table of the rates, measured and resampled, and a line for each slip."""
-    table = Table()
-    for heading in ("what was compared", "called a regression", "rate", "95 % bounds", "a gate"):
-        table.add_column(heading, justify="left" if heading == "what was compared" else "right")
+    """The rates, measured and resampled, a line for each slip, and the spreads."""
+    table = _table("what was compared", "called a regression", "rate", "95 % bounds", "a gate")
     for rate in [*measured(record), *resampled(record)]:
         low, high = rate.interval
         table.add_row(
@@ -180,10 +210,25 @@ def as_text(record: Sequence[Line]) -> str:
             f"{low:.1%} to {high:.1%}",
             "-" if rate.median_seconds is None else f"{rate.median_seconds:.0f} s",
         )
+    spread = _table("identical code", "pairs", "spread of a pair", "shared by a gate's pairs")
+    for one in spreads(record):
+        spread.add_row(
+            Text(one.name), str(one.pairs), f"{one.within_gates:.1%}", f"{one.between_gates:.1%}"
+        )
     console = Console(width=WIDTH, color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(table)
-    return "\n".join([capture.get().rstrip(), *_slips(record)])
+        console.print("\n".join(_slips(record)), markup=False, soft_wrap=True)
+        console.print(spread)
+    return capture.get().rstrip()
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table()
+    table.add_column(first)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
 
 
 def _slips(record: Sequence[Line]) -> Iterator[str]:
