@@ -54,7 +54,7 @@ class Worker:
         self.hello: dict[str, Any] = {}
         if not (version.tree / "bench" / "gate" / "worker.py").is_file():
             raise WorkerError(f"{version.name} is older than the gate: it has no worker to run")
-        self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed in stop
+        self._last_words = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__
         counts = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
         environment = (
             os.environ | QUIET_OPENMP | STEADY_MALLOC | dict.fromkeys(counts, str(threads))
