@@ -9,7 +9,7 @@ import pytest
 
 from bench import __main__ as bench_main
 from bench import cases
-from bench.gate import command, duet, planting
+from bench.gate import comparison, duet, planting
 from bench.gate.duet import Version
 from bench.gate.report import ExitCode
 from bench.gate.verdict import Verdict
@@ -24,13 +24,13 @@ STEP = "step[engine=eager]"
 def compare(tmp_path, monkeypatch):
     """Compare two toy trees, the head as it was changed."""
     monkeypatch.setattr(duet, "CASE_SECONDS", 0.03)
-    monkeypatch.setattr(command, "LOAD_SECONDS", 0.01)
+    monkeypatch.setattr(comparison, "LOAD_SECONDS", 0.01)
     base = toy.write_tree(tmp_path / "base")
     head = toy.write_tree(tmp_path / "elsewhere" / "head")
 
     def compare(change=lambda _: None, **kwargs):
         change(head)
-        return command.compare(
+        return comparison.compare(
             Version(name="base", tree=base, python=sys.executable),
             Version(name="head", tree=head, python=sys.executable),
             **kwargs,

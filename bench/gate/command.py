@@ -1,28 +1,17 @@
 """python -m bench gate: options to a gate, and what it says."""
 
 import argparse
-import os
-import random
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
-
-import psutil
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
 
 from bench import cases
-from bench.cases import Case
-from bench.gate import report, revision, saved, trial, verdict
+from bench.gate import report, revision, saved, verdict
+from bench.gate.comparison import compare
 from bench.gate.duet import Version, WorkerError
 from bench.gate.report import ExitCode, Result
 from bench.gate.revision import RevisionError
 from bench.gate.saved import IncomparableError, SavedRunError
-from bench.gate.trial import Duets
 from bench.gate.verdict import Evidence
 from mnist_mlp import arguments
 
@@ -32,7 +21,6 @@ milliseconds on the same core, what stands out is measured again, and every case
 EPILOG = """Ends with 0 where every case got a verdict and none is a regression, 1 on a regression,
 2 on a command line that makes no sense, 3 where noise hides the answer, 4 where the two can't be
 compared, 130 when interrupted."""
-LOAD_SECONDS = 0.5  # how long the cores are watched before one is chosen
 
 
 class UsageError(Exception):
@@ -117,11 +105,11 @@ def run(options: argparse.Namespace) -> ExitCode:
     except (IncomparableError, WorkerError) as error:
         print(f"incomparable: {error}", file=sys.stderr)
         return ExitCode.INCOMPARABLE
+    print(report.as_text(result))
     if options.json:
         report.write(options.json, report.as_json(result))
     if options.markdown:
         report.write(options.markdown, report.as_markdown(result))
-    print(report.as_text(result))
     return result.exit_code
 
 
@@ -177,84 +165,3 @@ def _compare_revisions(options: argparse.Namespace) -> Result:
             threads=options.threads,
             allow_learning_change=options.allow_learning_change,
         )
-
-
-def compare(
-    base: Version,
-    head: Version,
-    *,
-    words: tuple[str, str] = ("base", "head"),
-    engines: Sequence[str] = cases.GATE_ENGINES,
-    margin: float = verdict.MARGIN,
-    threads: int = 1,
-    allow_learning_change: bool = False,
-) -> Result:
-    """Run one gate: head against base.
-
-    Raises:
-        WorkerError: one of the two cannot be measured at all.
-
-    """
-    started = time.monotonic()
-    cores = choose_cores(threads)
-    with (
-        telling() as tell,
-        Duets(
-            base=base, head=head, threads=threads, cores=cores, rng=random.Random(), tell=tell
-        ) as duets,
-    ):
-        tell("starting two workers of the base and one of the head")
-        hellos = duets.start()
-        chosen = _cases_of_both(duets, hellos, engines)
-        evidence = trial.run(duets, chosen, margin=margin)
-    return Result(
-        base=words[0],
-        head=words[1],
-        margin=margin,
-        took_seconds=time.monotonic() - started,
-        setting={
-            "threads": threads,
-            "cores": cores,
-            "pinned": bool(cores),
-            "base_torch": hellos[0]["torch"],
-            "head_torch": hellos[1]["torch"],
-        },
-        evidence=evidence,
-        judgements=verdict.judge(
-            evidence, margin=margin, allow_learning_change=allow_learning_change
-        ),
-    )
-
-
-@contextmanager
-def telling() -> Iterator[Callable[[str], object]]:
-    """Say how far a gate is: one live line on a terminal, a line each elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda text: print(text, file=sys.stderr, flush=True)
-        return
-    # Drawn when told alone: a thread that redraws would disturb what is measured.
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        yield lambda text: live.update(Text(text), refresh=True)
-
-
-def _cases_of_both(
-    duets: Duets, hellos: Sequence[Mapping[str, Any]], engines: Sequence[str]
-) -> list[Case]:
-    """The cases that both have; those that one lacks are noted as failures."""
-    base, head = ([Case(**fields) for fields in hello["cases"]] for hello in hellos)
-    either = [case for case in dict.fromkeys([*head, *base]) if case.engine in engines]
-    for case in either:
-        for missing, name in ((case not in base, "base"), (case not in head, "head")):
-            if missing:
-                duets.failures[case.name] = f"missing in {name}"
-    return [case for case in either if case in base and case in head]
-
-
-def choose_cores(threads: int) -> list[int]:
-    """The least loaded cores, one a thread; none where processes cannot be pinned."""
-    if not hasattr(os, "sched_setaffinity"):
-        print("this system cannot pin processes to a core: expect wider intervals", file=sys.stderr)
-        return []
-    load = psutil.cpu_percent(interval=LOAD_SECONDS, percpu=True)
-    return sorted(os.sched_getaffinity(0), key=lambda core: load[core])[:threads]

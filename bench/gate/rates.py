@@ -112,22 +112,17 @@ def resampled(
     chosen = [case for case in gate_cases() if case.name in pairs]
     if not chosen or min(len(pairs[case.name]) for case in chosen) < LEAST_PAIRS:
         return []
-    guilty = dict.fromkeys([case.name for case in chosen] + [case.family for case in chosen])
-    planted = [
-        Rate(
-            what=f"resampled, {slowdown:.0%} in {name}",
-            times=sum(
-                replay.gate(seed).get(name) is Verdict.REGRESSION for seed in range(gates // 10)
-            ),
-            gates=gates // 10,
-        )
-        for name in guilty
-        for replay in [Replay(pairs=pairs, cases=chosen, guilty=name, slowdown=slowdown)]
-    ]
     identical = Replay(pairs=pairs, cases=chosen)
     alarms = sum(Verdict.REGRESSION in identical.gate(seed).values() for seed in range(gates))
-    alarm = Rate(what=f"resampled, {IDENTICAL}", times=alarms, gates=gates)
-    return [alarm, *planted]
+    rates = [Rate(what=f"resampled, {IDENTICAL}", times=alarms, gates=gates)]
+    for guilty in dict.fromkeys([case.name for case in chosen] + [case.family for case in chosen]):
+        replay = Replay(pairs=pairs, cases=chosen, guilty=guilty, slowdown=slowdown)
+        found = sum(
+            replay.gate(seed).get(guilty) is Verdict.REGRESSION for seed in range(gates // 10)
+        )
+        what = f"resampled, {slowdown:.0%} in {guilty}"
+        rates.append(Rate(what=what, times=found, gates=gates // 10))
+    return rates
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,10 +130,10 @@ def as_json(result: Result) -> str:
 
 def write(file: Path, text: str) -> None:
     """Replace the file whole, or leave it as it was."""
-    with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as temporary:
-        temporary.write(text)
-    Path(temporary.name).chmod(0o644)
-    Path(temporary.name).replace(file)
+    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as temporary:
+        written = Path(temporary) / file.name
+        written.write_text(text)
+        written.replace(file)
 
 
 def _laid_out(result: Result, style: box.Box, width: int) -> str:

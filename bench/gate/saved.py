@@ -171,20 +171,13 @@ def judge_speed(
     judgements = {}
     for name, (base, head) in logs.items():
         estimate = _estimate(base, head, margin=margin, hypotheses=len(logs))
-        detectable = estimate["detectable"]
-        said, reason = Verdict.OK, ""
+        said, reason = verdict.of_tests(name, regressed, improved, estimate["detectable"])
         if not enough:
             said = Verdict.INCONCLUSIVE
             reason = (
                 f"too few runs: {base_runs} and {head_runs}, and {runs_needed(len(logs))} a side "
                 "are needed"
             )
-        elif name in regressed:
-            said = Verdict.REGRESSION
-        elif name in improved:
-            said = Verdict.IMPROVEMENT
-        elif detectable is None or detectable > verdict.BLIND_SLOWDOWN:
-            said, reason = Verdict.INCONCLUSIVE, verdict.BLIND
         judgements[name] = Judgement(
             name=name,
             verdict=said,

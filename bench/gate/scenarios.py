@@ -11,7 +11,7 @@ from typing import Any
 from bench import cases
 from bench.cases import Case
 from bench.gate import planting, rates, verdict
-from bench.gate.command import compare
+from bench.gate.comparison import compare
 from bench.gate.duet import Version
 from bench.gate.planting import Plant
 

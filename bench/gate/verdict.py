@@ -6,7 +6,8 @@ processes. A pair here comes with its control, the same of a second process of t
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
@@ -160,17 +161,21 @@ def holm(p_values: Mapping[str, float]) -> set[str]:
     return rejected
 
 
+def sign_tests(
+    confirm: Pairs, log_ratio_of: Callable[[Pair], float], *, margin: float
+) -> dict[str, float]:
+    """The P value of each hypothesis, of the head or the control, in either direction."""
+    return {
+        name: sign_test([log_ratio_of(pair) for pair in pairs], margin=margin)
+        for name, pairs in confirm.items()
+    }
+
+
 def is_restless(confirm: Pairs, *, margin: float) -> bool:
     """Whether the very test that would convict the head convicts a second copy of the base."""
-    return any(
-        holm(
-            {
-                name: sign_test([sign * pair.control for pair in pairs], margin=margin)
-                for name, pairs in confirm.items()
-            }
-        )
-        for sign in (1, -1)
-    )
+    slower = sign_tests(confirm, lambda pair: pair.control, margin=margin)
+    faster = sign_tests(confirm, lambda pair: -pair.control, margin=margin)
+    return bool(holm(slower) or holm(faster))
 
 
 def judge(
@@ -195,27 +200,16 @@ def judge(
 
 
 def _judge_speed(evidence: Evidence, *, margin: float) -> dict[str, Judgement]:
-    slower, faster = (
-        {
-            name: sign_test([sign * pair.head for pair in pairs], margin=margin)
-            for name, pairs in evidence.confirm.items()
-        }
-        for sign in (1, -1)
-    )
+    slower = sign_tests(evidence.confirm, lambda pair: pair.head, margin=margin)
+    faster = sign_tests(evidence.confirm, lambda pair: -pair.head, margin=margin)
     regressed, improved = holm(slower), holm(faster)
     judgements = {}
     for name, screened in evidence.screen.items():
         confirmed = evidence.confirm.get(name, [])
         estimate = _estimate(screened, confirmed, margin=margin)
-        verdict, reason = Verdict.OK, ""
+        verdict, reason = of_tests(name, regressed, improved, estimate["detectable"])
         if evidence.restless:
             verdict, reason = Verdict.INCONCLUSIVE, "restless: two copies of the base differ"
-        elif name in regressed:
-            verdict = Verdict.REGRESSION
-        elif name in improved:
-            verdict = Verdict.IMPROVEMENT
-        elif estimate["detectable"] > BLIND_SLOWDOWN:
-            verdict, reason = Verdict.INCONCLUSIVE, BLIND
         judgements[name] = Judgement(
             name=name,
             verdict=verdict,
@@ -225,6 +219,19 @@ def _judge_speed(evidence: Evidence, *, margin: float) -> dict[str, Judgement]:
             **estimate,
         )
     return judgements
+
+
+def of_tests(
+    name: str, regressed: AbstractSet[str], improved: AbstractSet[str], detectable: float | None
+) -> tuple[Verdict, str]:
+    """What rejected hypotheses say of a case, and why where they say nothing."""
+    if name in regressed:
+        return Verdict.REGRESSION, ""
+    if name in improved:
+        return Verdict.IMPROVEMENT, ""
+    if detectable is None or detectable > BLIND_SLOWDOWN:
+        return Verdict.INCONCLUSIVE, BLIND
+    return Verdict.OK, ""
 
 
 def grown(judgement: Judgement, base_bytes: Sequence[int], head_bytes: Sequence[int]) -> Judgement:
