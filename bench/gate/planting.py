@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ENGINES = "src/mnist_mlp/engines.py"
+EAGER = "src/mnist_mlp/engines/eager.py"
+LOADER = "src/mnist_mlp/engines/loader.py"
 TRAINING = "src/mnist_mlp/training.py"
 MODEL = "src/mnist_mlp/model.py"
 COPIED = ("src", "bench", "conftest.py", "pyproject.toml")
@@ -28,12 +29,12 @@ class Plant:
 
 SLIPS = {
     "item each step": Plant(
-        file=ENGINES,
+        file=EAGER,
         old="losses += [self.step(*batch) for batch",
         new="losses += [torch.tensor(self.step(*batch).item()) for batch",
     ),
     "zero_grad(set_to_none=False)": Plant(
-        file=ENGINES,
+        file=LOADER,
         old="self.optimizer.zero_grad()",
         new="self.optimizer.zero_grad(set_to_none=False)",
     ),
@@ -43,7 +44,7 @@ SLIPS = {
         new="torch.sigmoid(self.hidden(images).double()).float()",
     ),
     "dataset copied each epoch": Plant(
-        file=ENGINES,
+        file=EAGER,
         old="        losses = []\n        for samples in order",
         new="        losses = []\n"
         "        split = Split(\n"
@@ -52,7 +53,7 @@ SLIPS = {
         "        for samples in order",
     ),
     "losses kept with their graphs": Plant(
-        file=ENGINES,
+        file=EAGER,
         old="maximize=False,\n            )\n        return loss.detach()",
         new="maximize=False,\n            )\n        return loss",
     ),

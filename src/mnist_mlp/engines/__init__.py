@@ -1,0 +1,9 @@
+"""Ways to carry out training steps: the same arithmetic, at different speeds."""
+
+from mnist_mlp.engines.eager import Eager
+from mnist_mlp.engines.engine import Engine
+from mnist_mlp.engines.loader import Loader
+
+__all__ = ["ENGINES", "Eager", "Engine", "Loader"]
+
+ENGINES: dict[str, type[Engine]] = {"loader": Loader, "eager": Eager}
