@@ -10,9 +10,9 @@ BATCH_SIZES = (
     *(64, 96, 128, 192, 256, 384, 512, 1024),
     *(8192, 60000),
 )
-ENGINES = ("loader", "eager")
+ENGINES = ("loader", "eager", "compiled")
 # The engines walk through the same parameters: steps to target need finding once, by the fastest.
-CONVERGENCE_ENGINES = ("eager",)
+CONVERGENCE_ENGINES = ("compiled",)
 LEARNING_RATE = 0.1
 TARGET_ACCURACY = 0.95
 MAX_EPOCHS = 10

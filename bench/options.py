@@ -17,6 +17,7 @@ class Options:
     batch_sizes: tuple[int, ...]
     engines: tuple[str, ...]
     convergence_engines: tuple[str, ...]
+    precision: str
     learning_rate: float
     target_accuracy: float
     max_epochs: int
@@ -58,8 +59,15 @@ def add_to(parser: pytest.Parser) -> None:
         "--engines",
         type=arguments.several(arguments.one_of("engine", tuple(engines.ENGINES))),
         metavar="NAME,...",
-        help=f"ways to train: {', '.join(engines.ENGINES)} (default: both, and "
+        help=f"ways to train: {', '.join(engines.ENGINES)} (default: all, and "
         f"{', '.join(cases.CONVERGENCE_ENGINES)} alone for time to target)",
+    )
+    add(
+        "--precision",
+        choices=engines.PRECISIONS,
+        default=engines.PRECISIONS[0],
+        help="of the factors of large products, in the engines that offer it: compiled "
+        f"(default: {engines.PRECISIONS[0]})",
     )
     add(
         "--lr",
@@ -100,10 +108,18 @@ def add_to(parser: pytest.Parser) -> None:
 def read(config: pytest.Config) -> Options:
     """The options of this run."""
     chosen_engines = config.getoption("engines")
+    precision = config.getoption("precision")
+    if not any(
+        precision in engines.ENGINES[name].precisions for name in chosen_engines or cases.ENGINES
+    ):
+        raise pytest.UsageError(
+            f"no chosen engine computes in {precision}: add compiled to --engines"
+        )
     return Options(
         batch_sizes=config.getoption("batch_sizes"),
         engines=chosen_engines or cases.ENGINES,
         convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
+        precision=precision,
         learning_rate=config.getoption("lr"),
         target_accuracy=config.getoption("target_accuracy"),
         max_epochs=config.getoption("max_epochs"),

@@ -23,6 +23,7 @@ def test_convergence(
     """Training time to the target; a budget spent without reaching it is a result."""
     data, options = workbench.data, workbench.options
     effort = cases.effort("convergence", engine, batch_size)
+    compile_seconds = workbench.compile_seconds(engine, batch_size)
 
     def fresh(
         data: Data = data, max_epochs: int = options.max_epochs
@@ -47,6 +48,7 @@ def test_convergence(
         engine=engine,
         samples=convergence.epochs * len(data.train),
         peak=peak,
+        compile_seconds=compile_seconds,
         seed=seed,
         target_accuracy=options.target_accuracy,
         max_epochs=options.max_epochs,

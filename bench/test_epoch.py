@@ -6,11 +6,22 @@ from typing import Any
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import cases
+from bench import cases, floor
 from bench.memory import peak_memory
 from bench.workbench import Workbench
 from mnist_mlp.data import Split
+from mnist_mlp.engines import Engine
 from mnist_mlp.training import epoch
+
+
+def floor_fraction(
+    benchmark: BenchmarkFixture, subject: Engine, samples: int, batch_size: int
+) -> dict[str, float]:
+    """What share of the median the machine would need at the least; known for a CPU."""
+    if not benchmark.stats or subject.device.type != "cpu":
+        return {}
+    seconds = floor.epoch_seconds(samples, batch_size, precision=subject.precision)
+    return {"floor_fraction": seconds / benchmark.stats.stats.median}
 
 
 def test_epoch(
@@ -19,6 +30,7 @@ def test_epoch(
     """One pass over the training set, from a fresh network each round."""
     train = workbench.data.train
     effort = cases.effort("epoch", engine, batch_size)
+    compile_seconds = workbench.compile_seconds(engine, batch_size)
 
     def fresh(split: Split = train) -> tuple[tuple[Any, ...], dict[str, Any]]:
         subject = workbench.new_engine(engine)
@@ -29,4 +41,12 @@ def test_epoch(
     mean_loss = benchmark.pedantic(epoch, setup=fresh, rounds=effort.rounds)
 
     assert mean_loss > 0
-    workbench.record(benchmark, engine=engine, batch_size=batch_size, samples=len(train), peak=peak)
+    workbench.record(
+        benchmark,
+        engine=engine,
+        batch_size=batch_size,
+        samples=len(train),
+        peak=peak,
+        compile_seconds=compile_seconds,
+        **floor_fraction(benchmark, fresh()[0][0], len(train), batch_size),
+    )

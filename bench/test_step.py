@@ -16,6 +16,7 @@ def test_step(
     """One optimizer step on a resident batch."""
     batch = workbench.data.train.head(batch_size)
     effort = cases.effort("step", engine, batch_size)
+    compile_seconds = workbench.compile_seconds(engine, len(batch))
     subject = workbench.new_engine(engine)
     peak = peak_memory(lambda: step(subject, batch.images, batch.labels))
 
@@ -27,4 +28,11 @@ def test_step(
     )
 
     assert math.isfinite(loss), f"not finite at learning rate {subject.learning_rate:g}"
-    workbench.record(benchmark, engine=engine, batch_size=batch_size, samples=len(batch), peak=peak)
+    workbench.record(
+        benchmark,
+        engine=engine,
+        batch_size=batch_size,
+        samples=len(batch),
+        peak=peak,
+        compile_seconds=compile_seconds,
+    )

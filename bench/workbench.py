@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.memory import Peak
 from bench.options import Options
 from mnist_mlp.data import Data
-from mnist_mlp.engines import ENGINES, Engine
+from mnist_mlp.engines import ENGINES, CompilerError, Engine
 from mnist_mlp.model import MLP
 
 
@@ -24,7 +25,23 @@ class Workbench:
     def new_engine(self, engine: str, *, seed: int = 0) -> Engine:
         """Build a fresh network, ready to train."""
         network = MLP(seed=seed).to(self.options.device)
-        return ENGINES[engine](network, learning_rate=self.options.learning_rate)
+        kind = ENGINES[engine]
+        offered = self.options.precision in kind.precisions
+        return kind(
+            network,
+            learning_rate=self.options.learning_rate,
+            precision=self.options.precision if offered else kind.precisions[0],
+        )
+
+    def compile_seconds(self, engine: str, batch_size: int) -> float:
+        """Have the engine compile now what it needs; the seconds that it took.
+
+        The case is skipped where this machine cannot compile.
+        """
+        try:
+            return self.new_engine(engine).prepare(batch_size)
+        except CompilerError as error:
+            pytest.skip(str(error))
 
     def record(
         self,
@@ -40,6 +57,7 @@ class Workbench:
         benchmark.extra_info.update(
             batch_size=batch_size,
             engine=engine,
+            precision=self.new_engine(engine).precision,
             threads=torch.get_num_threads(),
             device=self.options.device,
             learning_rate=self.options.learning_rate,

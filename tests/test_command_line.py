@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
 def test_each_epoch_is_printed_and_a_resumed_run_prints_the_rest(folder, capsys):
     """Losses, accuracy and seconds an epoch; resumed in a new process, the same network."""
     start = ["--data-root", "data", "--batch-size", "7", "--engine", "loader"]
-    name = "FashionMNIST-loader-7-0.1-0.last.pt"
+    name = "FashionMNIST-loader-7-0.1-0-float32.last.pt"
     assert main([*start, "--epochs", "3"]) == 0
     whole = capsys.readouterr().out
     assert main([*start, "--epochs", "1", "--checkpoints", "part"]) == 0
@@ -79,7 +79,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(folder, capsys, words, sen
 def test_a_resumed_run_refuses_other_settings_and_a_finished_one(capsys):
     """Silently training something else would be worse than stopping."""
     data = ["--data-root", "data"]
-    resume = [*data, "--resume", "checkpoints/FashionMNIST-eager-50-0.1-0.last.pt"]
+    resume = [*data, "--resume", "checkpoints/FashionMNIST-eager-50-0.1-0-float32.last.pt"]
     assert main([*data, "--batch-size", "50", "--epochs", "2"]) == 0
 
     assert main([*resume, "--batch-size", "10", "--epochs", "3"]) == 1
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_the_run_quietly_and_keeps_its_checkpoints(tmp_path, cache_d
         stderr=subprocess.PIPE,
         text=True,
     )
-    last = tmp_path / "checkpoints" / "MNIST-eager-4096-0.1-0.last.pt"
+    last = tmp_path / "checkpoints" / "MNIST-eager-4096-0.1-0-float32.last.pt"
     deadline = time.monotonic() + 100
     while not last.exists() and time.monotonic() < deadline:
         time.sleep(0.05)

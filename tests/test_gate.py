@@ -212,7 +212,9 @@ def test_every_case_of_the_gate_can_be_measured():
         duet.company([version], threads=1) as (worker,),
         duet.fresh([worker], [], random.Random(0)),
     ):
-        for case in cases.gate_cases(cases.ENGINES):
+        few = cases.gate_cases(("loader", "eager"))
+        compiled = [case for case in cases.gate_cases(["compiled"]) if case.batch_size == 64]
+        for case in (*few, *compiled):
             assert worker.turn(case, units=1) > 0
         for case in cases.gate_cases():
             assert worker.peak_bytes(case) >= 0
@@ -223,7 +225,7 @@ REFUSALS = {
     "--base=nowhere": (2, "'nowhere' names no commit here: name a branch, a tag or a commit"),
     "--margin=5": (2, "'5' is not a share such as 5% or 0.05"),
     "--margin=-5%": (2, "'-5%' is not a share"),
-    "--engines=warp": (2, "'warp' is no engine: choose from loader, eager"),
+    "--engines=warp": (2, "'warp' is no engine: choose from loader, eager, compiled"),
     "--threads=100000": (2, "100000 threads on"),
     "--json=nowhere/gate.json": (2, "'nowhere/gate.json' is no file in a folder that exists"),
     "--against=a.json": (2, "--against names runs to compare with --saved"),

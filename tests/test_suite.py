@@ -14,20 +14,18 @@ from bench import __main__ as bench_main
 from tests import idx
 
 ROOT = Path(__file__).parent.parent
+SIZES = (20, 900)
 CASES = [
-    f"bench/test_{name}"
-    for name in (
-        "convergence.py::test_convergence[engine=eager-batch_size=8-seed=0]",
-        "convergence.py::test_convergence[engine=eager-batch_size=900-seed=0]",
-        "epoch.py::test_epoch[engine=loader-batch_size=8]",
-        "epoch.py::test_epoch[engine=loader-batch_size=900]",
-        "epoch.py::test_epoch[engine=eager-batch_size=8]",
-        "epoch.py::test_epoch[engine=eager-batch_size=900]",
-        "step.py::test_step[engine=loader-batch_size=8]",
-        "step.py::test_step[engine=loader-batch_size=900]",
-        "step.py::test_step[engine=eager-batch_size=8]",
-        "step.py::test_step[engine=eager-batch_size=900]",
-    )
+    *(
+        f"bench/test_convergence.py::test_convergence[engine=compiled-batch_size={size}-seed=0]"
+        for size in SIZES
+    ),
+    *(
+        f"bench/test_{verb}.py::test_{verb}[engine={engine}-batch_size={size}]"
+        for verb in ("epoch", "step")
+        for engine in ("loader", "eager", "compiled")
+        for size in SIZES
+    ),
 ]
 # Far more than a step of eight samples takes on any machine.
 SLOW_STEP = """
@@ -64,14 +62,16 @@ def suite(small_data, storage, tmp_path_factory):
     plugins = tmp_path_factory.mktemp("plugins")
     (plugins / "slow_step.py").write_text(SLOW_STEP)
 
-    def run(*words):
+    def run(*words, **environment):
         command = [sys.executable, "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider"]
         words = [word.replace("bench/", f"{ROOT}/bench/") for word in words]
         own = [f"--data-root={small_data}", f"--benchmark-storage={storage.as_uri()}"]
         return subprocess.run(
             [*command, "--color=no", *own, *words],
             cwd=storage.parent,  # above the storage, or pytest-benchmark fails to name its files
-            env=os.environ | {"PYTHONPATH": str(plugins), "COLUMNS": "100", "PYTEST_ADDOPTS": ""},
+            env=os.environ
+            | {"PYTHONPATH": str(plugins), "COLUMNS": "100", "PYTEST_ADDOPTS": ""}
+            | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -85,7 +85,7 @@ def whole_run(suite, storage):
     """A run of every kind of case, saved as a baseline."""
     words = (
         "bench/",
-        "--batch-sizes=8,900",
+        "--batch-sizes=20,900",
         "--max-epochs=2",
         "--threads=1",
         "--benchmark-save=base",
@@ -114,6 +114,8 @@ def test_every_case_says_what_it_measured(saved):
         assert info["device"] == "cpu"
         assert info["data"] == "KMNIST"
         assert info["learning_rate"] == 0.1
+        assert info["precision"] == "float32"
+        assert info["compile_seconds"] >= 0
         assert info["threads"] == saved["machine_info"]["threads"] == 1
         assert info["samples_per_second"] > 0
         assert info["peak_memory_bytes"] >= 0
@@ -127,11 +129,21 @@ def test_a_run_to_the_target_says_how_far_it_got(saved):
         if "seed" in case["params"]:
             assert not info["reached"]
             assert info["epochs"] == 2
-            assert info["steps"] == {8: 150, 900: 2}[info["batch_size"]]
+            assert info["steps"] == {20: 60, 900: 2}[info["batch_size"]]
             assert 0 <= info["test_accuracy"] < info["target_accuracy"] == 0.95
             assert info["seed"] == 0
             # pytest-benchmark's clock stands still during evaluations, as ours does.
             assert case["stats"]["median"] == pytest.approx(info["train_seconds"], rel=0.05)
+
+
+def test_an_epoch_says_how_near_it_came_to_the_floor(saved):
+    """And compiling is told beside the times, not in them."""
+    epochs = [case for case in saved["benchmarks"] if "floor_fraction" in case["extra_info"]]
+
+    assert [case["name"].partition("[")[0] for case in epochs] == ["test_epoch"] * 6
+    assert all(0 < case["extra_info"]["floor_fraction"] < 1 for case in epochs)
+    compiling = sum(case["extra_info"]["compile_seconds"] for case in saved["benchmarks"])
+    assert compiling > max(case["stats"]["median"] for case in epochs if "compiled" in case["name"])
 
 
 def test_a_saved_run_describes_the_machine(saved):
@@ -150,14 +162,14 @@ def test_the_summary_fits_a_hundred_columns_and_says_what_was_found(whole_run):
     summary = lines[next(i for i, line in enumerate(lines) if line.startswith("loader engine")) :]
 
     assert all(len(line) <= 100 for line in summary)
-    assert sum(bool(re.match(r"│ +(8|900) │", line)) for line in summary) == 4
+    assert sum(bool(re.match(r"│ +(20|900) │", line)) for line in summary) == 6
     assert "No batch size reached test accuracy 0.95 within 2 epochs" in whole_run.stdout
     assert "not reached (0." in whole_run.stdout
 
 
 def test_without_a_terminal_each_case_is_a_plain_line(whole_run):
     """That says how far the run is, before the case starts."""
-    lines = re.findall(r"^\[ *(\d+)/10 \d+:\d\d\] (\S+)$", whole_run.stdout, flags=re.MULTILINE)
+    lines = re.findall(r"^\[ *(\d+)/14 \d+:\d\d\] (\S+)$", whole_run.stdout, flags=re.MULTILINE)
 
     assert lines == [(str(number), name) for number, name in enumerate(CASES, start=1)]
 
@@ -175,20 +187,22 @@ def one_step(suite, whole_run, storage):
 
 def test_an_unslowed_step_is_listed_and_cases_left_out_are_named(one_step):
     """Beside its baseline; those that the baseline lacks, and those that the run lacks."""
-    done = one_step("--batch-sizes", "8,16", "--benchmark-compare-fail=min:600%")
+    done = one_step("--batch-sizes", "20,16", "--benchmark-compare-fail=min:600%")
 
     assert done.returncode == 0
-    assert re.search(r"test_step\[engine=eager-batch_size=8\] \(NOW\)", done.stdout)
-    assert re.search(r"test_step\[engine=eager-batch_size=8\] \(0001_base\)", done.stdout)
+    assert re.search(r"test_step\[engine=eager-batch_size=20\] \(NOW\)", done.stdout)
+    assert re.search(r"test_step\[engine=eager-batch_size=20\] \(0001_base\)", done.stdout)
     lacking = re.findall(r"^not in this run, but in [^ ]+'s: (\S+)$", done.stdout, re.MULTILINE)
-    assert sorted(lacking) == sorted(set(CASES) - {CASES[8]})
+    assert sorted(lacking) == sorted(
+        set(CASES) - {"bench/test_step.py::test_step[engine=eager-batch_size=20]"}
+    )
     new = re.findall(r"^not in the baseline of \S+: (\S+)$", done.stdout, re.MULTILINE)
     assert new == ["bench/test_step.py::test_step[engine=eager-batch_size=16]"]
 
 
 def test_a_slowed_step_is_caught(one_step):
     """By pytest-benchmark's own comparison; the summary is printed all the same."""
-    done = one_step("--batch-sizes", "8", "--benchmark-compare-fail=min:10%", "-p", "slow_step")
+    done = one_step("--batch-sizes", "20", "--benchmark-compare-fail=min:10%", "-p", "slow_step")
 
     assert done.returncode != 0
     assert "Performance has regressed" in done.stdout + done.stderr
@@ -213,7 +227,7 @@ def test_saved_runs_can_be_compared_afterwards(storage, whole_run):
     )
 
     assert done.returncode == 0
-    assert "test_epoch[engine=loader-batch_size=8]" in done.stdout
+    assert "test_epoch[engine=loader-batch_size=20]" in done.stdout
 
 
 def test_saved_runs_can_be_judged_by_the_gate(storage, saved, capsys):
@@ -225,9 +239,29 @@ def test_saved_runs_can_be_judged_by_the_gate(storage, saved, capsys):
     code = bench_main.main(words)
 
     printed = capsys.readouterr().out
-    assert code == 4
+    assert code == 6
     assert "too few runs: 1 and 1, and 7 a side are needed: bench/test_epoch.py" in printed
     assert "target not reached in 1 of 1 base runs and 1 of 1 head runs" in printed
+
+
+def test_without_a_compiler_the_cases_that_need_one_are_skipped(suite, tmp_path):
+    """With the reason; the other engines' cases run."""
+    environment = {"PATH": str(tmp_path), "CXX": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    words = "bench/test_step.py", "--batch-sizes=20", "--engines=eager,compiled", "-rs"
+
+    done = suite(*words, **environment)
+
+    assert done.returncode == 0, done.stdout
+    assert "1 passed, 1 skipped" in done.stdout
+    assert "the compiled engine has no working compiler here" in done.stdout
+
+
+def test_bfloat16_is_for_the_engines_that_offer_it(suite):
+    """A case says what it computed in; where no engine would, that is said before any runs."""
+    done = suite("bench/test_step.py", "--engines=eager,loader", "--precision=bfloat16")
+
+    assert done.returncode == int(pytest.ExitCode.USAGE_ERROR)
+    assert "no chosen engine computes in bfloat16: add compiled to --engines" in done.stderr
 
 
 REFUSALS = {
@@ -281,7 +315,7 @@ def test_a_wrong_option_is_refused_before_any_case_runs(refused, word):
 def test_on_a_terminal_one_live_line_shows_case_and_count(small_data):
     """And what the case says of itself."""
     main, terminal = pty.openpty()
-    words = "--batch-sizes", "8", "--max-epochs", "1", "bench/test_convergence.py"
+    words = "--batch-sizes=8", "--engines=eager", "--max-epochs=1", "bench/test_convergence.py"
     process = subprocess.Popen(
         [
             sys.executable,

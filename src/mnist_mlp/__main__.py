@@ -13,16 +13,23 @@ from mnist_mlp import arguments, cache, checkpoint, datasets
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data
-from mnist_mlp.engines import ENGINES
+from mnist_mlp.engines import ENGINES, PRECISIONS, CompilerError
 from mnist_mlp.model import MLP
 from mnist_mlp.training import EpochReport, NotFiniteError, fit
 
-DEFAULTS: Settings = {"engine": "eager", "batch_size": 64, "learning_rate": 0.1, "seed": 0}
+DEFAULTS: Settings = {
+    "engine": "eager",
+    "batch_size": 64,
+    "learning_rate": 0.1,
+    "seed": 0,
+    "precision": "float32",
+}
 OPTIONS = {
     "engine": "--engine",
     "batch_size": "--batch-size",
     "learning_rate": "--lr",
     "seed": "--seed",
+    "precision": "--precision",
     "data": "--data-root",
 }
 
@@ -41,6 +48,7 @@ def main(words: Sequence[str] | None = None) -> int:
         datasets.DataError,
         cache.CacheError,
         CheckpointError,
+        CompilerError,
         NotFiniteError,
     ) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -72,7 +80,14 @@ def parser() -> argparse.ArgumentParser:
         "--engine",
         choices=ENGINES,
         help="loader: torchvision dataset and DataLoader, as in the question; "
-        "eager: resident tensors (default: eager)",
+        "eager: resident tensors; compiled: the whole step as one graph, which needs a C++ "
+        "compiler and some seconds before the first epoch (default: eager)",
+    )
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        help="of the factors of large products; bfloat16 with the compiled engine "
+        "(default: float32)",
     )
     add(
         "--lr",
@@ -99,7 +114,8 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         UsageError: options that contradict the machine or the resumed run.
-        DataError, CacheError, CheckpointError, NotFiniteError: as `load` and `fit` raise them.
+        DataError, CacheError, CheckpointError, CompilerError, NotFiniteError: as `load` and `fit`
+            raise them.
 
     """
     if options.device != "cpu":
@@ -113,7 +129,9 @@ def run(options: argparse.Namespace) -> None:
     settings = settle(options, mnist, resumed)
     network = MLP(seed=int(settings["seed"])).to(options.device)
     engine = ENGINES[str(settings["engine"])](
-        network, learning_rate=float(settings["learning_rate"])
+        network,
+        learning_rate=float(settings["learning_rate"]),
+        precision=str(settings["precision"]),
     )
     name = "-".join(str(value) for value in settings.values())
     keeper = Keeper(
@@ -151,6 +169,7 @@ def run_line(settings: Settings) -> str:
     return (
         f"{settings['data']}, {settings['engine']} engine, batch size {settings['batch_size']}, "
         f"learning rate {settings['learning_rate']:g}, seed {settings['seed']}, "
+        f"{settings['precision']}, "
         f"{torch.get_num_threads()} threads"
     )
 
@@ -180,7 +199,14 @@ def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None)
             f"{options.resume} has {resumed.epoch} epochs already: ask for more with --epochs"
         )
     chosen = {name: value for name, value in asked.items() if value is not None}
-    return {"data": mnist.name, **DEFAULTS, **before, **chosen}
+    settings = {"data": mnist.name, **DEFAULTS, **before, **chosen}
+    offered = ENGINES[str(settings["engine"])].precisions
+    if settings["precision"] not in offered:
+        raise UsageError(
+            f"the {settings['engine']} engine computes in {', '.join(offered)} only: "
+            "--precision bfloat16 goes with --engine compiled"
+        )
+    return settings
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class Walk:
 
     Raises:
         TypeError, ValueError: not a batch size.
+        CompilerError: the engine needs a compiler, and there is none.
 
     """
 
@@ -64,6 +65,7 @@ class Walk:
         self.engine = engine
         self.split = split
         self.batch_size = min(check_batch_size(batch_size), len(split))
+        engine.prepare(self.batch_size)
         self.generator = generator
         self.steps = steps
         self.steps_per_epoch = steps_per_epoch(len(split), batch_size)

@@ -4,17 +4,39 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from mnist_mlp.batches import check_batch_size
 from mnist_mlp.data import Split
 
 
 class Engine(ABC):
     """A network, (B, 784) to (B, 10), and a way to train it with plain SGD on cross entropy."""
 
-    def __init__(self, network: nn.Module, *, learning_rate: float) -> None:
+    precisions: tuple[str, ...] = ("float32",)  # of the factors of its large products
+
+    def __init__(
+        self, network: nn.Module, *, learning_rate: float, precision: str = "float32"
+    ) -> None:
+        if precision not in self.precisions:
+            raise ValueError(
+                f"the {type(self).__name__.lower()} engine has no {precision}, "
+                f"only {', '.join(self.precisions)}"
+            )
+        self.precision = precision
         self.network = network
         self.learning_rate = learning_rate
         self.parameters: list[Tensor] = list(network.parameters())
         self.device = self.parameters[0].device
+
+    def prepare(self, batch_size: int) -> float:
+        """Do now what would hold up the first batch of this size; the seconds that it took.
+
+        Raises:
+            TypeError, ValueError: not a batch size.
+            CompilerError: this machine cannot compile what the engine needs.
+
+        """
+        check_batch_size(batch_size)
+        return 0.0
 
     @abstractmethod
     def step(self, images: Tensor, labels: Tensor) -> Tensor:

@@ -13,8 +13,10 @@ from mnist_mlp.engines.engine import Engine
 class Loader(Engine):
     """As the question wrote it: torchvision's dataset, ToTensor, DataLoader, loss.item() a step."""
 
-    def __init__(self, network: nn.Module, *, learning_rate: float) -> None:
-        super().__init__(network, learning_rate=learning_rate)
+    def __init__(
+        self, network: nn.Module, *, learning_rate: float, precision: str = "float32"
+    ) -> None:
+        super().__init__(network, learning_rate=learning_rate, precision=precision)
         self.optimizer = torch.optim.SGD(self.parameters, lr=learning_rate)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:  # noqa: D102

@@ -1,0 +1,124 @@
+"""The closed form compiled: one graph for each small width, and one for every larger batch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mnist_mlp.data import CLASSES, PIXELS
+from mnist_mlp.engines.closed_form import Batch, Parameters, step_few, step_many
+from mnist_mlp.engines.layouts import Layout, Weight
+from mnist_mlp.engines.products import Product
+from mnist_mlp.model import HIDDEN
+
+EXAMPLE_SAMPLES = 64  # what the graph for many samples is first shown
+
+# With a size that is open, inductor's C++ wrapper was a fifth slower than its Python one.
+MANY_OPTIONS: dict[str, Any] = {
+    "cpp.enable_floating_point_contract_flag": "fast",  # a multiply and an add in one instruction
+}
+FEW_OPTIONS: dict[str, Any] = {
+    **MANY_OPTIONS,
+    "cpp_wrapper": True,  # kernels called from C++: a step of some microseconds notices
+    "cpp.min_chunk_size": 4096,  # numbers that are worth a second thread
+}
+
+FewSteps = Callable[[Parameters, Weight, Batch, Tensor], Tensor]
+ManyStep = Callable[[Parameters, Parameters, Batch, Tensor], Tensor]
+
+
+class CompilerError(Exception):
+    """A graph cannot be compiled on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """How batches of at most `width` samples are trained on, `steps` of them a call."""
+
+    width: int
+    steps: int
+    layout: type[Layout]
+
+
+@cache
+def few(form: Form, *, threads: int) -> FewSteps:
+    """Compile `form.steps` steps: a batch of (steps, width, ...) to the losses, (steps,).
+
+    Raises:
+        CompilerError: there is no compiler, or it fails.
+
+    """
+
+    def steps(
+        parameters: Parameters, stored: Weight, batches: Batch, learning_rate: Tensor
+    ) -> Tensor:
+        losses = [
+            step_few(parameters, stored, Batch(*batch), learning_rate, form.layout)
+            for batch in zip(*batches, strict=True)
+        ]
+        return torch.stack(losses)
+
+    shape = (form.steps, form.width)
+    example = Batch(torch.zeros(*shape, PIXELS), torch.zeros(shape).long(), torch.zeros(shape))
+    parameters = _parameters(torch.device("cpu"))
+    stored = form.layout.stored(parameters.hidden_weight)
+    options = {**FEW_OPTIONS, "cpp.threads": threads}
+    graph: FewSteps = _compiled(steps, options, parameters, stored, example, torch.zeros(()))
+    return graph
+
+
+@cache
+def many(product: Product, *, in_place: bool, threads: int, device: torch.device) -> ManyStep:
+    """Compile a step on any number of samples but one, to its loss.
+
+    `in_place` tells whether it is read and written to the same parameters, in which case they are
+    given twice.
+
+    Raises:
+        CompilerError: there is no compiler, or it fails.
+
+    """
+
+    def step(before: Parameters, after: Parameters, batch: Batch, learning_rate: Tensor) -> Tensor:
+        return step_many(before, after, batch, learning_rate, product)
+
+    before = _parameters(device)
+    after = before if in_place else _parameters(device)
+    example = Batch(
+        torch.zeros(EXAMPLE_SAMPLES, PIXELS, device=device),
+        torch.zeros(EXAMPLE_SAMPLES, dtype=torch.int64, device=device),
+        torch.zeros(EXAMPLE_SAMPLES, device=device),
+    )
+    for tensor in example:
+        torch._dynamo.mark_dynamic(tensor, 0)  # noqa: SLF001 - its documented name
+    options = {**MANY_OPTIONS, "cpp.threads": threads}
+    learning_rate = torch.zeros((), device=device)
+    graph: ManyStep = _compiled(step, options, before, after, example, learning_rate)
+    return graph
+
+
+def _parameters(device: torch.device) -> Parameters:
+    shapes = (HIDDEN, PIXELS), (HIDDEN,), (CLASSES, HIDDEN), (CLASSES,)
+    return Parameters(*(torch.zeros(shape, device=device) for shape in shapes))
+
+
+def _compiled(function: Any, options: dict[str, Any], *example: Any) -> Any:
+    # torch.compile keeps graphs by code object, eight of each: a copy of the code has its own.
+    own = FunctionType(
+        function.__code__.replace(), function.__globals__, closure=function.__closure__
+    )
+    graph = torch.compile(own, fullgraph=True, dynamic=False, options=options)
+    try:
+        with torch.no_grad():
+            graph(*example)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CompilerError(
+            f"the compiled engine has no working compiler here ({reason}): install g++ or clang++, "
+            "or use another engine"
+        ) from error
+    return graph
