@@ -55,7 +55,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "workbench" in metafunc.fixturenames:
         verb = metafunc.function.__name__.removeprefix("test_")
         for name, values in metafunc.config.stash[OPTIONS].parameters(verb).items():
-            metafunc.parametrize(name, values, ids=(name + "={}").format)
+            if name in metafunc.fixturenames:
+                metafunc.parametrize(name, values, ids=(name + "={}").format)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,6 +1,7 @@
 """What is measured: batch sizes, engines, and how much effort each combination is worth."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,34 @@ LEARNING_RATE = 0.1
 TARGET_ACCURACY = 0.95
 MAX_EPOCHS = 10
 SEEDS = (0,)
+
+# The axes beside batch size, each at a size where the answer is easy to see.
+AXIS_BATCH_SIZE = 256
+WORKERS = (0, 1, 2)
+FED_SAMPLES = 20_000  # of the training set: a third of the loader's seconds
+# A size, and the power of two that it is held against.
+NEIGHBOURS = (
+    *("127/128", "129/128", "255/256", "257/256", "511/512", "513/512"),
+    *("96/128", "192/256"),
+)
+EQUAL_WITHIN = 0.03
+ALIGNMENT_SAMPLES = 2048  # some milliseconds, so that a neighbour disturbs both sizes alike
+ALIGNMENT_TURNS = 40
+
+
+# Against peers: steps enough for each to get going, in turns of seconds.
+PEER_STEPS = 4_000
+PEER_ROUNDS = 5
+BY_HAND_SAMPLES = 2_000  # a turn of some milliseconds,
+BY_HAND_OVERHEAD_SAMPLES = 50  # a step costing as much as so many samples, and a sample each
+BY_HAND_TURNS = 60
+
+
+def shares_of_cores() -> tuple[int, ...]:
+    """Numbers of cores to compute on: powers of two, and all of them."""
+    cores = os.cpu_count() or 1
+    return tuple(sorted({*(2**power for power in range(cores.bit_length())), cores}))
+
 
 # What the gate compares: a verb, an engine's parameter, a batch size each.
 GATE_BATCH_SIZES = {"step": (1, 16, 64, 256, 1024), "epoch": (1, 64, 256)}

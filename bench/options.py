@@ -28,14 +28,21 @@ class Options:
     cache_dir: Path | None
 
     def parameters(self, verb: str) -> dict[str, tuple[int, ...] | tuple[str, ...]]:
-        """The values of each parameter of a case."""
-        if verb == "convergence":
-            return {
-                "engine": self.convergence_engines,
-                "batch_size": self.batch_sizes,
-                "seed": self.seeds,
-            }
-        return {"engine": self.engines, "batch_size": self.batch_sizes}
+        """The values of those parameters of a case that the command line sets."""
+        engines_of = {
+            "convergence": self.convergence_engines,
+            "threads": self._resident_engines,
+            "alignment": self._resident_engines,
+        }
+        return {
+            "engine": engines_of.get(verb, self.engines),
+            "batch_size": self.batch_sizes,
+            "seed": self.seeds,
+        }
+
+    @property
+    def _resident_engines(self) -> tuple[str, ...]:
+        return tuple(name for name in self.engines if name != "loader")
 
 
 def folder(text: str) -> Path:

@@ -8,12 +8,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import cases
+from bench import axes, cases, peer_table
+from bench.answer import words
+from bench.units import seconds
 
 WIDTH = 100
+VERBS = ("test_step", "test_epoch", "test_convergence")  # that a row tells of
 INFINITE = float("inf")
-THOUSAND = 1000
-UNITS = (("s", 1), ("ms", 1e-3), ("us", 1e-6))
 
 
 @dataclass(kw_only=True)
@@ -40,9 +41,11 @@ def rows_by_engine(benchmarks: Iterable[dict[str, Any]]) -> dict[str, list[Row]]
     engines: dict[str, dict[int, Row]] = {}
     for case in benchmarks:
         info, seconds = case["extra_info"], case["stats"]["median"]
+        verb = case["name"].partition("[")[0]
+        if verb not in VERBS:
+            continue
         rows = engines.setdefault(info["engine"], {})
         row = rows.setdefault(info["batch_size"], Row(batch_size=info["batch_size"]))
-        verb = case["name"].partition("[")[0]
         if verb == "test_convergence":
             row.target_seconds.append(seconds if info["reached"] else INFINITE)
             row.diverged |= info["diverged"]
@@ -70,6 +73,10 @@ def render(benchmarks: Iterable[dict[str, Any]]) -> str:
         for engine, rows in rows_by_engine(benchmarks).items():
             console.print(table(engine, rows, benchmarks[0]["extra_info"]))
             console.print(sentence(rows, benchmarks))
+        for peers in peer_table.tables(benchmarks):
+            console.print(peers)
+        for line in (*axes.sentences(benchmarks), *words.sentences(benchmarks)):
+            console.print(line, highlight=False)
     return capture.get()
 
 
@@ -143,14 +150,3 @@ def time_to_target(row: Row) -> str:
         word = "diverged" if row.diverged else "not reached"
         text = f"{word} ({statistics.median(row.missed_accuracies):.4f})"
     return f"{text}, {seeds - missed} of {seeds} seeds" if 0 < missed < seeds else text
-
-
-def seconds(value: float | None) -> str:
-    """Three significant digits, in the unit that suits."""
-    if value is None:
-        return "-"
-    rounded = float(f"{value:.3g}")
-    if rounded >= THOUSAND:
-        return f"{rounded:,.0f} s"
-    unit, size = next(pair for pair in UNITS if rounded >= pair[1] or pair is UNITS[-1])
-    return f"{rounded / size:.3g} {unit}"

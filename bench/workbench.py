@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 import torch
@@ -50,8 +51,8 @@ class Workbench:
         engine: str,
         batch_size: int,
         samples: float,
-        peak: Peak,
-        **more: float | str | bool,
+        peak: Peak | None = None,
+        **more: Any,
     ) -> None:
         """Store what a case found in its `extra_info`; `samples` is how many a timed call used."""
         benchmark.extra_info.update(
@@ -62,12 +63,13 @@ class Workbench:
             device=self.options.device,
             learning_rate=self.options.learning_rate,
             data=self.data.name,
-            peak_memory_bytes=peak.resident_bytes,
-            peak_memory_method=peak.method,
             **more,
         )
         if benchmark.stats:
             median_seconds = benchmark.stats.stats.median
             benchmark.extra_info["samples_per_second"] = samples / median_seconds
-        if peak.cuda_bytes is not None:
+        if peak:
+            benchmark.extra_info["peak_memory_bytes"] = peak.resident_bytes
+            benchmark.extra_info["peak_memory_method"] = peak.method
+        if peak and peak.cuda_bytes is not None:
             benchmark.extra_info["peak_cuda_bytes"] = peak.cuda_bytes

@@ -37,7 +37,7 @@ class Spy:
     name=st.sampled_from(["loader", "eager"]), split=splits(), batch_size=batch_sizes, seed=seeds
 )
 def test_an_epoch_trains_on_every_sample_once(name, split, batch_size, seed):
-    """No engine that goes step by step loses or repeats a sample; all but the last batch are full."""
+    """No engine that goes step by step loses or repeats one; all but the last batch are full."""
     engine = new_engine(name)
     spy = Spy(engine)
 

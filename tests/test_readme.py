@@ -11,7 +11,7 @@ from bench import options
 from bench.gate import command
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("src/mnist_mlp", "bench", "bench/gate", "tests")
+PACKAGES = ("src/mnist_mlp", "bench", "bench/answer", "bench/gate", "tests")
 
 
 @pytest.fixture(scope="module")

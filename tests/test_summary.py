@@ -1,6 +1,6 @@
 import pytest
 
-from bench import summary
+from bench import summary, units
 
 
 def case(verb, batch_size, seconds, **info):
@@ -28,6 +28,7 @@ def run_to_target(batch_size, seconds, *, accuracy=0.95, reached=True):
         "convergence",
         batch_size,
         seconds,
+        steps=1_000,
         reached=reached,
         diverged=False,
         test_accuracy=accuracy,
@@ -116,4 +117,4 @@ def test_what_was_not_measured_is_a_dash():
 )
 def test_seconds_have_three_digits_and_the_unit_that_suits(value, text):
     """Never an exponent for what a step or a run can take."""
-    assert summary.seconds(value) == text
+    assert units.seconds(value) == text

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.gate.verdict import Evidence, Judgement, Verdict
-from bench.summary import seconds
+from bench.units import seconds
 
 WIDTH = 120
 HEADINGS = ("case", "base", "head", "ratio", "95 % interval", "would catch", "verdict")

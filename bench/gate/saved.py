@@ -23,7 +23,10 @@ MACHINE = (
     *("system", "machine", "python_version", "torch", "torchvision", "blas", "cpu_capability"),
     *("threads", "interop_threads", "logical_cores", "physical_memory_bytes", "gpu"),
 )
-OPTIONS = ("data", "device", "threads", "learning_rate", "target_accuracy", "max_epochs")
+OPTIONS = (
+    *("data", "device", "threads", "precision"),
+    *("learning_rate", "lr_rule", "target_accuracy", "max_epochs"),
+)
 
 
 class SavedRunError(Exception):

@@ -18,6 +18,7 @@ class Loader(Engine):
     ) -> None:
         super().__init__(network, learning_rate=learning_rate, precision=precision)
         self.optimizer = torch.optim.SGD(self.parameters, lr=learning_rate)
+        self.workers = 0  # processes that fetch samples beside this one
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:  # noqa: D102
         self.optimizer.zero_grad()
@@ -26,16 +27,21 @@ class Loader(Engine):
         self.optimizer.step()
         return loss.detach()
 
-    def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102
-        # As shuffle=True would with this order; the generator spares the global random state.
-        loader = DataLoader(
+    def batches(
+        self, split: Split, order: Tensor, batch_size: int
+    ) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Batches of images, (B, 1, 28, 28), and labels, (B,), as shuffle=True would make them."""
+        return DataLoader(
             split.dataset,
             check_batch_size(batch_size),
             sampler=order.tolist(),
-            generator=torch.Generator(),
+            num_workers=self.workers,
+            generator=torch.Generator(),  # spares the global random state
         )
+
+    def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102
         losses = []
-        for images, labels in loader:
+        for images, labels in self.batches(split, order, batch_size):
             pixels = images.flatten(start_dim=1).to(self.device)  # (B, 784)
             losses.append(self.step(pixels, labels.to(self.device)).item())
         return torch.tensor(losses)

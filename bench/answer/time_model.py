@@ -1,0 +1,356 @@
+"""Laws of batch size, fitted to what a run measured: numbers in, estimates and misfits out.
+
+- A step takes t(B) = o + c B seconds: an overhead, and a cost a sample. They are equal at B_half.
+- The target takes S(B) = S_min (1 + B_crit / B) steps (McCandlish et al. 2018, arXiv 1812.06162;
+  the same shape in Shallue et al. 2019, JMLR 20:112), where the learning rate suits B.
+- So time to target, S(B) t(B), is least at B* = sqrt(B_half B_crit).
+
+Both laws are lines, in B and in 1 / B. They are fitted by least squares of the logarithms, so that
+relative misfits count equally and parameters stay above 0. Intervals are 95 %, from the linearised
+covariance of the log parameters and Student's t with two degrees of freedom fewer than sizes (Bates
+and Watts 1988, Nonlinear Regression Analysis, chapter 2). They hold for misfits that are
+independent from size to size and alike in spread; a bend that the law lacks is taken for noise.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import optimize, stats
+
+CONFIDENCE = 0.95
+TOLERANCE = 0.2  # a size that is off by more breaks the law
+FEWEST_SIZES = 3  # a line through two has no misfit to judge it by
+LARGEST_BATCH_SIZE = 1024  # beyond it caches overflow and a sample's cost changes
+ROUNDING = 1e-12  # relative; a smaller trend is none
+
+Benchmarks = Sequence[Mapping[str, Any]]  # cases, in pytest-benchmark's JSON form
+
+
+class LawError(Exception):
+    """No law can be fitted; says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value and its 95 % interval, whose ends may be infinite."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """How well a law fits."""
+
+    misfits: Mapping[int, float]  # batch size -> measured / fitted - 1, of those fitted
+
+    @property
+    def worst_batch_size(self) -> int:
+        """The batch size with the largest misfit."""
+        return max(self.misfits, key=lambda batch_size: abs(self.misfits[batch_size]))
+
+    @property
+    def largest_misfit(self) -> float:
+        """A share, whichever way: 0.08 is 8 % off."""
+        return abs(self.misfits[self.worst_batch_size])
+
+    @property
+    def breaking(self) -> tuple[int, ...]:
+        """The batch sizes that are off by more than the tolerance."""
+        return tuple(size for size, misfit in self.misfits.items() if abs(misfit) > TOLERANCE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTime(Law):
+    """Seconds of an optimizer step, t(B) = o + c B."""
+
+    overhead_seconds: Estimate  # o
+    seconds_per_sample: Estimate  # c
+    half_batch_size: Estimate  # B_half = o / c, samples
+
+    def seconds(self, batch_size: float) -> float:
+        """t(B)."""
+        return self.overhead_seconds.value + self.seconds_per_sample.value * batch_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsToTarget(Law):
+    """Optimizer steps to the target accuracy, S(B) = S_min (1 + B_crit / B)."""
+
+    smallest_steps: Estimate  # S_min, at batches without end
+    critical_batch_size: Estimate  # B_crit, samples: there it takes twice S_min
+    censored: tuple[int, ...]  # batch sizes left out: half their seeds or more missed the target
+
+    def steps(self, batch_size: float) -> float:
+        """S(B)."""
+        return self.smallest_steps.value * (1 + self.critical_batch_size.value / batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryUse:
+    """Peak memory beside what a process held before, a line in batch size."""
+
+    bytes_at_zero: float  # noise may take it a little below 0
+    bytes_per_sample: float
+
+    def largest_batch(self, physical_bytes: float) -> int:
+        """The largest batch size whose peak fits; 0 where none does."""
+        return max(0, math.floor((physical_bytes - self.bytes_at_zero) / self.bytes_per_sample))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """y = a + b x, with a and b above 0."""
+
+    log_parameters: np.ndarray  # (2,): of a and of b
+    covariance: np.ndarray  # (2, 2): of the same
+    freedom: int
+
+    def power(self, of_a: int, of_b: int) -> Estimate:
+        """Estimate a ** of_a * b ** of_b."""
+        powers = np.array([of_a, of_b])
+        error = math.sqrt(max(0.0, powers @ self.covariance @ powers))
+        reach = error * _t_quantile(self.freedom)
+        with np.errstate(over="ignore"):  # an end beyond every float is infinite
+            value, low, high = np.exp(powers @ self.log_parameters + [0, -reach, reach])
+        return Estimate(value=float(value), low=float(low), high=float(high))
+
+
+def fit_step_time(
+    seconds: Mapping[int, float], *, largest_batch_size: int = LARGEST_BATCH_SIZE
+) -> StepTime:
+    """Fit t(B) = o + c B to median seconds of a step, by batch size up to the largest.
+
+    Raises:
+        LawError: fewer than 3 batch sizes; a time that is no time; no growth or no overhead.
+
+    """
+    for size, value in seconds.items():
+        if not (size > 0 and 0 < value < math.inf):
+            raise LawError(f"{value} s at batch size {size} is no step time")
+    used = {size: seconds[size] for size in sorted(seconds) if size <= largest_batch_size}
+    _check_number(used, f"up to {largest_batch_size} whose steps were timed")
+    line = _fit_line(
+        list(used),
+        list(used.values()),
+        flat="step time does not grow with batch size",
+        proportional="step time shows no overhead: it grows as fast as batch size, or faster",
+    )
+    o, c, half = line.power(1, 0), line.power(0, 1), line.power(1, -1)
+    return StepTime(
+        overhead_seconds=o,
+        seconds_per_sample=c,
+        half_batch_size=half,
+        misfits={size: used[size] / (o.value + c.value * size) - 1 for size in used},
+    )
+
+
+def fit_steps_to_target(steps: Mapping[int, Sequence[float]]) -> StepsToTarget:
+    """Fit S(B) = S_min (1 + B_crit / B) to the median steps of each batch size's seeds.
+
+    Args:
+        steps: batch size -> steps of each seed, infinite where it missed the target.
+
+    Raises:
+        LawError: fewer than 3 batch sizes reached the target; steps that are no number of steps; no
+            fall, or no end of it in sight.
+
+    """
+    reached = _reached(steps)
+    line = _fit_line(
+        [1 / size for size in reached],
+        list(reached.values()),
+        flat="steps to target do not fall as batch size grows",
+        proportional="steps to target fall as fast as batch size grows, or faster: "
+        "no smallest number of steps is in sight",
+    )
+    smallest, critical = line.power(1, 0), line.power(-1, 1)
+    return StepsToTarget(
+        smallest_steps=smallest,
+        critical_batch_size=critical,
+        censored=censored(steps),
+        misfits={
+            size: median / (smallest.value * (1 + critical.value / size)) - 1
+            for size, median in reached.items()
+        },
+    )
+
+
+def slope_of_log_steps(steps: Mapping[int, Sequence[float]]) -> Estimate:
+    """Fit S(B) in proportion to B ** slope, the law at a fixed learning rate: 0 is flat in B.
+
+    Args:
+        steps: as for `fit_steps_to_target`; censored batch sizes are left out here, too.
+
+    Raises:
+        LawError: fewer than 3 batch sizes reached the target; steps that are no number of steps.
+
+    """
+    reached = _reached(steps)
+    fitted = stats.linregress(np.log(list(reached)), np.log(list(reached.values())))
+    error = np.nan_to_num(fitted.stderr)  # scipy has none where all are equal
+    reach = error * _t_quantile(len(reached) - 2)
+    return Estimate(
+        value=float(fitted.slope),
+        low=float(fitted.slope - reach),
+        high=float(fitted.slope + reach),
+    )
+
+
+def censored(steps: Mapping[int, Sequence[float]]) -> tuple[int, ...]:
+    """Batch sizes whose median seed missed the target: it takes longer than anyone knows."""
+    return tuple(size for size in sorted(steps) if statistics.median(steps[size]) == math.inf)
+
+
+def best_batch_size(step_time: StepTime, steps_to_target: StepsToTarget) -> Estimate:
+    """B* = sqrt(B_half B_crit); the two intervals add in quadrature on the log scale."""
+    both = (step_time.half_batch_size, steps_to_target.critical_batch_size)
+    with np.errstate(divide="ignore"):  # an end at 0 is infinitely far
+        values, lows, highs = np.log([(one.value, one.low, one.high) for one in both]).T
+    middle = values.mean()
+    return Estimate(
+        value=float(np.exp(middle)),
+        low=float(np.exp(middle - np.hypot(*(values - lows)) / 2)),
+        high=float(np.exp(middle + np.hypot(*(highs - values)) / 2)),
+    )
+
+
+def fit_memory(peak_bytes: Mapping[int, float]) -> MemoryUse:
+    """Fit a line to peak bytes by batch size, so that a byte counts the same at every size.
+
+    Raises:
+        LawError: fewer than 3 batch sizes, or no growth that stands out of the noise.
+
+    """
+    _check_number(peak_bytes, "whose memory was measured")
+    fitted = stats.linregress(list(peak_bytes), list(peak_bytes.values()), alternative="greater")
+    if not fitted.pvalue < (1 - CONFIDENCE) / 2:
+        raise LawError("peak memory does not measurably grow with batch size")
+    return MemoryUse(bytes_at_zero=float(fitted.intercept), bytes_per_sample=float(fitted.slope))
+
+
+def step_seconds(benchmarks: Benchmarks, engine: str) -> dict[int, float]:
+    """Median seconds of a step by batch size: an epoch's over its steps, else of a step case.
+
+    Training runs as epochs do: batches gathered, and several small steps to a call where that pays.
+    """
+    found = {
+        case["extra_info"]["batch_size"]: case["stats"]["median"]
+        for case in _cases(benchmarks, "step", engine)
+    }
+    for case in _cases(benchmarks, "epoch", engine):
+        info, seconds = case["extra_info"], case["stats"]["median"]
+        samples = round(info["samples_per_second"] * seconds)
+        found[info["batch_size"]] = seconds / math.ceil(samples / info["batch_size"])
+    return dict(sorted(found.items()))
+
+
+def steps_to_target(benchmarks: Benchmarks, engine: str, lr_rule: str) -> dict[int, list[float]]:
+    """Steps to the target by batch size, one number a seed, infinite where it was missed."""
+    return _by_seed(benchmarks, engine, lr_rule, lambda case: case["extra_info"]["steps"])
+
+
+def seconds_to_target(benchmarks: Benchmarks, engine: str, lr_rule: str) -> dict[int, list[float]]:
+    """Training seconds to the target, in the same form."""
+    return _by_seed(benchmarks, engine, lr_rule, lambda case: case["stats"]["median"])
+
+
+def peak_bytes(benchmarks: Benchmarks, engine: str) -> dict[int, float]:
+    """Peak memory of epoch cases by batch size."""
+    return {
+        case["extra_info"]["batch_size"]: case["extra_info"]["peak_memory_bytes"]
+        for case in _cases(benchmarks, "epoch", engine)
+    }
+
+
+def lr_rules(benchmarks: Benchmarks) -> dict[str, list[str]]:
+    """The learning rate rules that trained to the target, by engine, in the order they ran."""
+    rules: dict[str, list[str]] = {}
+    for case in _cases(benchmarks, "convergence"):
+        of_engine = rules.setdefault(case["extra_info"]["engine"], [])
+        if _lr_rule(case) not in of_engine:
+            of_engine.append(_lr_rule(case))
+    return rules
+
+
+def _cases(
+    benchmarks: Benchmarks, verb: str, engine: str | None = None
+) -> Iterator[Mapping[str, Any]]:
+    for case in benchmarks:
+        if case["name"].partition("[")[0] != f"test_{verb}":
+            continue
+        if engine in {None, case["extra_info"]["engine"]}:
+            yield case
+
+
+def _lr_rule(case: Mapping[str, Any]) -> str:
+    return str(case["extra_info"].get("lr_rule", "fixed"))  # runs saved before there were others
+
+
+def _by_seed(
+    benchmarks: Benchmarks,
+    engine: str,
+    lr_rule: str,
+    value_of: Callable[[Mapping[str, Any]], float],
+) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = {}
+    for case in _cases(benchmarks, "convergence", engine):
+        if _lr_rule(case) == lr_rule:
+            value = value_of(case) if case["extra_info"]["reached"] else math.inf
+            found.setdefault(case["extra_info"]["batch_size"], []).append(value)
+    return dict(sorted(found.items()))
+
+
+def _reached(steps: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    """Median steps of the batch sizes that reached the target."""
+    for size, of_seeds in steps.items():
+        if not (size > 0 and of_seeds and all(number > 0 for number in of_seeds)):
+            raise LawError(f"{list(of_seeds)} at batch size {size} are no steps to target")
+    left_out = censored(steps)
+    medians = {
+        size: float(statistics.median(steps[size]))
+        for size in sorted(steps)
+        if size not in left_out
+    }
+    _check_number(medians, "that reached the target")
+    return medians
+
+
+def _check_number(measured: Mapping[int, float], which: str) -> None:
+    if len(measured) < FEWEST_SIZES:
+        raise LawError(
+            f"a law needs {FEWEST_SIZES} batch sizes {which}, and there are {len(measured)}"
+        )
+
+
+def _fit_line(x: Sequence[float], y: Sequence[float], *, flat: str, proportional: str) -> _Line:
+    """Fit log y = log(a + b x) by least squares; the sentences are for b and a that vanish."""
+    log_x, log_y = np.log(x), np.log(y)
+    # From b = 0, or a = 0, squares fall inwards where the residuals rise with x, or with 1 / x.
+    if not _rises(log_x, log_y):
+        raise LawError(flat)
+    if not _rises(-log_x, log_y - log_x):
+        raise LawError(proportional)
+    log_ratio = log_x.mean()  # of a over b, to start from
+    log_b = np.mean(log_y - np.logaddexp(log_ratio, log_x))
+    parameters, covariance = optimize.curve_fit(
+        lambda log_x, log_a, log_b: np.logaddexp(log_a, log_b + log_x),
+        log_x,
+        log_y,
+        p0=(log_ratio + log_b, log_b),
+    )
+    return _Line(log_parameters=parameters, covariance=covariance, freedom=len(x) - 2)
+
+
+def _rises(log_x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether y goes up with x on the whole."""
+    return bool(np.cov(np.exp(log_x - log_x.max()), y)[0, 1] > ROUNDING)
+
+
+def _t_quantile(freedom: int) -> float:
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))

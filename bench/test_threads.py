@@ -1,0 +1,77 @@
+"""How many cores should compute, and how many feed."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from bench import cases
+from bench.test_loading import loader, may_fork
+from bench.workbench import Workbench
+from mnist_mlp.training import epoch
+
+at_each_share = pytest.mark.parametrize("threads", cases.shares_of_cores(), ids="threads={}".format)
+
+
+@pytest.fixture
+def computing_threads(threads: int) -> Iterator[int]:
+    """So many threads for torch, while the case runs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    yield threads
+    torch.set_num_threads(before)
+
+
+@at_each_share
+def test_threads(
+    benchmark: BenchmarkFixture, workbench: Workbench, engine: str, computing_threads: int
+) -> None:
+    """One pass over resident samples, computed on some of the cores, the others idle."""
+    size, train = cases.AXIS_BATCH_SIZE, workbench.data.train
+    compile_seconds = workbench.compile_seconds(engine, size)
+    subject = workbench.new_engine(engine)
+
+    benchmark.pedantic(
+        epoch,
+        args=(subject, train, size),
+        kwargs={"generator": torch.Generator().manual_seed(0)},
+        rounds=3,
+        warmup_rounds=1,
+    )
+
+    workbench.record(
+        benchmark,
+        engine=engine,
+        batch_size=size,
+        samples=len(train),
+        compile_seconds=compile_seconds,
+    )
+    assert torch.get_num_threads() == computing_threads
+
+
+@may_fork
+@at_each_share
+def test_feeding(benchmark: BenchmarkFixture, workbench: Workbench, computing_threads: int) -> None:
+    """The question's loop over part of the training set, the cores that don't compute feed it."""
+    split, workers = (
+        workbench.data.train.head(cases.FED_SAMPLES),
+        (os.cpu_count() or 1) - computing_threads,
+    )
+    subject = loader(workbench, workers=workers)
+
+    benchmark.pedantic(
+        epoch,
+        args=(subject, split, cases.AXIS_BATCH_SIZE),
+        kwargs={"generator": torch.Generator().manual_seed(0)},
+        rounds=1,
+    )
+
+    workbench.record(
+        benchmark,
+        engine="loader",
+        batch_size=cases.AXIS_BATCH_SIZE,
+        samples=len(split),
+        workers=workers,
+    )
