@@ -1,10 +1,11 @@
-"""python -m bench: gate a change, and say how far the gate can be believed."""
+"""python -m bench: gate a change, say how far the gate can be believed, report on saved runs."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
 
+from bench.answer import report_command
 from bench.gate import audit
 from bench.gate import command as gate
 from bench.gate.report import ExitCode
@@ -16,6 +17,7 @@ def main(words: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     gate.add_to(commands)
     audit.add_to(commands)
+    report_command.add_to(commands)
     options = parser.parse_args(words)
     try:
         return int(options.run(options))

@@ -15,9 +15,10 @@ ENGINES = ("loader", "eager", "compiled")
 # The engines walk through the same parameters: steps to target need finding once, by the fastest.
 CONVERGENCE_ENGINES = ("compiled",)
 LEARNING_RATE = 0.1
+LR_RULES = ("fixed", "noise-limited")
 TARGET_ACCURACY = 0.95
 MAX_EPOCHS = 10
-SEEDS = (0,)
+SEEDS = (0, 1, 2)
 
 # The axes beside batch size, each at a size where the answer is easy to see.
 AXIS_BATCH_SIZE = 256

@@ -8,6 +8,7 @@ import pytest
 
 from bench import cases
 from mnist_mlp import arguments, cache, engines
+from mnist_mlp.learning_rate import RULES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class Options:
     convergence_engines: tuple[str, ...]
     precision: str
     learning_rate: float
+    lr_rules: tuple[str, ...]
     target_accuracy: float
     max_epochs: int
     seeds: tuple[int, ...]
@@ -37,6 +39,7 @@ class Options:
         return {
             "engine": engines_of.get(verb, self.engines),
             "batch_size": self.batch_sizes,
+            "lr_rule": self.lr_rules,
             "seed": self.seeds,
         }
 
@@ -80,7 +83,15 @@ def add_to(parser: pytest.Parser) -> None:
         "--lr",
         type=arguments.positive_number,
         default=cases.LEARNING_RATE,
-        help=f"learning rate (default: {cases.LEARNING_RATE})",
+        help=f"learning rate at batch size 1 (default: {cases.LEARNING_RATE})",
+    )
+    add(
+        "--lr-rules",
+        type=arguments.several(arguments.one_of("learning rate rule", tuple(RULES))),
+        default=cases.LR_RULES,
+        metavar="NAME,...",
+        help=f"from it to other batch sizes, for time to target: {', '.join(RULES)} "
+        f"(default: {','.join(cases.LR_RULES)})",
     )
     add(
         "--target-accuracy",
@@ -99,7 +110,7 @@ def add_to(parser: pytest.Parser) -> None:
         type=arguments.several(arguments.seed),
         default=cases.SEEDS,
         metavar="N,N,...",
-        help="a run to the target each (default: 0)",
+        help=f"a run to the target each (default: {','.join(map(str, cases.SEEDS))})",
     )
     add("--threads", type=arguments.threads, help="that torch computes with (default: torch's own)")
     add("--device", type=arguments.device, default="cpu", help="cpu, cuda, cuda:N (default: cpu)")
@@ -128,6 +139,7 @@ def read(config: pytest.Config) -> Options:
         convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
         precision=precision,
         learning_rate=config.getoption("lr"),
+        lr_rules=config.getoption("lr_rules"),
         target_accuracy=config.getoption("target_accuracy"),
         max_epochs=config.getoption("max_epochs"),
         seeds=config.getoption("seeds"),

@@ -23,14 +23,16 @@ class Workbench:
     data: Data
     tell: Callable[[str], object]
 
-    def new_engine(self, engine: str, *, seed: int = 0) -> Engine:
-        """Build a fresh network, ready to train."""
+    def new_engine(
+        self, engine: str, *, seed: int = 0, learning_rate: float | None = None
+    ) -> Engine:
+        """Build a fresh network, ready to train; the rate is --lr's unless another is given."""
         network = MLP(seed=seed).to(self.options.device)
         kind = ENGINES[engine]
         offered = self.options.precision in kind.precisions
         return kind(
             network,
-            learning_rate=self.options.learning_rate,
+            learning_rate=learning_rate or self.options.learning_rate,
             precision=self.options.precision if offered else kind.precisions[0],
         )
 
@@ -63,8 +65,8 @@ class Workbench:
             device=self.options.device,
             learning_rate=self.options.learning_rate,
             data=self.data.name,
-            **more,
         )
+        benchmark.extra_info.update(more)
         if benchmark.stats:
             median_seconds = benchmark.stats.stats.median
             benchmark.extra_info["samples_per_second"] = samples / median_seconds

@@ -1,6 +1,6 @@
 import pytest
 
-from bench import summary, units
+from bench import summary, targets, units
 
 
 def case(verb, batch_size, seconds, **info):
@@ -22,7 +22,7 @@ def case(verb, batch_size, seconds, **info):
     }
 
 
-def run_to_target(batch_size, seconds, *, accuracy=0.95, reached=True):
+def run_to_target(batch_size, seconds, *, accuracy=0.95, reached=True, **more):
     """A convergence case."""
     return case(
         "convergence",
@@ -34,6 +34,7 @@ def run_to_target(batch_size, seconds, *, accuracy=0.95, reached=True):
         test_accuracy=accuracy,
         target_accuracy=0.95,
         max_epochs=10,
+        **more,
     )
 
 
@@ -52,7 +53,8 @@ def test_the_first_to_the_target_is_set_against_the_fastest_epoch():
     )
 
     assert (
-        "Batch size 4 reached test accuracy 0.95 first, after 2 s of training; batch size 256, "
+        "With the fixed learning rate batch size 4 reached test accuracy 0.95 first, after 2 s of "
+        "training; batch size 256, "
         "whose epoch is the fastest at 500 ms, took 3.5 times as long."
     ) in flat(text)
 
@@ -86,10 +88,28 @@ def test_of_several_seeds_the_median_counts_and_a_miss_is_the_longest():
     ]
     two_misses = [*one_miss[1:], run_to_target(4, 1.0, reached=False, accuracy=0.8)]
 
-    (row,) = summary.rows_by_engine(one_miss)["eager"]
-    assert summary.time_to_target(row) == "3 s, 2 of 3 seeds"
-    (row,) = summary.rows_by_engine(two_misses)["eager"]
-    assert summary.time_to_target(row) == "not reached (0.8500), 1 of 3 seeds"
+    ((target,),) = targets.by_rule(one_miss).values()
+    assert targets.time_to_target(target) == "3 s"
+    assert targets.over_seeds(target) == "2 s to never"
+    ((target,),) = targets.by_rule(two_misses).values()
+    assert targets.time_to_target(target) == "not reached (0.8500)"
+
+
+def test_each_learning_rate_rule_has_a_table_and_a_sentence():
+    """Its own seeds count for it, and no other's."""
+    text = summary.render(
+        [
+            run_to_target(4, 2.0),
+            run_to_target(4, 1.0, lr_rule="noise-limited", learning_rate=0.4),
+            run_to_target(64, 0.5, lr_rule="noise-limited", learning_rate=1.6),
+        ]
+    )
+
+    assert "eager engine, fixed learning rate, to test accuracy 0.95" in text
+    assert "eager engine, noise-limited learning rate, to test accuracy 0.95" in text
+    assert "With the fixed learning rate batch size 4 reached" in flat(text)
+    assert "With the noise-limited learning rate batch size 64 reached" in flat(text)
+    assert sum(line.startswith("│") for line in text.splitlines()) == 3
 
 
 def test_what_was_not_measured_is_a_dash():
@@ -97,7 +117,7 @@ def test_what_was_not_measured_is_a_dash():
     text = summary.render([case("step", 64, 0.001)])
 
     assert [cell.strip() for cell in text.splitlines()[4].strip("│").split("│")] == [
-        *("64", "1 ms", "-", "1,000", "-", "2.5 MB"),
+        *("64", "1 ms", "-", "-", "1,000", "2.5 MB"),
     ]
     assert text.rstrip().endswith("┘")
 

@@ -27,6 +27,8 @@ class Convergence:
     test_accuracy: float  # fraction of the test set, 0 to 1
     reached: bool  # False: censored, by the budget or because the loss diverged
     diverged: bool  # a loss that is not finite ended the run
+    # Of each evaluation: training seconds until then, steps, test accuracy.
+    trace: tuple[tuple[float, int, float], ...]
 
 
 def evaluation_steps(steps_per_epoch: int, *, max_epochs: int) -> Iterator[int]:
@@ -68,14 +70,17 @@ def train_until(
     """
     walk = Walk(engine, data.train, batch_size, generator=generator)
     diverged = False
+    trace = []
     started = clock()
     for grid_step in evaluation_steps(walk.steps_per_epoch, max_epochs=max_epochs):
         try:
             walk.advance(grid_step - walk.steps)
         except NotFiniteError:
             diverged = True
+        train_seconds = clock() - started
         with clock.paused():
             accuracy = evaluate(engine.network, data.test).accuracy
+            trace.append((train_seconds, walk.steps, accuracy))
             if watch:
                 watch(walk.epochs, accuracy)
         if diverged or accuracy >= target_accuracy:
@@ -84,8 +89,9 @@ def train_until(
         batch_size=batch_size,
         steps=walk.steps,
         epochs=walk.epochs,
-        train_seconds=clock() - started,
+        train_seconds=train_seconds,
         test_accuracy=accuracy,
         reached=accuracy >= target_accuracy and not diverged,
         diverged=diverged,
+        trace=tuple(trace),
     )

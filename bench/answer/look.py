@@ -1,0 +1,97 @@
+"""How the figures look: axes, colours, shapes, and ink that suits light, dark and paper."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import altair as alt
+
+# Okabe and Ito 2008; first the four that stand out from white and from black by 3 to 1.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
+INK = "currentColor"  # the page's, light on dark or dark on light; black in a picture
+WIDTH, HEIGHT = 640, 340
+BATCH_SIZE_TICKS = [4**power for power in range(13)]
+POWERS_OF_TEN = range(-7, 9)
+MARGIN = 1.25  # a factor, beyond the first mark and the last
+FEW_DECADES = 2.7  # so few leave room for ticks at 2 and 5 times a power of ten
+LONGEST_LABEL = 600
+
+Axis = TypeVar("Axis", alt.X, alt.Y)
+
+
+def batch_size_axis(sizes: Iterable[float]) -> alt.X:
+    """Powers of four: a batch size is a number, not a category."""
+    scale = alt.Scale(type="log", base=2, nice=False, domain=domain(sizes, least_ratio=16))
+    return (
+        alt.X("batch size:Q", scale=scale)
+        .title("batch size (samples a step)")
+        .axis(values=BATCH_SIZE_TICKS, format=",d")
+    )
+
+
+def logarithmic(axis: Axis, title: str, values: Iterable[float]) -> Axis:
+    """The axis, around these values and with ticks among them."""
+    low, high = domain(values)
+    digits = (1, 2, 5) if math.log10(high / low) < FEW_DECADES else (1,)
+    ticks = [float(f"{digit}e{power}") for power in POWERS_OF_TEN for digit in digits]
+    return (
+        axis.title(title)
+        .scale(type="log", nice=False, domain=[low, high])
+        .axis(values=ticks, format=",~r")
+    )
+
+
+def domain(values: Iterable[float], *, least_ratio: float = 5) -> list[float]:
+    """Around the values, and wide enough for two ticks whatever they are."""
+    low, high = min(values := list(values)), max(values)
+    margin = max(MARGIN, math.sqrt(least_ratio * low / high))
+    return [low / margin, high * margin]
+
+
+def color(field: str, names: Sequence[Any]) -> alt.Color:
+    """One colour a name."""
+    return alt.Color(f"{field}:N", legend=_legend(columns=3)).scale(
+        domain=names, range=_cycled(PALETTE, names)
+    )
+
+
+def shape(field: str, names: Sequence[Any]) -> alt.Shape:
+    """One shape a name; shares the colours' legend."""
+    return alt.Shape(f"{field}:N", legend=_legend(columns=3)).scale(
+        domain=names, range=_cycled(SHAPES, names)
+    )
+
+
+def dash(runs: Iterable[str]) -> dict[str, alt.StrokeDash]:
+    """One dash a run, where there are several."""
+    names = list(runs)
+    if len(names) == 1:
+        return {}
+    legend = _legend(columns=1, symbolType="stroke")
+    return {"strokeDash": alt.StrokeDash("run:N", legend=legend).scale(domain=names)}
+
+
+def _legend(**more: Any) -> alt.Legend:
+    return alt.Legend(orient="bottom", labelLimit=LONGEST_LABEL, **more)
+
+
+def _cycled(values: Sequence[str], names: Sequence[Any]) -> list[str]:
+    return [values[place % len(values)] for place in range(len(names))]
+
+
+def config() -> alt.Config:
+    """Marks, and text in the page's ink on its ground."""
+    text: dict[str, Any] = {"labelColor": INK, "titleColor": INK}
+    text |= {"labelFontSize": 12, "titleFontSize": 13}
+    axis: dict[str, Any] = {"domainColor": INK, "tickColor": INK, "gridColor": INK}
+    return alt.Config(
+        background="transparent",
+        font="system-ui, sans-serif",
+        view=alt.ViewConfig(stroke=None),
+        axis=alt.AxisConfig(titlePadding=8, gridOpacity=0.12, **axis, **text),
+        legend=alt.LegendConfig(symbolStrokeWidth=2, symbolOpacity=1, **text),
+        header=alt.HeaderConfig(**text),
+        point=alt.MarkConfig(size=70, opacity=1, strokeWidth=2),
+        line=alt.LineConfig(strokeWidth=1.5, opacity=0.8),
+    )

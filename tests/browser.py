@@ -1,0 +1,60 @@
+"""A page as a real browser shows it: Chromium, without a window."""
+
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+COMMAND = next(filter(None, map(shutil.which, NAMES)), None)
+needs_browser = pytest.mark.skipif(COMMAND is None, reason=f"none of {', '.join(NAMES)} is here")
+DARK, LIGHT = 0, 1  # as Chromium counts colour schemes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What became of a page."""
+
+    document: str  # after its scripts ran
+    console: list[str]  # what it complained of
+
+
+def show(page: Path) -> Shown:
+    """Open a page and let its scripts run."""
+    done = _chromium(page, "--dump-dom", "--enable-logging=stderr")
+    console = [line for line in done.stderr.splitlines() if ":CONSOLE:" in line]
+    return Shown(document=done.stdout, console=console)
+
+
+def photograph(page: Path, *, scheme: int) -> np.ndarray:
+    """How bright its pixels are for readers who want it so, (height, width), 0 to 255."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "page.png"
+        _chromium(page, f"--screenshot={file}", f"--blink-settings=preferredColorScheme={scheme}")
+        return brightness(file)
+
+
+def brightness(picture: Path) -> np.ndarray:
+    """Of each pixel, (height, width), 0 to 255."""
+    return np.asarray(Image.open(picture).convert("L"))
+
+
+def _chromium(page: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        return subprocess.run(
+            [
+                *(COMMAND, "--headless", "--no-sandbox", "--disable-gpu"),
+                *("--virtual-time-budget=10000", f"--user-data-dir={profile}"),
+                *options,
+                page.resolve().as_uri(),
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )

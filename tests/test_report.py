@@ -1,0 +1,383 @@
+"""python -m bench report: saved runs to a page that needs nothing else."""
+
+import html
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.answer import charts, report, report_command, rows, saved
+from tests import browser
+
+SIZES = (1, 16, 256)
+FIGURES = ("epoch-time", "time-to-target", "accuracy", "steps-to-target", "memory")
+HOSTILE = "<script>alert(1)</script>"
+
+
+def case(verb, engine, batch_size, seconds, **info):
+    """A case as pytest-benchmark saves it."""
+    return {
+        "name": f"test_{verb}[engine={engine}-batch_size={batch_size}]",
+        "stats": {"median": seconds},
+        "extra_info": {
+            "engine": engine,
+            "batch_size": batch_size,
+            "samples_per_second": 60_000 / seconds,
+            "peak_memory_bytes": 1_000_000 * batch_size,
+            "learning_rate": 0.1,
+            **info,
+        },
+    }
+
+
+def step(batch_size, *, engine="eager"):
+    """A step of 100 us and 10 us a sample."""
+    return case("step", engine, batch_size, 1e-4 + 1e-5 * batch_size)
+
+
+def epoch(batch_size, *, engine="eager"):
+    """The epoch of such steps."""
+    return case("epoch", engine, batch_size, 60_000 / batch_size * 1e-4 + 0.6)
+
+
+def trained(batch_size, seconds, *, seed=0, reached=True, **info):
+    """Training to the target, or not to it."""
+    return case(
+        "convergence",
+        "eager",
+        batch_size,
+        seconds,
+        seed=seed,
+        steps=round(seconds * 1000),
+        reached=reached,
+        diverged=False,
+        test_accuracy=0.951 if reached else 0.9,
+        target_accuracy=0.95,
+        max_epochs=10,
+        **info,
+    )
+
+
+def traced(batch_size, seconds, **info):
+    """The same, with what was seen on the way."""
+    trace = [[seconds * part, round(1000 * part), 1 - 0.1 / (1 + part)] for part in (0.1, 0.5, 1)]
+    return trained(batch_size, seconds, trace=trace, **info)
+
+
+def saved_run(*cases):
+    """A run as pytest-benchmark saves it."""
+    machine = {"cpu": {"brand_raw": "An Abacus 9000"}, "torch": "2.15.0", "threads": 2}
+    return {"machine_info": machine, "datetime": "2026-01-01T00:00:00", "benchmarks": [*cases]}
+
+
+def whole_run(*, engine="eager"):
+    """Something for every figure: a fixed rate that misses at 256, and one that grows."""
+    return saved_run(
+        *(step(size, engine=engine) for size in SIZES),
+        *(epoch(size, engine=engine) for size in SIZES),
+        *(traced(size, 3.0 + size / 100, seed=seed, reached=size < 256)
+          for size in SIZES for seed in (0, 1)),
+        *(traced(size, 1 + 20 / size + seed / 10, seed=seed, lr_rule="noise-limited")
+          for size in SIZES for seed in (0, 1)),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def make(tmp_path, capsys):
+    """Save runs by name, report on them, and give the exit code, the page and what was said."""
+
+    def make(runs, *options):
+        files = [tmp_path / name for name in runs]
+        for file, run in zip(files, runs.values(), strict=True):
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(run if isinstance(run, str) else json.dumps(run))
+        page = tmp_path / "report.html"
+        code = report_command.main([*map(str, files), "-o", str(page), *map(str, options)])
+        return code, page, "".join(capsys.readouterr())
+
+    return make
+
+
+def test_tables_sentences_and_machine_are_the_files(make):
+    """Medians read as the suite prints them elsewhere."""
+    code, page, said = make({"one.json": whole_run()})
+    text = page.read_text()
+
+    assert (code, said) == (0, f"wrote {page}\n")
+    for number in ("975 ms", "61,538", "256.0 MB", "2 of 2 seeds", "3.01 s to 3.01 s"):
+        assert f"<td>{number}</td>" in text
+    assert "batch size 256 reached test accuracy 0.95 first" in text
+    assert "An Abacus 9000" in text
+    assert len(text) < 5_000_000
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """A page whose file and engine are named by an enemy, in a browser."""
+    folder = tmp_path_factory.mktemp("shown")
+    run, page = folder / "<img src=x onerror=alert(2)>.json", folder / "report.html"
+    everything = whole_run()
+    everything["benchmarks"] += whole_run(engine=HOSTILE)["benchmarks"][: 2 * len(SIZES)]
+    run.write_text(json.dumps(everything))
+    assert report_command.main([str(run), "-o", str(page)]) == 0
+    return browser.show(page)
+
+
+def marks(document, figure, kind="point"):
+    """What the marks of a figure say of themselves to a screen reader."""
+    drawn = document.partition(f'<div id="{figure}"')[2].partition("</figure>")[0]
+    labels = re.findall(rf'aria-label="([^"]*)"[^>]*aria-roledescription="{kind}"', drawn)
+    return [html.unescape(label) for label in labels]
+
+
+@browser.needs_browser
+def test_a_browser_draws_every_figure_and_has_nothing_to_complain_of(shown):
+    """Not of a script, and not of something it was kept from fetching."""
+    drawn = {figure: len(marks(shown.document, figure)) for figure in FIGURES}
+
+    assert shown.console == []
+    assert drawn == {
+        "epoch-time": 6,
+        "time-to-target": 7,  # five medians, and two seeds that missed
+        "accuracy": 18,
+        "steps-to-target": 7,
+        "memory": 6,
+    }
+
+
+@browser.needs_browser
+@pytest.mark.parametrize(
+    "lone", [epoch(64), trained(64, 1.0, reached=False)], ids=["epoch", "miss"]
+)
+def test_a_single_case_is_enough(make, lone):
+    """Where no law can be fitted, and no median be drawn."""
+    _, page, _ = make({"one.json": saved_run(lone)})
+    shown = browser.show(page)
+
+    assert shown.console == []
+    assert sum(len(marks(shown.document, figure)) for figure in FIGURES) == 2
+
+
+@browser.needs_browser
+def test_a_drawn_mark_stands_at_the_files_numbers(shown):
+    """Where a screen reader finds it."""
+    label = (
+        "batch size (samples a step): 16; seconds an epoch: 0.975; engine: eager; batch size: 16;"
+    )
+
+    assert any(mark.startswith(label) for mark in marks(shown.document, "epoch-time"))
+
+
+@browser.needs_browser
+def test_names_in_a_file_are_shown_as_text(shown):
+    """In a sentence, in a table and in a legend."""
+    assert "<img" not in shown.document.partition("<script>")[0]
+    assert "<h3>&lt;img src=x onerror=alert(2)&gt;.json</h3>" in shown.document
+    assert f"<td>{html.escape(HOSTILE)}</td>" in shown.document
+    assert f">{html.escape(HOSTILE)}</text>" in shown.document
+
+
+@browser.needs_browser
+def test_a_page_is_dark_where_its_reader_wants_it_dark(make):
+    """And light where not; the figures are written in its ink either way."""
+    _, page, _ = make({"one.json": saved_run(epoch(1), epoch(16))})
+    dark, light = (
+        browser.photograph(page, scheme=scheme) for scheme in (browser.DARK, browser.LIGHT)
+    )
+
+    assert np.median(dark) < 50
+    assert np.median(light) > 200
+    assert (dark > 200).sum() > 1000
+    assert (light < 50).sum() > 1000
+
+
+def test_a_figure_without_cases_is_left_out_and_says_what_makes_them(make):
+    """A run of epochs alone trains to no target."""
+    _, page, _ = make({"one.json": saved_run(epoch(1), epoch(16))})
+    text = page.read_text()
+
+    assert [f'<div id="{name}">' in text for name in FIGURES] == [True, False, False, False, True]
+    assert text.count("bench/test_convergence.py</code> makes them") == 3
+    assert "Nothing was trained to a target" in text
+
+
+def test_runs_saved_before_there_were_rules_and_traces_are_fixed_and_untraced():
+    """They stay readable."""
+    runs = {"old": saved_run(trained(16, 3.0), epoch(16))["benchmarks"]}
+    figures = {figure.name: figure for figure in charts.figures(runs)}
+
+    assert figures["time-to-target"].rows[0]["learning rate"] == "fixed"
+    assert figures["accuracy"].chart is None
+
+
+def test_a_seed_that_missed_is_hollow_at_the_time_it_spent():
+    """And counts as longer than all others in its median."""
+    cases = [
+        *(trained(16, 3.0), trained(16, 4.0, seed=1), trained(16, 2.0, seed=2, reached=False)),
+        *(trained(64, 5.0, reached=False), trained(64, 3.0, seed=1)),
+    ]
+    figure = charts.time_to_target({"one": cases})
+    (hollow,) = (
+        layer
+        for layer in figure.chart.to_dict()["layer"]
+        if layer["mark"] == {"type": "point", "filled": False}
+    )
+
+    said = {row["batch size"]: (row["median"], row["reached by"]) for row in figure.rows}
+    assert said == {16: ("4 s", "2 of 3 seeds"), 64: ("not reached", "1 of 2 seeds")}
+    assert [row["seconds"] for row in hollow["data"]["values"]] == [2.0, 5.0]
+
+
+def test_several_runs_overlay_each_with_its_dash():
+    """One alone needs none."""
+    cases = [epoch(size) for size in SIZES]
+    runs = {"one": cases, "other": cases}
+    both, alone = (
+        charts.epoch_time(drawn).chart.to_dict()["layer"][0]["encoding"]
+        for drawn in (runs, {"one": runs["one"]})
+    )
+
+    assert both["strokeDash"]["scale"]["domain"] == ["one", "other"]
+    assert "strokeDash" not in alone
+
+
+def test_runs_whose_files_share_a_name_are_told_apart_by_their_folders(make):
+    """Others are named by their files alone, and a run given twice is one."""
+    run = saved_run(epoch(1), epoch(16))
+    _, page, _ = make({"a/run.json": run, "b/run.json": run, "c.json": run, "b/../c.json": run})
+
+    names = re.findall("<h3>(.*)</h3>", page.read_text())
+    assert names == [f"{page.parent}/a/run.json", f"{page.parent}/b/run.json", "c.json"]
+
+
+@pytest.mark.parametrize(
+    ("slower", "words"),
+    [
+        ((3.0, 4.0, 5.0), "It can't be told from 64, whose seeds overlap with its own. Two equal "),
+        ((9.0, 9.1, 9.2), "All seeds of every other batch size took longer than all of its own. "),
+        ((3.0,), "One seed a batch size can't tell them apart"),
+    ],
+    ids="seconds={}".format,
+)
+def test_batch_sizes_are_told_apart_by_their_seeds(slower, words):
+    """With one seed, they aren't."""
+    cases = [
+        trained(size, seconds, seed=seed)
+        for size, times in ((16, (2.0, 2.5, 3.5)[: len(slower)]), (64, slower))
+        for seed, seconds in enumerate(times)
+    ]
+    (verdict,) = report.verdicts(cases)
+
+    assert verdict.subject == "eager engine, fixed learning rate"
+    assert words in verdict.sentence
+
+
+@given(st.sets(st.integers(1, 60_000), min_size=1))
+def test_a_colour_is_left_for_every_batch_size_that_is_traced(batch_sizes):
+    """The smallest and the largest are among them."""
+    chosen = rows.spread_out(batch_sizes)
+
+    assert chosen == sorted(set(chosen) & batch_sizes)
+    assert {chosen[0], chosen[-1]} == {min(batch_sizes), max(batch_sizes)}
+    assert len(chosen) == min(len(batch_sizes), rows.TRACED_BATCH_SIZES)
+
+
+@given(
+    st.lists(st.tuples(st.floats(1e-6, 1e6), st.booleans()), min_size=1),
+)
+def test_a_median_lies_within_its_bar_or_is_none(seeds):
+    """It is none where half the seeds or more missed."""
+    cases = [
+        trained(16, seconds, seed=seed, reached=reached)
+        for seed, (seconds, reached) in enumerate(seeds)
+    ]
+    (row,) = rows.medians(rows.seeds({"one": cases}), "seconds", str)
+    missed = sum(not reached for _, reached in seeds)
+
+    if 2 * missed >= len(seeds):
+        assert row["seconds"] is None
+    else:
+        assert row["least"] <= row["seconds"] <= row["most"]
+
+
+def test_pictures_are_the_figures_on_white(make, tmp_path):
+    """Those that were drawn, by name."""
+    code, _, _ = make({"one.json": whole_run()}, "--png", tmp_path / "pictures")
+    pictures = {file.stem: file for file in (tmp_path / "pictures").iterdir()}
+
+    assert code == 0
+    assert set(pictures) == set(FIGURES)
+    for file in pictures.values():
+        assert browser.brightness(file)[0, 0] == 255
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ("{", "is not JSON"),
+        ("[" * 100_000, "is not JSON"),
+        ("[]", "is no run that pytest-benchmark saved"),
+        ({"benchmarks": []}, "is no run that pytest-benchmark saved"),
+        (saved_run(case("peers", "jax", 16, 1.0)), "holds no step, epoch or training to a target"),
+        (saved_run(epoch(16, engine=None)), "engine of test_epoch[engine=None-batch_size=16] is"),
+        (saved_run(case("epoch", "eager", 16, -1)), "took -1 s"),
+        (saved_run({"name": "test_epoch"}), "holds a case that this suite did not save"),
+        (saved_run(trained(16, 1.0, trace=[[1]])), "holds a case that this suite did not save"),
+    ],
+)
+def test_a_file_that_is_no_run_is_refused_in_a_sentence(make, run, words):
+    """And nothing is written."""
+    code, page, said = make({"run.json": run})
+
+    assert code == 1
+    assert re.fullmatch(rf"error: .*run\.json .*{re.escape(words)}.*\n", said)
+    assert not page.exists()
+
+
+def test_a_missing_file_is_refused_in_a_sentence(tmp_path, capsys):
+    """The newest run isn't taken for it."""
+    code = report_command.main([str(tmp_path / "none.json"), "-o", str(tmp_path / "report.html")])
+
+    assert code == 1
+    assert capsys.readouterr().err == (
+        f"error: {tmp_path}/none.json cannot be read: No such file or directory\n"
+    )
+
+
+@pytest.mark.parametrize("option", ["-o", "--png"])
+def test_what_cannot_be_written_is_told_and_leaves_nothing(make, tmp_path, option):
+    """A picture that has no place leaves no page, either."""
+    where = tmp_path / "nowhere" / "there"
+    code, page, said = make({"one.json": saved_run(epoch(1), epoch(16))}, option, where)
+
+    assert code == 1
+    assert said == f"error: {where} cannot be written: No such file or directory\n"
+    assert not page.exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["one.json"]
+
+
+def test_without_a_file_the_newest_saved_run_is_taken(tmp_path, monkeypatch):
+    """From pytest-benchmark's storage, where pytest was started."""
+    monkeypatch.chdir(tmp_path)
+    folder = saved.STORAGE / "Linux-CPython-3.11-64bit"
+    folder.mkdir(parents=True)
+    for name in ("0002_new.json", "0001_old.json"):
+        (folder / name).write_text(json.dumps(saved_run(epoch(16))))
+    os_time = (folder / "0002_new.json").stat().st_mtime
+
+    os.utime(folder / "0001_old.json", (os_time - 60, os_time - 60))
+
+    assert saved.newest() == folder / "0002_new.json"
+
+
+def test_without_a_file_and_without_a_saved_run_it_says_what_to_do(tmp_path, monkeypatch, capsys):
+    """In a sentence."""
+    monkeypatch.chdir(tmp_path)
+
+    assert report_command.main([]) == 1
+    assert "`pytest --benchmark-only --benchmark-autosave`" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
