@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from bench.answer import report_command
+from bench.answer import noise_command, report_command
 from bench.gate import audit
 from bench.gate import command as gate
 from bench.gate.report import ExitCode
@@ -18,6 +18,7 @@ def main(words: Sequence[str] | None = None) -> int:
     gate.add_to(commands)
     audit.add_to(commands)
     report_command.add_to(commands)
+    noise_command.add_to(commands)
     options = parser.parse_args(words)
     try:
         return int(options.run(options))

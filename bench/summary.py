@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 
@@ -99,6 +100,7 @@ def sentences(benchmarks: list[dict[str, Any]]) -> list[str]:
             for engine, rule in targets.by_rule(benchmarks)
         ),
         *axes.sentences(benchmarks),
+        *words.of_memory(benchmarks, psutil.virtual_memory().total),
         *words.sentences(benchmarks),
     ]
 

@@ -106,3 +106,28 @@ def test_each_rule_has_its_say():
 
     assert [sentence.split()[0] for sentence in said] == ["Up", "With", "By", "At"]
     assert not any(str(math.nan) in sentence for sentence in said)
+
+
+def test_memory_is_told_by_the_sample_and_by_what_fits():
+    """Nothing where it does not grow."""
+    cases = [
+        {
+            "name": f"test_epoch[engine=eager-batch_size={size}]",
+            "stats": {"median": 1.0},
+            "extra_info": {
+                "engine": "eager",
+                "batch_size": size,
+                "samples_per_second": 6e4,
+                "peak_memory_bytes": 1_000_000 + 5_000 * size,
+            },
+        }
+        for size in (64, 1024, 8192, 60_000)
+    ]
+
+    (said,) = words.of_memory(cases, 16e9)
+
+    assert said == (
+        "An epoch of the eager engine takes 5,000 bytes more for each sample of a step; 16 GB hold "
+        "batches of 3,199,800."
+    )
+    assert words.of_memory(cases[:2], 16e9) == []

@@ -57,8 +57,14 @@ def page(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
             if figure.chart
         },
         machine={label: [one[label] for one in machines] for label in machines[0]},
-        runs=[(run, verdicts(run.cases), words.sentences(run.cases)) for run in runs],
+        runs=[(run, verdicts(run.cases), _laws(run)) for run in runs],
     )
+
+
+def _laws(run: Run) -> list[str]:
+    memory_bytes = run.machine.get("physical_memory_bytes")
+    memory = words.of_memory(run.cases, memory_bytes) if isinstance(memory_bytes, int) else []
+    return [*memory, *words.sentences(run.cases)]
 
 
 @cache

@@ -8,6 +8,22 @@ from bench.answer.time_model import Benchmarks, Estimate, Law, LawError, StepsTo
 from bench.units import seconds
 
 
+def of_memory(benchmarks: Benchmarks, physical_bytes: float) -> list[str]:
+    """What a sample more in a step costs each engine, and how many fit a machine's memory."""
+    said = []
+    for engine in dict.fromkeys(case["extra_info"]["engine"] for case in benchmarks):
+        try:
+            use = time_model.fit_memory(time_model.peak_bytes(benchmarks, engine))
+        except LawError:
+            continue
+        said.append(
+            f"An epoch of the {engine} engine takes {_number(use.bytes_per_sample)} bytes more for "
+            f"each sample of a step; {physical_bytes / 1e9:.0f} GB hold batches of "
+            f"{use.largest_batch(physical_bytes):,}."
+        )
+    return said
+
+
 def sentences(benchmarks: Benchmarks) -> list[str]:
     """What a run's laws say of each engine that trained to the target; nothing where none did."""
     return [
