@@ -1,11 +1,11 @@
-"""python -m bench: gate a change, say how far the gate can be believed, report on saved runs."""
+"""python -m bench: find the best batch size, report on saved runs, gate a change."""
 
 import argparse
 import signal
 import sys
 from collections.abc import Sequence
 
-from bench.answer import noise_command, report_command
+from bench.answer import noise_command, report_command, sweet_spot_command
 from bench.gate import audit
 from bench.gate import command as gate
 from bench.gate.report import ExitCode
@@ -15,10 +15,11 @@ def main(words: Sequence[str] | None = None) -> int:
     """Do what the command line says; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    gate.add_to(commands)
-    audit.add_to(commands)
+    sweet_spot_command.add_to(commands)
     report_command.add_to(commands)
     noise_command.add_to(commands)
+    gate.add_to(commands)
+    audit.add_to(commands)
     options = parser.parse_args(words)
     try:
         return int(options.run(options))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mnist_mlp.data import CLASSES
-from mnist_mlp.engines.layouts import Layout, Weight, total
+from mnist_mlp.engines.layouts import Layout, total
 from mnist_mlp.engines.products import Product
 
 
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 def step_few(
     parameters: Parameters,
-    stored: Weight,
+    stored: Tensor,
     batch: Batch,
     learning_rate: Tensor,
     layout: type[Layout],

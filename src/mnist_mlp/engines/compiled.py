@@ -62,7 +62,7 @@ class Compiled(Engine):
             steps = self._few(form)
             filled = Batch(*(_filled(part, form.width)[None] for part in batch))
             with _trusted():
-                return steps(parameters, (parameters.hidden_weight,), filled, self._rate)[0]
+                return steps(parameters, parameters.hidden_weight, filled, self._rate)[0]
         if samples <= BLOCK_SAMPLES:
             step = self._many(in_place=True)
             filled = Batch(*(_filled(part, FEWEST_MANY) for part in batch))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mnist_mlp.data import CLASSES, PIXELS
 from mnist_mlp.engines.closed_form import Batch, Parameters, step_few, step_many
-from mnist_mlp.engines.layouts import Layout, Weight
+from mnist_mlp.engines.layouts import Layout
 from mnist_mlp.engines.products import Product
 from mnist_mlp.model import HIDDEN
 
@@ -27,7 +27,7 @@ FEW_OPTIONS: dict[str, Any] = {
     "cpp.min_chunk_size": 4096,  # numbers that are worth a second thread
 }
 
-FewSteps = Callable[[Parameters, Weight, Batch, Tensor], Tensor]
+FewSteps = Callable[[Parameters, Tensor, Batch, Tensor], Tensor]
 ManyStep = Callable[[Parameters, Parameters, Batch, Tensor], Tensor]
 
 
@@ -54,7 +54,7 @@ def few(form: Form, *, threads: int) -> FewSteps:
     """
 
     def steps(
-        parameters: Parameters, stored: Weight, batches: Batch, learning_rate: Tensor
+        parameters: Parameters, stored: Tensor, batches: Batch, learning_rate: Tensor
     ) -> Tensor:
         losses = [
             step_few(parameters, stored, Batch(*batch), learning_rate, form.layout)

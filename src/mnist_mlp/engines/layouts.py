@@ -10,8 +10,6 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-Weight = tuple[Tensor, ...]
-
 
 def total(terms: Iterable[Tensor]) -> Tensor:
     """Add tensors up term by term, which fuses where a sum over a dimension does not."""
@@ -23,22 +21,22 @@ class Layout(ABC):
 
     @staticmethod
     @abstractmethod
-    def stored(weight: Tensor) -> Weight:
+    def stored(weight: Tensor) -> Tensor:
         """The weight in this layout."""
 
     @staticmethod
     @abstractmethod
-    def restore(weight: Tensor, stored: Weight) -> None:
+    def restore(weight: Tensor, stored: Tensor) -> None:
         """Bring `weight` up to date with what is stored."""
 
     @staticmethod
     @abstractmethod
-    def sums(stored: Weight, images: Tensor) -> Tensor:
+    def sums(stored: Tensor, images: Tensor) -> Tensor:
         """W x of each of (B, 784) images: (B, 256)."""
 
     @staticmethod
     @abstractmethod
-    def descend(stored: Weight, descent: Tensor, images: Tensor) -> None:
+    def descend(stored: Tensor, descent: Tensor, images: Tensor) -> None:
         """Subtract the sum over samples of descent x', from (B, 256) and (B, 784)."""
 
 
@@ -46,45 +44,39 @@ class Rows(Layout):
     """As it is: one pass over it makes an update and the next step's sums."""
 
     @staticmethod
-    def stored(weight: Tensor) -> Weight:  # noqa: D102
-        return (weight,)
+    def stored(weight: Tensor) -> Tensor:  # noqa: D102
+        return weight
 
     @staticmethod
-    def restore(weight: Tensor, stored: Weight) -> None:  # noqa: D102
+    def restore(weight: Tensor, stored: Tensor) -> None:  # noqa: D102
         pass
 
     @staticmethod
-    def sums(stored: Weight, images: Tensor) -> Tensor:  # noqa: D102
-        return torch.stack([(stored[0] * image).sum(1) for image in images])
+    def sums(stored: Tensor, images: Tensor) -> Tensor:  # noqa: D102
+        return torch.stack([(stored * image).sum(1) for image in images])
 
     @staticmethod
-    def descend(stored: Weight, descent: Tensor, images: Tensor) -> None:  # noqa: D102
+    def descend(stored: Tensor, descent: Tensor, images: Tensor) -> None:  # noqa: D102
         samples = zip(descent, images, strict=True)
-        stored[0].sub_(total(slope[:, None] * image for slope, image in samples))
+        stored.sub_(total(slope[:, None] * image for slope, image in samples))
 
 
 class Columns(Layout):
-    """Transposed, so that sums run along 256 units at once, in parts that a core's cache holds."""
-
-    PARTS = 4
+    """Transposed: sums run along all 256 units at once, and an update along a column of pixels."""
 
     @staticmethod
-    def stored(weight: Tensor) -> Weight:  # noqa: D102
-        return weight.t().contiguous().chunk(Columns.PARTS)
+    def stored(weight: Tensor) -> Tensor:  # noqa: D102
+        return weight.t().contiguous()
 
     @staticmethod
-    def restore(weight: Tensor, stored: Weight) -> None:  # noqa: D102
-        weight.copy_(torch.cat(stored).t())
+    def restore(weight: Tensor, stored: Tensor) -> None:  # noqa: D102
+        weight.copy_(stored.t())
 
     @staticmethod
-    def sums(stored: Weight, images: Tensor) -> Tensor:  # noqa: D102
-        parts = [zip(stored, image.chunk(len(stored)), strict=True) for image in images]
-        return torch.stack(
-            [total((part * pixels[:, None]).sum(0) for part, pixels in each) for each in parts]
-        )
+    def sums(stored: Tensor, images: Tensor) -> Tensor:  # noqa: D102
+        return torch.stack([(stored * image[:, None]).sum(0) for image in images])
 
     @staticmethod
-    def descend(stored: Weight, descent: Tensor, images: Tensor) -> None:  # noqa: D102
-        for part, pixels in zip(stored, images.chunk(len(stored), 1), strict=True):
-            samples = zip(descent, pixels, strict=True)
-            part.sub_(total(slope * column[:, None] for slope, column in samples))
+    def descend(stored: Tensor, descent: Tensor, images: Tensor) -> None:  # noqa: D102
+        samples = zip(descent, images, strict=True)
+        stored.sub_(total(slope * image[:, None] for slope, image in samples))

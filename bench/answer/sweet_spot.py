@@ -1,0 +1,282 @@
+"""The search for the batch size that trains fastest: which run comes next, and what all say.
+
+With one seed run powers of two around the square root of the training set, the powers beside the
+best, until it lies between two slower ones, and then 3/4 and 3/2 of it. What is not clearly slower
+goes on with the other seeds (racing: Maron and Moore 1994, Hoeffding Races). A run is capped at a
+multiple of the best median so far (adaptive capping: Hutter et al. 2009, JAIR 36): its size takes
+longer than that, and how much longer is not worth the wait.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from bench.answer import time_model
+from bench.answer.time_model import Estimate
+
+CAP = 2.0  # times the best median so far: a run that takes longer is stopped
+CONTENDING = 1.3  # times the best median: a size up to there gets more seeds
+
+
+class TimeUpError(Exception):
+    """The time of the whole search was spent within a run, which says nothing then."""
+
+
+class Ending(StrEnum):
+    """What ended a run."""
+
+    REACHED = "reached the target"
+    CAPPED = "capped"
+    MISSED = "missed the target"  # within its epochs
+    DIVERGED = "diverged"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """A run to be made."""
+
+    lr_rule: str
+    batch_size: int
+    seed: int
+    cap_seconds: float  # of training, after which the run may stop; infinite for no cap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What came of a trial."""
+
+    trial: Trial
+    prepare_seconds: float  # compiling
+    train_seconds: float  # until it ended
+    steps: int
+    test_accuracy: float  # at its end, a fraction
+    ending: Ending
+
+    @property
+    def reached(self) -> bool:
+        """Whether it got to the target."""
+        return self.ending is Ending.REACHED
+
+    @property
+    def seconds_to_target(self) -> float:
+        """Infinite where it was not reached."""
+        return self.train_seconds if self.reached else math.inf
+
+    @property
+    def fewest_seconds_to_target(self) -> float:
+        """As if a capped run had been about to reach it."""
+        return self.train_seconds if self.ending is Ending.CAPPED else self.seconds_to_target
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A batch size and its runs, one a seed."""
+
+    batch_size: int
+    runs: tuple[Run, ...]
+
+    @property
+    def reached(self) -> int:
+        """How many runs got to the target."""
+        return sum(run.reached for run in self.runs)
+
+    @property
+    def median_seconds(self) -> float:
+        """To the target; infinite where half the runs or more did not reach it."""
+        return statistics.median(run.seconds_to_target for run in self.runs)
+
+    @property
+    def is_censored(self) -> bool:
+        """Whether the median is beyond what was seen."""
+        return self.median_seconds == math.inf
+
+    @property
+    def fewest_seconds(self) -> float:
+        """The least that the median may be, were capped runs not capped."""
+        return statistics.median(run.fewest_seconds_to_target for run in self.runs)
+
+    @property
+    def spent_seconds(self) -> float:
+        """The median run's training, to the target or not: time to target is at least that."""
+        return statistics.median(run.train_seconds for run in self.runs)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Least and most seconds to the target; the most is infinite where a run missed it."""
+        return (
+            min(run.fewest_seconds_to_target for run in self.runs),
+            max(run.seconds_to_target for run in self.runs),
+        )
+
+    @property
+    def test_accuracy(self) -> float:
+        """The highest at the end of a run."""
+        return max(run.test_accuracy for run in self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """The batch size that the laws of step time and steps to target call best."""
+
+    batch_size: Estimate
+    largest_misfit: float  # of either law, a share
+
+
+Measure = Callable[[Trial], Run]
+
+
+def search(
+    measure: Measure,
+    *,
+    lr_rules: Sequence[str],
+    seeds: Sequence[int],
+    samples: int,
+    deadline: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[Run]:
+    """Make one run after the other until nothing is left to learn, or the time is up.
+
+    Rules take turns, the one that has had the least time first.
+
+    Args:
+        measure: makes a run; it may raise TimeUpError at the deadline, and the search is over.
+        lr_rules: to search with, each for itself.
+        seeds: at least one.
+        samples: of the training set, the largest batch size.
+        deadline: by the clock; no run starts at it or later.
+        clock: gives seconds.
+
+    """
+    runs: dict[str, list[Run]] = {rule: [] for rule in lr_rules}
+    seconds = dict.fromkeys(lr_rules, 0.0)
+    while seconds and (started := clock()) < deadline:
+        rule = min(seconds, key=seconds.__getitem__)
+        trial = next_trial(candidates(runs[rule]), lr_rule=rule, seeds=seeds, samples=samples)
+        if trial is None:
+            del seconds[rule]
+            continue
+        try:
+            run = measure(trial)
+        except TimeUpError:
+            return
+        seconds[rule] += clock() - started
+        runs[rule].append(run)
+        yield run
+
+
+def next_trial(
+    found: Sequence[Candidate], *, lr_rule: str, seeds: Sequence[int], samples: int
+) -> Trial | None:
+    """What to run after what was found with the rule; None where that suffices."""
+    cap = CAP * best(found).fewest_seconds if found else math.inf
+    size, seed = _next_size(found, samples), seeds[0]
+    if size is None:
+        waiting = [one for one in contenders(found) if len(one.runs) < len(seeds)]
+        if not waiting:
+            return None
+        one = min(waiting, key=lambda one: (len(one.runs), one.median_seconds))
+        size, seed = one.batch_size, seeds[len(one.runs)]
+    return Trial(lr_rule=lr_rule, batch_size=size, seed=seed, cap_seconds=cap)
+
+
+def _next_size(found: Sequence[Candidate], samples: int) -> int | None:
+    """What to try next, so that a fast size is found early, whose times cap all others."""
+    sizes = starting_sizes(samples)
+    if found:
+        first = best(found)
+        sizes = [*_rungs(first.batch_size, samples), *sizes]
+        if first.reached:
+            sizes += _between(first.batch_size, samples)
+    tried = {one.batch_size for one in found}
+    return next((size for size in sizes if size not in tried), None)
+
+
+def candidates(runs: Iterable[Run]) -> list[Candidate]:
+    """Runs with one rule by batch size, the smallest first."""
+    by_size: dict[int, list[Run]] = {}
+    for run in runs:
+        by_size.setdefault(run.trial.batch_size, []).append(run)
+    return [Candidate(batch_size=size, runs=tuple(by_size[size])) for size in sorted(by_size)]
+
+
+def best(found: Sequence[Candidate]) -> Candidate:
+    """The fastest to the target; where none reached it, the one that came nearest."""
+    return min(
+        found,
+        key=lambda one: (
+            one.median_seconds,
+            one.fewest_seconds if one.reached else math.inf,
+            -one.test_accuracy,
+        ),
+    )
+
+
+def contenders(found: Sequence[Candidate]) -> list[Candidate]:
+    """Those that are not clearly slower than the best; none where that missed the target."""
+    most = CONTENDING * best(found).fewest_seconds
+    return [one for one in found if one.fewest_seconds <= most < math.inf]
+
+
+def overlap(one: Candidate, other: Candidate) -> bool:
+    """Whether the times of two that reached the target overlap; of one and the same, no."""
+    (least, most), (others_least, others_most) = one.spread, other.spread
+    return bool(
+        one is not other
+        and one.reached
+        and other.reached
+        and least <= others_most
+        and others_least <= most
+    )
+
+
+def rule_of_thumb(samples: int) -> int:
+    """The power of two that is nearest to the square root of the training set."""
+    return 1 << round(math.log2(samples) / 2)
+
+
+def starting_sizes(samples: int) -> list[int]:
+    """Powers of two up to a factor of 4 from the rule of thumb, between 1 and the training set."""
+    middle = rule_of_thumb(samples)
+    return [size for power in range(-2, 3) if 1 <= (size := int(middle * 2.0**power)) <= samples]
+
+
+def _rungs(size: int, samples: int) -> list[int]:
+    """The sizes beside this one on the ladder of powers of two, which the training set tops."""
+    if size < samples and size.bit_count() > 1:  # a 3/4 or 3/2: ran after what surrounds it
+        return []
+    below = [1 << (size - 1).bit_length() - 1] if size > 1 else []
+    return [*below, min(2 * size, samples)]
+
+
+def _between(size: int, samples: int) -> list[int]:
+    """3/4 and 3/2 of a power of two, where these are sizes."""
+    if size.bit_count() > 1:
+        return []
+    return [size * 3 // part for part in (4, 2) if size % part == 0 and size * 3 <= part * samples]
+
+
+def predict(runs: Sequence[Run], lr_rule: str) -> Prediction:
+    """Fit step time to all runs, and steps to target to those with the rule.
+
+    Raises:
+        LawError: a law cannot be fitted; says why.
+
+    """
+    step_seconds: dict[int, list[float]] = {}
+    steps: dict[int, list[float]] = {}
+    for run in runs:
+        size = run.trial.batch_size
+        step_seconds.setdefault(size, []).append(run.train_seconds / run.steps)
+        if run.trial.lr_rule == lr_rule:
+            steps.setdefault(size, []).append(run.steps if run.reached else math.inf)
+    step_law = time_model.fit_step_time(
+        {size: statistics.median(values) for size, values in step_seconds.items()}
+    )
+    steps_law = time_model.fit_steps_to_target(steps)
+    return Prediction(
+        batch_size=time_model.best_batch_size(step_law, steps_law),
+        largest_misfit=max(step_law.largest_misfit, steps_law.largest_misfit),
+    )
