@@ -16,6 +16,7 @@ class Options:
     """What to measure, and on what."""
 
     batch_sizes: tuple[int, ...]
+    convergence_batch_sizes: tuple[int, ...]
     engines: tuple[str, ...]
     convergence_engines: tuple[str, ...]
     precision: str
@@ -38,7 +39,9 @@ class Options:
         }
         return {
             "engine": engines_of.get(verb, self.engines),
-            "batch_size": self.batch_sizes,
+            "batch_size": (
+                self.convergence_batch_sizes if verb == "convergence" else self.batch_sizes
+            ),
             "lr_rule": self.lr_rules,
             "seed": self.seeds,
         }
@@ -61,9 +64,9 @@ def add_to(parser: pytest.Parser) -> None:
     add(
         "--batch-sizes",
         type=arguments.several(arguments.whole_number),
-        default=cases.BATCH_SIZES,
         metavar="B,B,...",
-        help=f"samples a step (default: {','.join(map(str, cases.BATCH_SIZES))})",
+        help=f"samples a step (default: {','.join(map(str, cases.BATCH_SIZES))}, and for time to "
+        f"target {','.join(map(str, cases.CONVERGENCE_BATCH_SIZES))})",
     )
     add(
         "--engines",
@@ -125,7 +128,7 @@ def add_to(parser: pytest.Parser) -> None:
 
 def read(config: pytest.Config) -> Options:
     """The options of this run."""
-    chosen_engines = config.getoption("engines")
+    chosen_engines, chosen_sizes = config.getoption("engines"), config.getoption("batch_sizes")
     precision = config.getoption("precision")
     if not any(
         precision in engines.ENGINES[name].precisions for name in chosen_engines or cases.ENGINES
@@ -134,7 +137,8 @@ def read(config: pytest.Config) -> Options:
             f"no chosen engine computes in {precision}: add compiled to --engines"
         )
     return Options(
-        batch_sizes=config.getoption("batch_sizes"),
+        batch_sizes=chosen_sizes or cases.BATCH_SIZES,
+        convergence_batch_sizes=chosen_sizes or cases.CONVERGENCE_BATCH_SIZES,
         engines=chosen_engines or cases.ENGINES,
         convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
         precision=precision,

@@ -14,6 +14,7 @@ from bench.workbench import Workbench
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.convergence import train_until
 from mnist_mlp.data import Data
+from mnist_mlp.evaluation import CACHE_SIZED_BATCH
 from mnist_mlp.learning_rate import RULES
 
 
@@ -49,8 +50,12 @@ def test_convergence(
             ),
         }
 
-    part = data.train.head(max(effort.memory_samples, batch_size))
-    args, kwargs = fresh(replace(data, train=part), max_epochs=1)
+    part = replace(
+        data,
+        train=data.train.head(max(effort.memory_samples, batch_size)),
+        test=data.test.head(CACHE_SIZED_BATCH),  # at once; more take longer, and no more memory
+    )
+    args, kwargs = fresh(part, max_epochs=1)
     peak = peak_memory(partial(train_until, *args, **kwargs))
     convergence = benchmark.pedantic(train_until, setup=fresh, rounds=effort.rounds)
 
