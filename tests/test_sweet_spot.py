@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench import cases
-from bench.answer import sweet_spot, sweet_spot_command
+from bench.answer import sweet_spot, sweet_spot_answer
 from bench.answer.sweet_spot import CAP, CONTENDING, Ending, Run, TimeUpError, Trial
 from bench.answer.sweet_spot_command import main
 from bench.answer.time_model import LawError
@@ -316,7 +316,7 @@ def test_the_table_tells_what_a_capped_run_took_at_least():
     """And marks the fastest, which has a row as every size has."""
     found = sweet_spot.candidates(search(Machine(noise=0.05)))
     console = Console(file=io.StringIO(), width=100)
-    console.print(sweet_spot_command.table(found, lr_rule="noise-limited", rate=0.1))
+    console.print(sweet_spot_answer.table(found, lr_rule="noise-limited", rate=0.1))
     rows = [line for line in console.file.getvalue().splitlines() if line.startswith("│")]
 
     assert len(rows) == len(found)

@@ -1,0 +1,177 @@
+"""What a search for the best batch size found, in tables and sentences."""
+
+import argparse
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from rich.table import Table
+
+from bench import cases
+from bench.answer import sweet_spot
+from bench.answer.sweet_spot import CAP, Candidate, Ending, Run, Trial
+from bench.answer.time_model import TOLERANCE, LawError
+from bench.units import seconds
+from mnist_mlp.learning_rate import RULES
+
+
+def name(trial: Trial) -> str:
+    """A trial in words."""
+    return f"{trial.lr_rule}, batch size {trial.batch_size}, seed {trial.seed}"
+
+
+def line(run: Run) -> str:
+    """A run in words."""
+    spent = f"{seconds(run.train_seconds)}, {run.steps:,} steps"
+    how = {
+        Ending.REACHED: "reached",
+        Ending.CAPPED: f"stopped at {CAP:g} times the best, at",
+        Ending.MISSED: f"stopped after {cases.MAX_EPOCHS} epochs, at",
+        Ending.DIVERGED: "diverged, at",
+    }
+    return f"{name(run.trial)}: {how[run.ending]} {run.test_accuracy:.4f} in {spent}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """All that a search found."""
+
+    options: argparse.Namespace
+    samples: int  # of the training set
+    runs: Sequence[Run]
+    took_seconds: float
+
+    @cached_property
+    def found(self) -> dict[str, list[Candidate]]:
+        """What ran with each rule."""
+        rules = dict.fromkeys(run.trial.lr_rule for run in self.runs)
+        return {
+            rule: sweet_spot.candidates(run for run in self.runs if run.trial.lr_rule == rule)
+            for rule in rules
+        }
+
+
+def report(answer: Answer) -> Iterator[Table | str]:
+    """A table and sentences a rule, then what is to say over all."""
+    for rule in answer.found:
+        yield ""
+        yield table(answer.found[rule], lr_rule=rule, rate=answer.options.lr)
+        yield from _of_rule(answer, rule)
+    yield ""
+    yield from _over_all(answer)
+    yield _effort(answer)
+
+
+def table(found: Sequence[Candidate], *, lr_rule: str, rate: float) -> Table:
+    """A row a batch size."""
+    first = sweet_spot.best(found)
+    table = Table(title=f"{lr_rule} learning rate", title_justify="left", title_style="bold")
+    for heading in ("batch size", "rate", "reached", "median", "seeds", "steps"):
+        table.add_column(heading, justify="right")
+    table.add_column("")
+    for one in found:
+        mark = "alike" if sweet_spot.overlap(one, first) else ""
+        table.add_row(
+            f"{one.batch_size}",
+            f"{RULES[lr_rule](rate, one.batch_size):.3g}",
+            f"{one.reached} of {len(one.runs)}",
+            _median(one),
+            _spread(one),
+            _at_least(f"{statistics.median(run.steps for run in one.runs):,.0f}", one.is_censored),
+            "best" if one is first and one.reached else mark,
+        )
+    return table
+
+
+def _median(one: Candidate) -> str:
+    if all(run.ending is Ending.DIVERGED for run in one.runs):
+        return "diverged"
+    return _at_least(seconds(one.spent_seconds), one.is_censored)
+
+
+def _spread(one: Candidate) -> str:
+    ordered = sorted(one.runs, key=lambda run: (run.seconds_to_target, run.train_seconds))
+    ends = [ordered[0], ordered[-1]] if len(ordered) > 1 else []
+    return " to ".join(_at_least(seconds(run.train_seconds), not run.reached) for run in ends)
+
+
+def _at_least(text: str, censored: bool) -> str:  # noqa: FBT001 - what makes the difference
+    return f"> {text}" if censored else text
+
+
+def _of_rule(answer: Answer, rule: str) -> Iterator[str]:
+    """The fastest, who else may be, and what theory and the rule of thumb say."""
+    found, target = answer.found[rule], f"test accuracy {answer.options.target_accuracy:g}"
+    first = sweet_spot.best(found)
+    if not first.reached:
+        nearest = f"{first.batch_size} came nearest, with {first.test_accuracy:.4f}"
+        yield f"No batch size reached {target}: {nearest}."
+        return
+    yield f"Batch size {first.batch_size} is fastest: {_median(first)} to {target}."
+    if others := [str(one.batch_size) for one in found if sweet_spot.overlap(one, first)]:
+        yield f"Seeds' times overlap, so that it can't be told from {', '.join(others)}."
+    if len(first.runs) == 1:
+        yield "It ran with one seed, which does not tell how far others differ."
+    yield _predicted(answer.runs, rule)
+    yield from _thumb(found, answer.samples)
+
+
+def _predicted(runs: Sequence[Run], rule: str) -> str:
+    """What the laws say."""
+    try:
+        predicted = sweet_spot.predict(runs, rule)
+    except LawError as error:
+        return f"No prediction: {error}."
+    size, misfit = predicted.batch_size, predicted.largest_misfit
+    off = f", which are off by up to {misfit:.0%}," if misfit > TOLERANCE else ""
+    return (
+        f"The laws of step time and of steps to target{off} predict {size.value:,.0f} "
+        f"({size.low:,.0f} to {size.high:,.0f})."
+    )
+
+
+def _thumb(found: Sequence[Candidate], samples: int) -> Iterator[str]:
+    """What the rule of thumb costs, where its size ran."""
+    first, picked = sweet_spot.best(found), sweet_spot.rule_of_thumb(samples)
+    said = f"The rule of thumb, the power of two nearest to sqrt({samples}), picks"
+    for one in found:
+        if one is first and one.batch_size == picked:
+            yield f"{said} it, too."
+        elif one.batch_size == picked:
+            least, times = "more than " * one.is_censored, one.spent_seconds / first.spent_seconds
+            yield f"{said} {picked}: {least}{times:.2g} times as long."
+
+
+def _over_all(answer: Answer) -> Iterator[str]:
+    """Which rule won, where several ran."""
+    firsts = {rule: sweet_spot.best(found) for rule, found in answer.found.items()}
+    order = sorted(firsts, key=lambda rule: (not firsts[rule].reached, firsts[rule].spent_seconds))
+    won = firsts[order[0]]
+    if len(order) == 1 or not won.reached:
+        return
+    yield (
+        f"Over all, the {order[0]} learning rate wins: {_median(won)} "
+        f"at batch size {won.batch_size}."
+    )
+    for rule in order[1:]:
+        first = firsts[rule]
+        if first.reached:
+            times = f"{first.spent_seconds / won.spent_seconds:.2g} times as long"
+            doubt = ", though their seeds' times overlap" * sweet_spot.overlap(first, won)
+            yield f"The {rule} learning rate takes {times}, at {first.batch_size}{doubt}."
+
+
+def _effort(answer: Answer) -> str:
+    """How long it took, and for which rules it was not long enough."""
+    compiling = sum(run.prepare_seconds for run in answer.runs)
+    took = f"The search took {answer.took_seconds:.0f} s, {compiling:.0f} s of it to compile"
+    seeds, samples = answer.options.seeds, answer.samples
+    cut = [
+        rule
+        for rule in answer.options.lr_rules
+        if sweet_spot.next_trial(
+            answer.found.get(rule, ()), lr_rule=rule, seeds=seeds, samples=samples
+        )
+    ]
+    return f"{took}, and ended with more to run for {' and '.join(cut)}." if cut else f"{took}."
