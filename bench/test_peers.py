@@ -78,6 +78,7 @@ def _pass_of_peer(
     return lambda: peer.epoch(shuffled(len(split), generator=generator))
 
 
+@needs_all_peers  # not that it would use them: a default run has no minute to spare for it
 def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int) -> None:
     """The eager engine's steps, each round after as many of autograd and torch.optim.SGD by hand.
 
