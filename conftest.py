@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from bench import baseline, machine, options, summary
-from bench.options import Options
-from bench.progress import CaseProgress
-from bench.workbench import Workbench
+from bench.answer import summary
+from bench.instruments import machine
+from bench.suite import baseline, options
+from bench.suite.options import Options
+from bench.suite.progress import CaseProgress
+from bench.suite.workbench import Workbench
 from mnist_mlp import cache, datasets
 from mnist_mlp.data import Data
 

@@ -5,17 +5,18 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from bench.answer import noise_command, report_command, sweet_spot_command
-from bench.gate import audit
+from bench.answer import noise_command, report_command
 from bench.gate import command as gate
-from bench.gate.report import ExitCode
+from bench.gate.audit import command as audit
+from bench.gate.result import ExitCode
+from bench.search import command as search_command
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Do what the command line says; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    sweet_spot_command.add_to(commands)
+    search_command.add_to(commands)
     report_command.add_to(commands)
     noise_command.add_to(commands)
     gate.add_to(commands)

@@ -9,8 +9,9 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import alignment, cases
-from bench.workbench import Workbench
+from bench import cases
+from bench.instruments import alignment
+from bench.suite.workbench import Workbench
 
 
 @pytest.mark.parametrize("neighbours", cases.NEIGHBOURS, ids="neighbours={}".format)

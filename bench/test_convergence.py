@@ -9,8 +9,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.memory import peak_memory
-from bench.workbench import Workbench
+from bench.instruments.memory import peak_memory
+from bench.suite.workbench import Workbench
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.convergence import train_until
 from mnist_mlp.data import Data

@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench import cases, floor
-from bench.memory import peak_memory
-from bench.workbench import Workbench
+from bench import cases
+from bench.instruments import floor
+from bench.instruments.memory import peak_memory
+from bench.suite.workbench import Workbench
 from mnist_mlp.data import Split
 from mnist_mlp.engines import Engine
 from mnist_mlp.training import epoch

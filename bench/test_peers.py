@@ -10,8 +10,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.peers import MODULES, PEERS
-from bench.workbench import Workbench
+from bench.instruments.peers import MODULES, PEERS
+from bench.suite.workbench import Workbench
 from mnist_mlp.batches import shuffled
 from mnist_mlp.data import Split
 from mnist_mlp.engines import Engine

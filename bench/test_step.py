@@ -5,8 +5,8 @@ import math
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.memory import peak_memory
-from bench.workbench import Workbench
+from bench.instruments.memory import peak_memory
+from bench.suite.workbench import Workbench
 from mnist_mlp.training import step
 
 

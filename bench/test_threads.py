@@ -8,8 +8,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
+from bench.suite.workbench import Workbench
 from bench.test_loading import loader, may_fork
-from bench.workbench import Workbench
 from mnist_mlp.training import epoch
 
 at_each_share = pytest.mark.parametrize("threads", cases.shares_of_cores(), ids="threads={}".format)

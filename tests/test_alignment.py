@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.alignment import compare
+from bench.instruments.alignment import compare
 
 turns = st.lists(st.floats(1e-6, 1e-3), min_size=30, max_size=60)
 

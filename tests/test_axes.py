@@ -1,6 +1,6 @@
 from rich.console import Console
 
-from bench import axes, peer_table
+from bench.answer import axes, peer_table
 
 
 def case(name, *, median=1.0, **info):

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mnist_mlp import training
-from mnist_mlp.engines import ENGINES, graphs, products
+from mnist_mlp.engines import ENGINES
+from mnist_mlp.engines.compiled import graphs, products
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.model import MLP
 from tests.strategies import generator, new_data, new_engine, new_split, parameters_of

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bench.memory import peak_memory
+from bench.instruments.memory import peak_memory
 from mnist_mlp import training
 from mnist_mlp.clock import Stopwatch
 from mnist_mlp.datasets import resident

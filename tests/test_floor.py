@@ -1,6 +1,6 @@
 import pytest
 
-from bench import floor
+from bench.instruments import floor
 
 
 def test_the_floor_grows_with_samples_and_with_steps():

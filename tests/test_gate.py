@@ -9,9 +9,10 @@ import pytest
 
 from bench import __main__ as bench_main
 from bench import cases
-from bench.gate import comparison, duet, planting
+from bench.gate import comparison, duet
+from bench.gate.audit import planting
 from bench.gate.duet import Version
-from bench.gate.report import ExitCode
+from bench.gate.result import ExitCode
 from bench.gate.verdict import Verdict
 from tests import toy
 

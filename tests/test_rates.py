@@ -8,7 +8,7 @@ import pytest
 
 from bench import __main__ as bench_main
 from bench import cases
-from bench.gate import rates
+from bench.gate.audit import rates
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "docs" / "gate-audit.jsonl"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench import options
 from bench.gate import command
+from bench.suite import options
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("src/mnist_mlp", "bench", "bench/answer", "bench/gate", "tests")

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.answer import charts, report, report_command, rows, saved
+from bench.answer import charts, report_command, rows
+from bench.answer import page as answer_page
+from bench.runs import files
 from tests import browser
 
 SIZES = (1, 16, 256)
@@ -270,7 +272,7 @@ def test_batch_sizes_are_told_apart_by_their_seeds(slower, words):
         for size, times in ((16, (2.0, 2.5, 3.5)[: len(slower)]), (64, slower))
         for seed, seconds in enumerate(times)
     ]
-    (verdict,) = report.verdicts(cases)
+    (verdict,) = answer_page.verdicts(cases)
 
     assert verdict.subject == "eager engine, fixed learning rate"
     assert words in verdict.sentence
@@ -363,7 +365,7 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing(make, tmp_path, optio
 def test_without_a_file_the_newest_saved_run_is_taken(tmp_path, monkeypatch):
     """From pytest-benchmark's storage, where pytest was started."""
     monkeypatch.chdir(tmp_path)
-    folder = saved.STORAGE / "Linux-CPython-3.11-64bit"
+    folder = files.STORAGE / "Linux-CPython-3.11-64bit"
     folder.mkdir(parents=True)
     for name in ("0002_new.json", "0001_old.json"):
         (folder / name).write_text(json.dumps(saved_run(epoch(16))))
@@ -371,7 +373,7 @@ def test_without_a_file_the_newest_saved_run_is_taken(tmp_path, monkeypatch):
 
     os.utime(folder / "0001_old.json", (os_time - 60, os_time - 60))
 
-    assert saved.newest() == folder / "0002_new.json"
+    assert files.newest() == folder / "0002_new.json"
 
 
 def test_without_a_file_and_without_a_saved_run_it_says_what_to_do(tmp_path, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 import pytest
 
-from bench import summary, targets, units
+from bench import units
+from bench.answer import summary, targets
 
 
 def case(verb, batch_size, seconds, **info):

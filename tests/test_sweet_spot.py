@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from bench import cases
-from bench.answer import sweet_spot, sweet_spot_answer
-from bench.answer.sweet_spot import CAP, CONTENDING, Ending, Run, TimeUpError, Trial
-from bench.answer.sweet_spot_command import main
 from bench.answer.time_model import LawError
+from bench.search import findings, race
+from bench.search.command import main
+from bench.search.race import CAP, CONTENDING, Ending, Run, TimeUpError, Trial
 from mnist_mlp.engines import CompilerError, Eager
 from tests import idx
 
@@ -89,7 +89,7 @@ def search(machine, *, lr_rules=("noise-limited",), seeds=(0, 1, 2), time_limit=
     """All runs of a search."""
     machine.deadline = machine.now + time_limit
     return list(
-        sweet_spot.search(
+        race.search(
             machine.measure,
             lr_rules=lr_rules,
             seeds=seeds,
@@ -102,7 +102,7 @@ def search(machine, *, lr_rules=("noise-limited",), seeds=(0, 1, 2), time_limit=
 
 def best(runs):
     """The fastest candidate of a search with one rule."""
-    return sweet_spot.best(sweet_spot.candidates(runs))
+    return race.best(race.candidates(runs))
 
 
 def sizes(runs):
@@ -164,7 +164,7 @@ def test_a_measure_that_ignores_the_deadline_costs_one_run_at_most(machine, time
         return machine.measure(trial)
 
     runs = list(
-        sweet_spot.search(
+        race.search(
             measure,
             lr_rules=("fixed", "sqrt"),
             seeds=(0, 1),
@@ -212,7 +212,7 @@ def test_a_run_is_capped_at_a_multiple_of_the_best_and_counts_as_slower(machine)
     runs = search(machine)
 
     for number, run in enumerate(runs):
-        before = [one.median_seconds for one in sweet_spot.candidates(runs[:number])]
+        before = [one.median_seconds for one in race.candidates(runs[:number])]
         fastest = min(before, default=math.inf)
         assert run.trial.cap_seconds == CAP * fastest or fastest == math.inf
         assert run.reached or run.seconds_to_target == math.inf
@@ -221,9 +221,9 @@ def test_a_run_is_capped_at_a_multiple_of_the_best_and_counts_as_slower(machine)
 def test_what_is_clearly_slower_gets_no_more_seeds_and_what_is_not_gets_all():
     """With no noise, the first seed tells."""
     machine = Machine()
-    found = sweet_spot.candidates(search(machine))
+    found = race.candidates(search(machine))
 
-    first = sweet_spot.best(found).median_seconds
+    first = race.best(found).median_seconds
     for one in found:
         expected = 3 if machine.truth(one.batch_size) <= CONTENDING * first else 1
         assert len(one.runs) == expected
@@ -258,7 +258,7 @@ def test_a_size_whose_run_was_capped_is_back_in_when_the_best_turns_out_slower()
         run_of(64, 2, 0.9, Ending.REACHED),
     ]
 
-    before, after = (sweet_spot.contenders(sweet_spot.candidates(lucky[:n])) for n in (2, 4))
+    before, after = (race.contenders(race.candidates(lucky[:n])) for n in (2, 4))
     assert [one.batch_size for one in before] == [64]
     assert [one.batch_size for one in after] == [32, 64]
 
@@ -269,8 +269,8 @@ def test_a_capped_seed_of_the_best_does_not_end_the_search():
     split = [run_of(4, 0, 0.5, Ending.REACHED), run_of(4, 1, 0.9, Ending.CAPPED), *slow]
     between = [run_of(size, 0, 1.1, Ending.CAPPED) for size in (3, 6)]
 
-    found = sweet_spot.candidates([*split, *between])
-    trial = sweet_spot.next_trial(found, lr_rule="fixed", seeds=(0, 1, 2), samples=8)
+    found = race.candidates([*split, *between])
+    trial = race.next_trial(found, lr_rule="fixed", seeds=(0, 1, 2), samples=8)
 
     assert (trial.batch_size, trial.seed) == (4, 2)
     assert trial.cap_seconds == CAP * 0.7
@@ -292,7 +292,7 @@ def test_a_rule_that_never_reaches_the_target_ends_the_search(samples):
     runs = search(Machine(samples=samples, s_min=1e9, b_crit=1))
 
     assert best(runs).is_censored
-    assert not sweet_spot.contenders(sweet_spot.candidates(runs))
+    assert not race.contenders(race.candidates(runs))
     assert {run.trial.seed for run in runs} == {0}
 
 
@@ -300,7 +300,7 @@ def test_the_prediction_is_that_of_the_two_laws():
     """The square root of B_half times B_crit."""
     machine = Machine(o=2e-4, c=5e-6, b_crit=40)
 
-    predicted = sweet_spot.predict(search(machine), "noise-limited")
+    predicted = race.predict(search(machine), "noise-limited")
 
     assert predicted.batch_size.value == pytest.approx(40, rel=0.01)
     assert predicted.largest_misfit < 0.01
@@ -309,14 +309,14 @@ def test_the_prediction_is_that_of_the_two_laws():
 def test_without_enough_sizes_that_reached_it_there_is_no_prediction():
     """The law's own sentence says why."""
     with pytest.raises(LawError, match="a law needs 3 batch sizes that reached the target"):
-        sweet_spot.predict(search(Machine(s_min=1e9)), "noise-limited")
+        race.predict(search(Machine(s_min=1e9)), "noise-limited")
 
 
 def test_the_table_tells_what_a_capped_run_took_at_least():
     """And marks the fastest, which has a row as every size has."""
-    found = sweet_spot.candidates(search(Machine(noise=0.05)))
+    found = race.candidates(search(Machine(noise=0.05)))
     console = Console(file=io.StringIO(), width=100)
-    console.print(sweet_spot_answer.table(found, lr_rule="noise-limited", rate=0.1))
+    console.print(findings.table(found, lr_rule="noise-limited", rate=0.1))
     rows = [line for line in console.file.getvalue().splitlines() if line.startswith("│")]
 
     assert len(rows) == len(found)

@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.answer import saved
-from bench.answer.saved import SavedRunError
+from bench.runs import files
+from bench.runs.files import SavedRunError
 
 if TYPE_CHECKING:
     from bench.answer.charts import Figure
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="*",
         metavar="RUN.json",
-        help=f"that pytest-benchmark saved (default: the newest in {saved.STORAGE}/)",
+        help=f"that pytest-benchmark saved (default: the newest in {files.STORAGE}/)",
     )
     add(
         "-o",
@@ -64,21 +64,23 @@ def main(words: Sequence[str]) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Read, draw, and only then write."""
-    from bench.answer import charts, report  # noqa: PLC0415 - other commands need no figures
+    from bench.answer import charts, page  # noqa: PLC0415 - other commands need no figures
 
     try:
-        runs = saved.read_all(options.runs or [saved.newest()])
+        runs = files.read_all(options.runs or [files.newest()])
         figures = charts.figures({run.name: run.cases for run in runs})
-        files = {options.output: report.page(runs, figures).encode()}
+        contents = {options.output: page.page(runs, figures).encode()}
         if options.png:
             with told_of(options.png):
                 options.png.mkdir(exist_ok=True)
-            files |= {options.png / f"{name}.png": png for name, png in pictures(figures).items()}
-        write(files)
+            contents |= {
+                options.png / f"{name}.png": png for name, png in pictures(figures).items()
+            }
+        write(contents)
     except (SavedRunError, OutputError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"wrote {', '.join(map(str, files))}")
+    print(f"wrote {', '.join(map(str, contents))}")
     return 0
 
 

@@ -6,10 +6,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bench import cases
-from bench.gate import report, revision, saved, verdict
+from bench.gate import result, revision, saved, verdict
 from bench.gate.comparison import compare
 from bench.gate.duet import Version, WorkerError
-from bench.gate.report import ExitCode, Result
+from bench.gate.result import ExitCode, Result
 from bench.gate.revision import RevisionError
 from bench.gate.saved import IncomparableError, SavedRunError
 from bench.gate.verdict import Evidence
@@ -98,19 +98,19 @@ def output_file(text: str) -> Path:
 def run(options: argparse.Namespace) -> ExitCode:
     """Compare as the options say, print, and write what was asked for."""
     try:
-        result = _compare_saved(options) if options.saved else _compare_revisions(options)
+        found = _compare_saved(options) if options.saved else _compare_revisions(options)
     except (RevisionError, SavedRunError, UsageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.USAGE
     except (IncomparableError, WorkerError) as error:
         print(f"incomparable: {error}", file=sys.stderr)
         return ExitCode.INCOMPARABLE
-    print(report.as_text(result))
+    print(result.as_text(found))
     if options.json:
-        report.write(options.json, report.as_json(result))
+        result.write(options.json, result.as_json(found))
     if options.markdown:
-        report.write(options.markdown, report.as_markdown(result))
-    return result.exit_code
+        result.write(options.markdown, result.as_markdown(found))
+    return found.exit_code
 
 
 def _compare_saved(options: argparse.Namespace) -> Result:

@@ -17,7 +17,7 @@ from bench import cases
 from bench.cases import Case
 from bench.gate import trial, verdict
 from bench.gate.duet import Version
-from bench.gate.report import Result
+from bench.gate.result import Result
 from bench.gate.trial import Duets
 
 LOAD_SECONDS = 0.5  # how long the cores are watched before one is chosen

@@ -26,7 +26,7 @@ from bench import cases
 from bench.cases import Case
 from bench.gate import PROTOCOL, workload
 from bench.gate.workload import Workload
-from bench.memory import peak_memory
+from bench.instruments.memory import peak_memory
 
 # glibc gives freed memory back or keeps it by what else lies above it: one process in thirty was
 # 10 % slower throughout. Kept memory makes processes of equal code equal.

@@ -1,9 +1,9 @@
 """Ways to carry out training steps: the same arithmetic, at different speeds."""
 
-from mnist_mlp.engines.compiled import Compiled
+from mnist_mlp.engines.compiled.compiled import Compiled
+from mnist_mlp.engines.compiled.graphs import CompilerError
 from mnist_mlp.engines.eager import Eager
 from mnist_mlp.engines.engine import Engine
-from mnist_mlp.engines.graphs import CompilerError
 from mnist_mlp.engines.loader import Loader
 
 __all__ = ["ENGINES", "PRECISIONS", "Compiled", "CompilerError", "Eager", "Engine", "Loader"]

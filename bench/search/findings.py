@@ -9,9 +9,9 @@ from functools import cached_property
 from rich.table import Table
 
 from bench import cases
-from bench.answer import sweet_spot
-from bench.answer.sweet_spot import CAP, Candidate, Ending, Run, Trial
 from bench.answer.time_model import TOLERANCE, LawError
+from bench.search import race
+from bench.search.race import CAP, Candidate, Ending, Run, Trial
 from bench.units import seconds
 from mnist_mlp.learning_rate import RULES
 
@@ -47,7 +47,7 @@ class Answer:
         """What ran with each rule."""
         rules = dict.fromkeys(run.trial.lr_rule for run in self.runs)
         return {
-            rule: sweet_spot.candidates(run for run in self.runs if run.trial.lr_rule == rule)
+            rule: race.candidates(run for run in self.runs if run.trial.lr_rule == rule)
             for rule in rules
         }
 
@@ -65,13 +65,13 @@ def report(answer: Answer) -> Iterator[Table | str]:
 
 def table(found: Sequence[Candidate], *, lr_rule: str, rate: float) -> Table:
     """A row a batch size."""
-    first = sweet_spot.best(found)
+    first = race.best(found)
     table = Table(title=f"{lr_rule} learning rate", title_justify="left", title_style="bold")
     for heading in ("batch size", "rate", "reached", "median", "seeds", "steps"):
         table.add_column(heading, justify="right")
     table.add_column("")
     for one in found:
-        mark = "alike" if sweet_spot.overlap(one, first) else ""
+        mark = "alike" if race.overlap(one, first) else ""
         table.add_row(
             f"{one.batch_size}",
             f"{RULES[lr_rule](rate, one.batch_size):.3g}",
@@ -103,13 +103,13 @@ def _at_least(text: str, censored: bool) -> str:  # noqa: FBT001 - what makes th
 def _of_rule(answer: Answer, rule: str) -> Iterator[str]:
     """The fastest, who else may be, and what theory and the rule of thumb say."""
     found, target = answer.found[rule], f"test accuracy {answer.options.target_accuracy:g}"
-    first = sweet_spot.best(found)
+    first = race.best(found)
     if not first.reached:
         nearest = f"{first.batch_size} came nearest, with {first.test_accuracy:.4f}"
         yield f"No batch size reached {target}: {nearest}."
         return
     yield f"Batch size {first.batch_size} is fastest: {_median(first)} to {target}."
-    if others := [str(one.batch_size) for one in found if sweet_spot.overlap(one, first)]:
+    if others := [str(one.batch_size) for one in found if race.overlap(one, first)]:
         yield f"Seeds' times overlap, so that it can't be told from {', '.join(others)}."
     if len(first.runs) == 1:
         yield "It ran with one seed, which does not tell how far others differ."
@@ -120,7 +120,7 @@ def _of_rule(answer: Answer, rule: str) -> Iterator[str]:
 def _predicted(runs: Sequence[Run], rule: str) -> str:
     """What the laws say."""
     try:
-        predicted = sweet_spot.predict(runs, rule)
+        predicted = race.predict(runs, rule)
     except LawError as error:
         return f"No prediction: {error}."
     size, misfit = predicted.batch_size, predicted.largest_misfit
@@ -133,7 +133,7 @@ def _predicted(runs: Sequence[Run], rule: str) -> str:
 
 def _thumb(found: Sequence[Candidate], samples: int) -> Iterator[str]:
     """What the rule of thumb costs, where its size ran."""
-    first, picked = sweet_spot.best(found), sweet_spot.rule_of_thumb(samples)
+    first, picked = race.best(found), race.rule_of_thumb(samples)
     said = f"The rule of thumb, the power of two nearest to sqrt({samples}), picks"
     for one in found:
         if one is first and one.batch_size == picked:
@@ -145,7 +145,7 @@ def _thumb(found: Sequence[Candidate], samples: int) -> Iterator[str]:
 
 def _over_all(answer: Answer) -> Iterator[str]:
     """Which rule won, where several ran."""
-    firsts = {rule: sweet_spot.best(found) for rule, found in answer.found.items()}
+    firsts = {rule: race.best(found) for rule, found in answer.found.items()}
     order = sorted(firsts, key=lambda rule: (not firsts[rule].reached, firsts[rule].spent_seconds))
     won = firsts[order[0]]
     if len(order) == 1 or not won.reached:
@@ -158,7 +158,7 @@ def _over_all(answer: Answer) -> Iterator[str]:
         first = firsts[rule]
         if first.reached:
             times = f"{first.spent_seconds / won.spent_seconds:.2g} times as long"
-            doubt = ", though their seeds' times overlap" * sweet_spot.overlap(first, won)
+            doubt = ", though their seeds' times overlap" * race.overlap(first, won)
             yield f"The {rule} learning rate takes {times}, at {first.batch_size}{doubt}."
 
 
@@ -170,8 +170,6 @@ def _effort(answer: Answer) -> str:
     cut = [
         rule
         for rule in answer.options.lr_rules
-        if sweet_spot.next_trial(
-            answer.found.get(rule, ()), lr_rule=rule, seeds=seeds, samples=samples
-        )
+        if race.next_trial(answer.found.get(rule, ()), lr_rule=rule, seeds=seeds, samples=samples)
     ]
     return f"{took}, and ended with more to run for {' and '.join(cut)}." if cut else f"{took}."

@@ -10,10 +10,11 @@ from typing import Any
 
 from bench import cases
 from bench.cases import Case
-from bench.gate import planting, rates, verdict
+from bench.gate import verdict
+from bench.gate.audit import planting, rates
+from bench.gate.audit.planting import Plant
 from bench.gate.comparison import compare
 from bench.gate.duet import Version
-from bench.gate.planting import Plant
 
 SLOWED_STEP = Case(verb="step", engine="eager", batch_size=64)
 SLOWED_FAMILY = "epoch[engine=eager]"

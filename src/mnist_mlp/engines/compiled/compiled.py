@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from mnist_mlp.batches import check_batch_size, steps_per_epoch
 from mnist_mlp.data import PIXELS, Split
-from mnist_mlp.engines import graphs, products
-from mnist_mlp.engines.closed_form import Batch, Parameters
+from mnist_mlp.engines.compiled import graphs, products
+from mnist_mlp.engines.compiled.closed_form import Batch, Parameters
+from mnist_mlp.engines.compiled.graphs import Form
+from mnist_mlp.engines.compiled.layouts import Columns, Rows
 from mnist_mlp.engines.engine import Engine
-from mnist_mlp.engines.graphs import Form
-from mnist_mlp.engines.layouts import Columns, Rows
 
 # Where a call costs as much as a step, it takes several; more would take longer to compile.
 RUN_FORMS = (

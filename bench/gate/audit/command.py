@@ -10,15 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.gate import rates, revision, rules, scenarios
+from bench.gate import revision
+from bench.gate.audit import compare_fail, rates, scenarios
+from bench.gate.audit.compare_fail import RunError
+from bench.gate.audit.planting import PlantError
+from bench.gate.audit.rates import RecordError
+from bench.gate.audit.scenarios import Scenario
 from bench.gate.command import output_file
 from bench.gate.duet import WorkerError
-from bench.gate.planting import PlantError
-from bench.gate.rates import RecordError
-from bench.gate.report import ExitCode
+from bench.gate.result import ExitCode
 from bench.gate.revision import RevisionError
-from bench.gate.rules import RunError
-from bench.gate.scenarios import Scenario
 from mnist_mlp import arguments
 
 RULES = "pytest-benchmark"
@@ -90,7 +91,7 @@ def measure(
     """One gate of every chosen scenario: its line in the record."""
     for name in chosen:
         if name == RULES:
-            yield from (rules.run(one, tree) for key in RULES_ASKED for one in known[key])
+            yield from (compare_fail.run(one, tree) for key in RULES_ASKED for one in known[key])
         else:
             yield from (scenarios.run(one, tree) for one in known[name])
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from rich.progress import Progress
 
 from bench import cases
-from bench.answer.sweet_spot import Ending, Run, TimeUpError, Trial
-from bench.answer.sweet_spot_answer import name
+from bench.search.findings import name
+from bench.search.race import Ending, Run, TimeUpError, Trial
 from mnist_mlp.learning_rate import RULES
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench import axes, cases, peer_table, targets
-from bench.answer import words
+from bench import cases
+from bench.answer import axes, peer_table, targets, words
 from bench.units import seconds
 
 WIDTH = 100

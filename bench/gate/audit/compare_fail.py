@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench import cases
-from bench.gate import planting, rates
-from bench.gate.scenarios import DIGITS, Scenario
+from bench.gate.audit import planting, rates
+from bench.gate.audit.scenarios import DIGITS, Scenario
 
 
 class RunError(Exception):

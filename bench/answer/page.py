@@ -9,12 +9,11 @@ from pathlib import Path
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench import summary, targets
-from bench.answer import time_model, words
+from bench.answer import summary, targets, time_model, words
 from bench.answer.charts import Figure
-from bench.answer.saved import Run
+from bench.answer.targets import Target
 from bench.answer.time_model import Benchmarks
-from bench.targets import Target
+from bench.runs.files import Run
 
 # Rows of the machine's table beside its processor and memory, and their keys in machine_info.
 MACHINE = {
@@ -48,7 +47,7 @@ def page(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
         lstrip_blocks=True,
     )
     machines = [machine(run) for run in runs]
-    return environment.get_template("report.html").render(
+    return environment.get_template("page.html").render(
         vega=_vega(),
         figures=figures,
         specifications={

@@ -13,7 +13,7 @@ from torch.utils.benchmark import Timer
 
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.data import PIXELS
-from mnist_mlp.engines import products
+from mnist_mlp.engines.compiled import products
 from mnist_mlp.model import HIDDEN
 
 PRODUCT_SAMPLES = 1024  # a shape at which the best products are at their best

@@ -8,8 +8,8 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.memory import Peak
-from bench.options import Options
+from bench.instruments.memory import Peak
+from bench.suite.options import Options
 from mnist_mlp.data import Data
 from mnist_mlp.engines import ENGINES, CompilerError, Engine
 from mnist_mlp.model import MLP

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from bench import cases
-from bench.answer import sweet_spot
-from bench.answer.sweet_spot import Run
-from bench.answer.sweet_spot_answer import Answer, line, report
-from bench.answer.sweet_spot_trainer import Trainer
+from bench.search import race
+from bench.search.findings import Answer, line, report
+from bench.search.race import Run
+from bench.search.trainer import Trainer
 from mnist_mlp import arguments, cache
 from mnist_mlp.learning_rate import RULES
 
@@ -163,7 +163,7 @@ def _search(
         disable=not console.is_terminal,
     ) as progress:
         trainer = Trainer(options=options, data=data, deadline=deadline, progress=progress)
-        for run in sweet_spot.search(
+        for run in race.search(
             trainer.train,
             lr_rules=options.lr_rules,
             seeds=options.seeds,

@@ -19,7 +19,7 @@ from scipy import stats
 
 from bench.cases import Case, gate_cases
 from bench.gate import trial, verdict
-from bench.gate.report import WIDTH
+from bench.gate.result import WIDTH
 from bench.gate.verdict import Evidence, Pair, Verdict
 
 IDENTICAL = "identical code"  # the scenario whose pairs are resampled

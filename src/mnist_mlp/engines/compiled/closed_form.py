@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from mnist_mlp.data import CLASSES
-from mnist_mlp.engines.layouts import Layout, total
-from mnist_mlp.engines.products import Product
+from mnist_mlp.engines.compiled.layouts import Layout, total
+from mnist_mlp.engines.compiled.products import Product
 
 
 class Parameters(NamedTuple):

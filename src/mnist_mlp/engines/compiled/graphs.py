@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from mnist_mlp.data import CLASSES, PIXELS
-from mnist_mlp.engines.closed_form import Batch, Parameters, step_few, step_many
-from mnist_mlp.engines.layouts import Layout
-from mnist_mlp.engines.products import Product
+from mnist_mlp.engines.compiled.closed_form import Batch, Parameters, step_few, step_many
+from mnist_mlp.engines.compiled.layouts import Layout
+from mnist_mlp.engines.compiled.products import Product
 from mnist_mlp.model import HIDDEN
 
 EXAMPLE_SAMPLES = 64  # what the graph for many samples is first shown

@@ -1,0 +1,1 @@
+"""Saved and live cases as a type."""

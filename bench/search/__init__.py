@@ -1,0 +1,1 @@
+"""The search for the batch size that trains fastest."""

@@ -1,0 +1,1 @@
+"""pytest glue: what the cases of the suite share."""

@@ -1,0 +1,1 @@
+"""Forward, backward and update fused by torch.compile."""
