@@ -8,6 +8,7 @@ import torch
 
 from bench.answer import summary
 from bench.instruments import machine
+from bench.runs import case
 from bench.suite import baseline, options
 from bench.suite.options import Options
 from bench.suite.progress import CaseProgress
@@ -105,7 +106,7 @@ def pytest_benchmark_compare_machine_info(
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     """Drop a case that Ctrl-C ended in its first round: pytest-benchmark fails to save it."""
-    benchmarks = session.config.pluginmanager.getplugin("pytest-benchmark").benchmarks
+    benchmarks = benchmarks_of(session.config)
     benchmarks[:] = [case for case in benchmarks if case]
     yield
 
@@ -118,15 +119,19 @@ def pytest_terminal_summary(
     try:
         yield
     finally:
-        measured = [
-            case.as_dict(include_data=False)
-            for case in config.pluginmanager.getplugin("pytest-benchmark").benchmarks
-            if not case.has_error
-        ]
-        ours = [case for case in measured if "engine" in case["extra_info"]]
-        for line in baseline.left_out(
-            config.stash[BASELINES], {case["fullname"] for case in measured}
-        ):
+        benchmarks = [one for one in benchmarks_of(config) if not one.has_error]
+        names = {one.fullname for one in benchmarks}
+        for line in baseline.left_out(config.stash[BASELINES], names):
             terminalreporter.write_line(line, yellow=True)
-        if ours:
-            terminalreporter.write_line(summary.render(ours))
+        measured = [
+            case.from_json(one.as_dict(include_data=False))
+            for one in benchmarks
+            if "engine" in one.extra_info
+        ]
+        if measured:
+            terminalreporter.write_line(summary.render(measured))
+
+
+def benchmarks_of(config: pytest.Config) -> list[Any]:
+    """Return pytest-benchmark's own list of what it measured."""
+    return config.pluginmanager.getplugin("pytest-benchmark").benchmarks  # type: ignore[no-any-return]

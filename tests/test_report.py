@@ -10,75 +10,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.answer import charts, report_command, rows
-from bench.answer import page as answer_page
+from bench.answer import charts, page, report_command, rows
 from bench.runs import files
 from tests import browser
+from tests.runs import case, measured, saved, traced, training
 
 SIZES = (1, 16, 256)
 FIGURES = ("epoch-time", "time-to-target", "accuracy", "steps-to-target", "memory")
 HOSTILE = "<script>alert(1)</script>"
 
 
-def case(verb, engine, batch_size, seconds, **info):
-    """A case as pytest-benchmark saves it."""
-    return {
-        "name": f"test_{verb}[engine={engine}-batch_size={batch_size}]",
-        "stats": {"median": seconds},
-        "extra_info": {
-            "engine": engine,
-            "batch_size": batch_size,
-            "samples_per_second": 60_000 / seconds,
-            "peak_memory_bytes": 1_000_000 * batch_size,
-            "learning_rate": 0.1,
-            **info,
-        },
-    }
-
-
-def step(batch_size, *, engine="eager"):
+def step(batch_size, **info):
     """A step of 100 us and 10 us a sample."""
-    return case("step", engine, batch_size, 1e-4 + 1e-5 * batch_size)
+    return case("step", batch_size, 1e-4 + 1e-5 * batch_size, **info)
 
 
-def epoch(batch_size, *, engine="eager"):
+def epoch(batch_size, **info):
     """The epoch of such steps."""
-    return case("epoch", engine, batch_size, 60_000 / batch_size * 1e-4 + 0.6)
-
-
-def trained(batch_size, seconds, *, seed=0, reached=True, **info):
-    """Training to the target, or not to it."""
-    return case(
-        "convergence",
-        "eager",
-        batch_size,
-        seconds,
-        seed=seed,
-        steps=round(seconds * 1000),
-        reached=reached,
-        diverged=False,
-        test_accuracy=0.951 if reached else 0.9,
-        target_accuracy=0.95,
-        max_epochs=10,
-        **info,
-    )
-
-
-def traced(batch_size, seconds, **info):
-    """The same, with what was seen on the way."""
-    trace = [[seconds * part, round(1000 * part), 1 - 0.1 / (1 + part)] for part in (0.1, 0.5, 1)]
-    return trained(batch_size, seconds, trace=trace, **info)
-
-
-def saved_run(*cases):
-    """A run as pytest-benchmark saves it."""
-    machine = {"cpu": {"brand_raw": "An Abacus 9000"}, "torch": "2.15.0", "threads": 2}
-    return {"machine_info": machine, "datetime": "2026-01-01T00:00:00", "benchmarks": [*cases]}
+    peak = {"peak_memory_bytes": 1_000_000 * batch_size}
+    return case("epoch", batch_size, 60_000 / batch_size * 1e-4 + 0.6, **(peak | info))
 
 
 def whole_run(*, engine="eager"):
     """Something for every figure: a fixed rate that misses at 256, and one that grows."""
-    return saved_run(
+    return saved(
         *(step(size, engine=engine) for size in SIZES),
         *(epoch(size, engine=engine) for size in SIZES),
         *(traced(size, 3.0 + size / 100, seed=seed, reached=size < 256)
@@ -153,11 +108,11 @@ def test_a_browser_draws_every_figure_and_has_nothing_to_complain_of(shown):
 
 @browser.needs_browser
 @pytest.mark.parametrize(
-    "lone", [epoch(64), trained(64, 1.0, reached=False)], ids=["epoch", "miss"]
+    "lone", [epoch(64), training(64, 1.0, reached=False)], ids=["epoch", "miss"]
 )
 def test_a_single_case_is_enough(make, lone):
     """Where no law can be fitted, and no median be drawn."""
-    _, page, _ = make({"one.json": saved_run(lone)})
+    _, page, _ = make({"one.json": saved(lone)})
     shown = browser.show(page)
 
     assert shown.console == []
@@ -186,7 +141,7 @@ def test_names_in_a_file_are_shown_as_text(shown):
 @browser.needs_browser
 def test_a_page_is_dark_where_its_reader_wants_it_dark(make):
     """And light where not; the figures are written in its ink either way."""
-    _, page, _ = make({"one.json": saved_run(epoch(1), epoch(16))})
+    _, page, _ = make({"one.json": saved(epoch(1), epoch(16))})
     dark, light = (
         browser.photograph(page, scheme=scheme) for scheme in (browser.DARK, browser.LIGHT)
     )
@@ -199,7 +154,7 @@ def test_a_page_is_dark_where_its_reader_wants_it_dark(make):
 
 def test_a_figure_without_cases_is_left_out_and_says_what_makes_them(make):
     """A run of epochs alone trains to no target."""
-    _, page, _ = make({"one.json": saved_run(epoch(1), epoch(16))})
+    _, page, _ = make({"one.json": saved(epoch(1), epoch(16))})
     text = page.read_text()
 
     assert [f'<div id="{name}">' in text for name in FIGURES] == [True, False, False, False, True]
@@ -209,7 +164,7 @@ def test_a_figure_without_cases_is_left_out_and_says_what_makes_them(make):
 
 def test_runs_saved_before_there_were_rules_and_traces_are_fixed_and_untraced():
     """They stay readable."""
-    runs = {"old": saved_run(trained(16, 3.0), epoch(16))["benchmarks"]}
+    runs = {"old": measured(training(16, 3.0), epoch(16))}
     figures = {figure.name: figure for figure in charts.figures(runs)}
 
     assert figures["time-to-target"].rows[0]["learning rate"] == "fixed"
@@ -218,10 +173,10 @@ def test_runs_saved_before_there_were_rules_and_traces_are_fixed_and_untraced():
 
 def test_a_seed_that_missed_is_hollow_at_the_time_it_spent():
     """And counts as longer than all others in its median."""
-    cases = [
-        *(trained(16, 3.0), trained(16, 4.0, seed=1), trained(16, 2.0, seed=2, reached=False)),
-        *(trained(64, 5.0, reached=False), trained(64, 3.0, seed=1)),
-    ]
+    cases = measured(
+        *(training(16, 3.0), training(16, 4.0, seed=1), training(16, 2.0, seed=2, reached=False)),
+        *(training(64, 5.0, reached=False), training(64, 3.0, seed=1)),
+    )
     figure = charts.time_to_target({"one": cases})
     (hollow,) = (
         layer
@@ -236,7 +191,7 @@ def test_a_seed_that_missed_is_hollow_at_the_time_it_spent():
 
 def test_several_runs_overlay_each_with_its_dash():
     """One alone needs none."""
-    cases = [epoch(size) for size in SIZES]
+    cases = measured(*map(epoch, SIZES))
     runs = {"one": cases, "other": cases}
     both, alone = (
         charts.epoch_time(drawn).chart.to_dict()["layer"][0]["encoding"]
@@ -249,7 +204,7 @@ def test_several_runs_overlay_each_with_its_dash():
 
 def test_runs_whose_files_share_a_name_are_told_apart_by_their_folders(make):
     """Others are named by their files alone, and a run given twice is one."""
-    run = saved_run(epoch(1), epoch(16))
+    run = saved(epoch(1), epoch(16))
     _, page, _ = make({"a/run.json": run, "b/run.json": run, "c.json": run, "b/../c.json": run})
 
     names = re.findall("<h3>(.*)</h3>", page.read_text())
@@ -267,15 +222,17 @@ def test_runs_whose_files_share_a_name_are_told_apart_by_their_folders(make):
 )
 def test_batch_sizes_are_told_apart_by_their_seeds(slower, words):
     """With one seed, they aren't."""
-    cases = [
-        trained(size, seconds, seed=seed)
-        for size, times in ((16, (2.0, 2.5, 3.5)[: len(slower)]), (64, slower))
-        for seed, seconds in enumerate(times)
-    ]
-    (verdict,) = answer_page.verdicts(cases)
+    cases = measured(
+        *(
+            training(size, seconds, seed=seed)
+            for size, times in ((16, (2.0, 2.5, 3.5)[: len(slower)]), (64, slower))
+            for seed, seconds in enumerate(times)
+        )
+    )
+    (finding,) = page.findings(cases)
 
-    assert verdict.subject == "eager engine, fixed learning rate"
-    assert words in verdict.sentence
+    assert finding.subject == "eager engine, fixed learning rate"
+    assert words in finding.sentence
 
 
 @given(st.sets(st.integers(1, 60_000), min_size=1))
@@ -293,10 +250,12 @@ def test_a_colour_is_left_for_every_batch_size_that_is_traced(batch_sizes):
 )
 def test_a_median_lies_within_its_bar_or_is_none(seeds):
     """It is none where half the seeds or more missed."""
-    cases = [
-        trained(16, seconds, seed=seed, reached=reached)
-        for seed, (seconds, reached) in enumerate(seeds)
-    ]
+    cases = measured(
+        *(
+            training(16, seconds, seed=seed, reached=reached)
+            for seed, (seconds, reached) in enumerate(seeds)
+        )
+    )
     (row,) = rows.medians(rows.seeds({"one": cases}), "seconds", str)
     missed = sum(not reached for _, reached in seeds)
 
@@ -324,11 +283,16 @@ def test_pictures_are_the_figures_on_white(make, tmp_path):
         ("[" * 100_000, "is not JSON"),
         ("[]", "is no run that pytest-benchmark saved"),
         ({"benchmarks": []}, "is no run that pytest-benchmark saved"),
-        (saved_run(case("peers", "jax", 16, 1.0)), "holds no step, epoch or training to a target"),
-        (saved_run(epoch(16, engine=None)), "engine of test_epoch[engine=None-batch_size=16] is"),
-        (saved_run(case("epoch", "eager", 16, -1)), "took -1 s"),
-        (saved_run({"name": "test_epoch"}), "holds a case that this suite did not save"),
-        (saved_run(trained(16, 1.0, trace=[[1]])), "holds a case that this suite did not save"),
+        (saved(case("peers", 16)), "holds no step, epoch or training to a target"),
+        (saved(epoch(16, engine=None)), "holds a case that this suite did not save: test_epoch[en"),
+        (saved(epoch(16, engine=[1])), "the engine of test_epoch[engine=[1]-batch_size=16] is [1]"),
+        (saved(case("epoch", None)), "test_epoch[engine=eager-batch_size=None] has no batch_size"),
+        (
+            saved(case("epoch", 16, -1)),
+            "the median of test_epoch[engine=eager-batch_size=16] is -",
+        ),
+        (saved({"name": "test_epoch"}), "a case has no stats"),
+        (saved(training(16, 1.0, trace=[[1]])), "the trace of test_convergence[engine=eager-batch"),
     ],
 )
 def test_a_file_that_is_no_run_is_refused_in_a_sentence(make, run, words):
@@ -354,7 +318,7 @@ def test_a_missing_file_is_refused_in_a_sentence(tmp_path, capsys):
 def test_what_cannot_be_written_is_told_and_leaves_nothing(make, tmp_path, option):
     """A picture that has no place leaves no page, either."""
     where = tmp_path / "nowhere" / "there"
-    code, page, said = make({"one.json": saved_run(epoch(1), epoch(16))}, option, where)
+    code, page, said = make({"one.json": saved(epoch(1), epoch(16))}, option, where)
 
     assert code == 1
     assert said == f"error: {where} cannot be written: No such file or directory\n"
@@ -368,7 +332,7 @@ def test_without_a_file_the_newest_saved_run_is_taken(tmp_path, monkeypatch):
     folder = files.STORAGE / "Linux-CPython-3.11-64bit"
     folder.mkdir(parents=True)
     for name in ("0002_new.json", "0001_old.json"):
-        (folder / name).write_text(json.dumps(saved_run(epoch(16))))
+        (folder / name).write_text(json.dumps(saved(epoch(16))))
     os_time = (folder / "0002_new.json").stat().st_mtime
 
     os.utime(folder / "0001_old.json", (os_time - 60, os_time - 60))

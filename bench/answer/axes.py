@@ -1,78 +1,67 @@
 """What a run found beside batch size: feeding, cores and alignment, a sentence each."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
 from bench import cases
+from bench.runs.case import MeasuredCase
+from bench.runs.selection import engines
 from bench.units import seconds
 
 
-def sentences(benchmarks: Iterable[dict[str, Any]]) -> list[str]:
-    """Put the axes of a run, in pytest-benchmark's JSON form, into words."""
-    by_verb: dict[str, list[dict[str, Any]]] = {}
-    for case in benchmarks:
-        verb = case["name"].partition("[")[0].removeprefix("test_")
-        by_verb.setdefault(verb, []).append(case)
+def sentences(measured: Sequence[MeasuredCase]) -> list[str]:
+    """Put the axes of a run into words."""
     return [
-        *_loading(by_verb.get("loading", [])),
-        *_feeding(by_verb.get("feeding", [])),
-        *_threads(by_verb.get("threads", [])),
-        *_alignment(by_verb.get("alignment", [])),
-        *_compiling(case for cases_of_verb in by_verb.values() for case in cases_of_verb),
+        *_loading([case for case in measured if case.verb == "loading"]),
+        *_feeding([case for case in measured if case.verb == "feeding"]),
+        *_threads([case for case in measured if case.verb == "threads"]),
+        *_alignment([case for case in measured if case.verb == "alignment"]),
+        *_compiling(measured),
     ]
 
 
-def _rate(case: dict[str, Any]) -> str:
-    return f"{case['extra_info']['samples_per_second']:,.0f} samples/s"
+def _rate(case: MeasuredCase) -> str:
+    return f"{case.samples_per_second:,.0f} samples/s"
 
 
-def _loading(found: list[dict[str, Any]]) -> list[str]:
-    rates = [f"{_rate(case)} with {case['extra_info']['workers']}" for case in found]
+def _loading(found: Sequence[MeasuredCase]) -> list[str]:
     if not found:
         return []
-    return [f"DataLoader alone, batches of {cases.AXIS_BATCH_SIZE}: {', '.join(rates)} workers."]
+    rates = ", ".join(f"{_rate(case)} with {case.workers}" for case in found)
+    return [f"DataLoader alone, batches of {cases.AXIS_BATCH_SIZE}: {rates} workers."]
 
 
-def _feeding(found: list[dict[str, Any]]) -> list[str]:
-    rates = [
-        f"{_rate(case)} with {info['threads']} computing and {info['workers']} feeding"
-        for case in found
-        for info in [case["extra_info"]]
-    ]
+def _feeding(found: Sequence[MeasuredCase]) -> list[str]:
     if not found:
         return []
-    return [f"Cores, loader engine: {', '.join(rates)}."]
+    rates = ", ".join(
+        f"{_rate(case)} with {case.threads} computing and {case.workers} feeding" for case in found
+    )
+    return [f"Cores, loader engine: {rates}."]
 
 
-def _threads(found: list[dict[str, Any]]) -> list[str]:
-    lines = []
-    for engine in dict.fromkeys(case["extra_info"]["engine"] for case in found):
-        rates = [
-            f"{_rate(case)} on {case['extra_info']['threads']}"
-            for case in found
-            if case["extra_info"]["engine"] == engine
-        ]
-        lines.append(f"Cores, {engine} engine: {', '.join(rates)}.")
-    return lines
+def _threads(found: Sequence[MeasuredCase]) -> list[str]:
+    sentences = []
+    for engine in engines(found):
+        rates = [f"{_rate(case)} on {case.threads}" for case in found if case.engine == engine]
+        sentences.append(f"Cores, {engine} engine: {', '.join(rates)}.")
+    return sentences
 
 
-def _alignment(found: list[dict[str, Any]]) -> list[str]:
-    lines = []
-    for engine in dict.fromkeys(case["extra_info"]["engine"] for case in found):
+def _alignment(found: Sequence[MeasuredCase]) -> list[str]:
+    sentences = []
+    for engine in engines(found):
         verdicts = [
-            f"{info['batch_size']} to {info['beside']} {info['ratio'] - 1:+.1%} ({info['verdict']})"
-            for info in (case["extra_info"] for case in found)
-            if info["engine"] == engine and "verdict" in info
+            f"{case.batch_size} to {case.beside} {case.ratio - 1:+.1%} ({case.verdict})"
+            for case in found
+            if case.engine == engine and case.ratio is not None
         ]
-        lines.append(
+        sentences.append(
             f"Seconds a sample, {engine} engine, equal meaning within {cases.EQUAL_WITHIN:.0%}: "
             f"{', '.join(verdicts)}."
         )
-    return lines
+    return sentences
 
 
-def _compiling(found: Iterable[dict[str, Any]]) -> list[str]:
-    total = sum(case["extra_info"].get("compile_seconds", 0.0) for case in found)
-    if not total:
-        return []
-    return [f"Compiling took {seconds(total)}, which is in no time above."]
+def _compiling(measured: Sequence[MeasuredCase]) -> list[str]:
+    total = sum(case.compile_seconds for case in measured)
+    return [f"Compiling took {seconds(total)}, which is in no time above."] if total else []

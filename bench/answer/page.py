@@ -9,11 +9,12 @@ from pathlib import Path
 import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.answer import summary, targets, time_model, words
+from bench.answer import summary, words
 from bench.answer.charts import Figure
-from bench.answer.targets import Target
-from bench.answer.time_model import Benchmarks
-from bench.runs.files import Run
+from bench.runs.case import MeasuredCase
+from bench.runs.files import SavedRun
+from bench.runs.seeds import Seeds, by_series
+from bench.units import gigabytes
 
 # Rows of the machine's table beside its processor and memory, and their keys in machine_info.
 MACHINE = {
@@ -30,14 +31,14 @@ MACHINE = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What a run says of one engine and learning rate rule."""
+class Finding:
+    """What a run shows of one engine and learning rate rule."""
 
     subject: str
     sentence: str
 
 
-def page(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
+def page(runs: Sequence[SavedRun], figures: Sequence[Figure]) -> str:
     """One HTML page; every name in it is text, whatever a file says."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -56,13 +57,13 @@ def page(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
             if figure.chart
         },
         machine={label: [one[label] for one in machines] for label in machines[0]},
-        runs=[(run, verdicts(run.cases), _laws(run)) for run in runs],
+        runs=[(run, findings(run.cases), _laws(run)) for run in runs],
     )
 
 
-def _laws(run: Run) -> list[str]:
-    memory_bytes = run.machine.get("physical_memory_bytes")
-    memory = words.of_memory(run.cases, memory_bytes) if isinstance(memory_bytes, int) else []
+def _laws(run: SavedRun) -> list[str]:
+    memory_bytes = run.physical_memory_bytes
+    memory = words.of_memory(run.cases, memory_bytes) if memory_bytes else []
     return [*memory, *words.sentences(run.cases)]
 
 
@@ -72,55 +73,47 @@ def _vega() -> str:
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
 
 
-def machine(run: Run) -> Mapping[str, str]:
-    """A label and what the run says of it; empty where it doesn't."""
-    cpu, memory_bytes = run.machine.get("cpu"), run.machine.get("physical_memory_bytes")
+def machine(run: SavedRun) -> Mapping[str, str]:
+    """Return each label with the run's value; empty where the run has none."""
+    memory_bytes = run.physical_memory_bytes
     return {
         "run": run.name,
         "measured": run.when,
-        "processor": str(cpu.get("brand_raw", "")) if isinstance(cpu, dict) else "",
-        "memory": f"{memory_bytes / 1e9:.0f} GB" if isinstance(memory_bytes, int) else "",
-        **{label: str(run.machine.get(key, "")) for label, key in MACHINE.items()},
+        "processor": str(run.machine["cpu"] or ""),
+        "memory": gigabytes(memory_bytes) if memory_bytes else "",
+        **{label: str(run.machine[key] or "") for label, key in MACHINE.items()},
     }
 
 
-def verdicts(cases: Benchmarks) -> list[Verdict]:
-    """The best measured batch size of each engine and learning rate rule, and its equals."""
+def findings(cases: Sequence[MeasuredCase]) -> list[Finding]:
+    """Return the best measured batch size of each engine and rule, and those like it."""
     return [
-        Verdict(
+        Finding(
             subject=f"{engine} engine, {rule} learning rate",
-            sentence=_verdict(cases, engine, rule),
+            sentence=f"{summary.target_sentence(cases, found)} {_equals(found)}",
         )
-        for engine, rules in time_model.lr_rules(cases).items()
-        for rule in rules
+        for (engine, rule), found in by_series(cases).items()
     ]
 
 
-def _verdict(cases: Benchmarks, engine: str, rule: str) -> str:
-    benchmarks = [dict(case) for case in cases]
-    found = targets.by_rule(benchmarks)[engine, rule]
-    return f"{summary.target_sentence(benchmarks, engine, rule)} {_equals(found)}"
-
-
-def _equals(found: Sequence[Target]) -> str:
-    """Which batch sizes can't be told from the best: those whose seeds overlap with its own."""
-    best, *others = sorted(found, key=lambda target: target.median_seconds)
-    if not others or not best.is_reached:
+def _equals(found: Sequence[Seeds]) -> str:
+    """Name the batch sizes whose seeds overlap with those of the best."""
+    best, *others = sorted(found, key=lambda seeds: seeds.median_seconds)
+    if not others or best.is_censored:
         return ""
     chance = max(_chance_to_part(best, other) for other in others)
     if chance == 1:
         return "One seed a batch size can't tell them apart; --seeds=0,1,2 begins to."
-    slowest = max(best.seconds)
-    equals = sorted(other.batch_size for other in others if min(other.seconds) <= slowest)
-    said = (
+    equals = sorted(other.batch_size for other in others if other.overlaps(best))
+    told = (
         f"It can't be told from {', '.join(map(str, equals))}, whose seeds overlap with its own"
         if equals
         else "All seeds of every other batch size took longer than all of its own"
     )
-    return f"{said}. Two equal batch sizes would not overlap in {100 * chance:.0f} % of cases."
+    return f"{told}. Two equal batch sizes would not overlap in {100 * chance:.0f} % of cases."
 
 
-def _chance_to_part(one: Target, other: Target) -> float:
-    """That no seeds of two batch sizes with equal times overlap: two of all their orders."""
-    seeds = len(one.seconds), len(other.seconds)
+def _chance_to_part(one: Seeds, other: Seeds) -> float:
+    """Return how likely no seeds of two equal batch sizes overlap: two of all their orders."""
+    seeds = len(one.cases), len(other.cases)
     return 2 / math.comb(sum(seeds), seeds[0])

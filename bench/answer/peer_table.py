@@ -1,36 +1,34 @@
 """Ours over each peer, a row a batch size."""
 
 import statistics
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from rich.table import Table
 
+from bench.runs.case import MeasuredCase
 from bench.units import seconds
 
 
-def tables(benchmarks: Iterable[dict[str, Any]]) -> list[Table]:
-    """Lay out the cases, in pytest-benchmark's JSON form, that took turns with peers."""
-    against: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for case in benchmarks:
-        if "peer_seconds" in case["extra_info"]:
-            verb = case["name"].partition("[")[0]
-            against.setdefault((verb, *case["extra_info"]["peer_seconds"]), []).append(case)
+def tables(measured: Iterable[MeasuredCase]) -> list[Table]:
+    """Lay out the cases that took turns with peers, a table for each verb and set of peers."""
+    against: dict[tuple[str, ...], list[MeasuredCase]] = {}
+    for case in measured:
+        if case.peer_seconds:
+            against.setdefault((case.verb, *case.peer_seconds), []).append(case)
     return [_table(peers, found) for (_, *peers), found in against.items()]
 
 
-def _table(peers: list[str], found: list[dict[str, Any]]) -> Table:
-    engine, precision = (found[0]["extra_info"][name] for name in ("engine", "precision"))
+def _table(peers: Sequence[str], found: Sequence[MeasuredCase]) -> Table:
+    engine, precision = found[0].engine, found[0].precision
     title = f"{engine} engine, {precision}, in turns with others: how many times as fast it is"
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("batch size", f"{engine}, a sample", *(f"over {peer}" for peer in peers)):
         table.add_column(heading, justify="right")
     for case in found:
-        info, ours = case["extra_info"], case["stats"]["median"]
-        times = [statistics.median(info["peer_seconds"][peer]) / ours for peer in peers]
+        ratios = [statistics.median(case.peer_seconds[peer]) / case.seconds for peer in peers]
         table.add_row(
-            str(info["batch_size"]),
-            seconds(1 / info["samples_per_second"]),
-            *(f"{ratio:.2f}" for ratio in times),
+            str(case.batch_size),
+            seconds(1 / case.samples_per_second),
+            *(f"{ratio:.2f}" for ratio in ratios),
         )
     return table

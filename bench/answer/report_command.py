@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     from bench.answer import charts, page  # noqa: PLC0415 - other commands need no figures
 
     try:
-        runs = files.read_all(options.runs or [files.newest()])
+        runs = files.read_reported(options.runs or [files.newest()])
         figures = charts.figures({run.name: run.cases for run in runs})
         contents = {options.output: page.page(runs, figures).encode()}
         if options.png:

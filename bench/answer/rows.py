@@ -1,7 +1,6 @@
 """Saved runs as rows: a mark of a figure each, with its numbers and how they read."""
 
 import math
-import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -9,11 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.answer import time_model
-from bench.answer.time_model import Benchmarks, LawError
-from bench.units import seconds
+from bench.answer import laws
+from bench.answer.line import LawError
+from bench.runs import selection
+from bench.runs.case import MeasuredCase
+from bench.runs.seeds import by_series, median_over_seeds
+from bench.units import megabytes, seconds
 
-Runs = Mapping[str, Benchmarks]  # a run's name -> its cases
+Runs = Mapping[str, Sequence[MeasuredCase]]  # a run's name -> its cases
 Row = dict[str, Any]
 
 CURVE_POINTS = 60
@@ -22,12 +24,11 @@ SMALLEST_ERROR = 1e-4  # one sample of MNIST's test set: a logarithmic axis has 
 SMALLEST_MEGABYTES = 0.1  # for the same reason
 
 
-def select(runs: Runs, verb: str) -> Iterator[tuple[str, Mapping[str, Any], float]]:
-    """Run's name, extra_info and median seconds of every case of a verb, by batch size."""
+def select(runs: Runs, verb: str) -> Iterator[tuple[str, MeasuredCase]]:
+    """Yield the run's name and each case of a verb, by batch size."""
     for run, cases in runs.items():
-        ours = [case for case in cases if case["name"].partition("[")[0] == f"test_{verb}"]
-        for case in sorted(ours, key=lambda case: case["extra_info"]["batch_size"]):
-            yield run, case["extra_info"], case["stats"]["median"]
+        for case in selection.of_verb(cases, verb):
+            yield run, case
 
 
 def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
@@ -39,27 +40,27 @@ def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]
 
 
 def epochs(runs: Runs) -> list[Row]:
-    """A row a timed epoch."""
+    """Return a row for each timed epoch."""
     return [
         {
             "run": run,
-            "engine": info["engine"],
-            "batch size": info["batch_size"],
-            "seconds": median,
-            "epoch": seconds(median),
-            "samples": round(info["samples_per_second"] * median),
-            "samples a second": f"{info['samples_per_second']:,.0f}",
+            "engine": case.engine,
+            "batch size": case.batch_size,
+            "seconds": case.seconds,
+            "epoch": seconds(case.seconds),
+            "samples": case.samples,
+            "samples a second": f"{case.samples_per_second:,.0f}",
         }
-        for run, info, median in select(runs, "epoch")
+        for run, case in select(runs, "epoch")
     ]
 
 
 def epoch_curves(runs: Runs, epochs: Sequence[Row]) -> list[Row]:
-    """Points on steps an epoch times the law of step time, of each engine that has one."""
+    """Return points on steps an epoch times the law of step time, of each engine that has one."""
     curves = []
     for (run, engine), members in grouped(epochs, "run", "engine").items():
         with suppress(LawError):
-            law = time_model.fit_step_time(time_model.step_seconds(runs[run], engine))
+            law = laws.fit_step_time(selection.step_seconds(runs[run], engine))
             curves += [
                 {
                     "run": run,
@@ -73,29 +74,26 @@ def epoch_curves(runs: Runs, epochs: Sequence[Row]) -> list[Row]:
 
 
 def seeds(runs: Runs) -> list[Row]:
-    """A row a seed that trained to the target."""
-    several_engines = len({info["engine"] for _, info, _ in select(runs, "convergence")}) > 1
-    rows = []
-    for run, info, median in select(runs, "convergence"):
-        engine, rule = info["engine"], info.get("lr_rule", "fixed")
-        rows.append(
-            {
-                "run": run,
-                "engine": engine,
-                "rule": rule,
-                "learning rate": f"{rule}, {engine}" if several_engines else rule,
-                "batch size": info["batch_size"],
-                "seed": info["seed"],
-                "seconds": median,
-                "steps": max(info["steps"], 1),  # on a logarithmic axis
-                "reached": info["reached"],
-                "target": info["target_accuracy"],
-                "spent": f"{seconds(median)}, {info['steps']:,} steps",
-                "test accuracy": f"{info['test_accuracy']:.4f}",
-                "trace": info.get("trace") or [],
-            }
-        )
-    return rows
+    """Return a row for each seed that trained to the target."""
+    several_engines = len({case.engine for _, case in select(runs, "convergence")}) > 1
+    return [
+        {
+            "run": run,
+            "engine": case.engine,
+            "rule": case.lr_rule,
+            "learning rate": f"{case.lr_rule}, {case.engine}" * several_engines or case.lr_rule,
+            "batch size": case.batch_size,
+            "seed": case.seed,
+            "seconds": case.seconds,
+            "steps": max(case.steps, 1),  # on a logarithmic axis
+            "reached": case.reached,
+            "target": case.target_accuracy,
+            "spent": f"{seconds(case.seconds)}, {case.steps:,} steps",
+            "test accuracy": f"{case.test_accuracy:.4f}",
+            "trace": case.trace,
+        }
+        for run, case in select(runs, "convergence")
+    ]
 
 
 def medians(seeds: Sequence[Row], measure: str, text: Callable[[float], str]) -> list[Row]:
@@ -113,7 +111,7 @@ def medians(seeds: Sequence[Row], measure: str, text: Callable[[float], str]) ->
         spent = [row[measure] for row in members]
         reached = [row[measure] for row in members if row["reached"]]
         missed = [math.inf] * (len(spent) - len(reached))
-        median = statistics.median_high(reached + missed)
+        median = median_over_seeds(reached + missed)
         rows.append(
             {
                 "run": run,
@@ -131,14 +129,14 @@ def medians(seeds: Sequence[Row], measure: str, text: Callable[[float], str]) ->
 
 
 def steps_curves(runs: Runs, seeds: Sequence[Row]) -> list[Row]:
-    """Points on the law of steps to target, of each learning rate rule that has one."""
+    """Return points on the law of steps to target, of each learning rate rule that has one."""
     curves = []
     for run, engine, rule, series in grouped(seeds, "run", "engine", "rule", "learning rate"):
         if rule == "fixed":
             continue  # the law is of rates that suit the batch size
         with suppress(LawError):
-            steps = time_model.steps_to_target(runs[run], engine, rule)
-            law = time_model.fit_steps_to_target(steps)
+            found = by_series(runs[run])[engine, rule]
+            law = laws.fit_steps_to_target({one.batch_size: one.steps for one in found})
             curves += [
                 {"run": run, "learning rate": series, "batch size": size, "steps": law.steps(size)}
                 for size in _sizes_of_curve(law.misfits)
@@ -186,28 +184,29 @@ def _evaluations_of(seed: Row) -> list[Row]:
             "test accuracy": f"{accuracy:.4f}",
         }
         for train_seconds, steps, accuracy in seed["trace"]
-        if train_seconds > 0 and math.isfinite(accuracy)
+        if train_seconds > 0
     ]
 
 
 def peaks(runs: Runs) -> list[Row]:
-    """A row an engine and batch size: peak memory of an epoch, else of a step."""
+    """Return a row for each engine and batch size: peak memory of an epoch, else of a step."""
     found = {
-        (run, info["engine"], info["batch_size"]): info
+        (run, case.engine, case.batch_size): case
         for verb in ("step", "epoch")
-        for run, info, _ in select(runs, verb)
+        for run, case in select(runs, verb)
     }
     rows = []
-    for (run, engine, size), info in found.items():
-        megabytes = info.get("peak_cuda_bytes", info["peak_memory_bytes"]) / 1e6
+    for (run, engine, size), case in found.items():
+        on_gpu = case.peak_cuda_bytes is not None
+        peak = case.peak_memory_bytes if case.peak_cuda_bytes is None else case.peak_cuda_bytes
         rows.append(
             {
                 "run": run,
                 "engine": engine,
                 "batch size": size,
-                "megabytes": max(megabytes, SMALLEST_MEGABYTES),
-                "peak memory": f"{megabytes:,.1f} MB",
-                "of": "GPU" if "peak_cuda_bytes" in info else "process",
+                "megabytes": max(peak / 1e6, SMALLEST_MEGABYTES),
+                "peak memory": megabytes(peak),
+                "of": "GPU" if on_gpu else "process",
             }
         )
     return rows

@@ -1,140 +1,99 @@
 """Time to the target accuracy, by engine and learning rate rule: a table and a sentence each."""
 
 import math
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from bench.runs.seeds import Seeds
 from bench.units import seconds
 
-
-@dataclass(kw_only=True)
-class Target:
-    """What the seeds of one batch size took; censored ones count as infinitely long."""
-
-    batch_size: int
-    learning_rate: float
-    seconds: list[float] = field(default_factory=list)
-    steps: list[float] = field(default_factory=list)
-    missed_accuracies: list[float] = field(default_factory=list)  # of the censored seeds
-    diverged: bool = False  # the loss of one did
-
-    @property
-    def median_seconds(self) -> float:
-        """Infinite if half the seeds or more are censored."""
-        return statistics.median_high(self.seconds)
-
-    @property
-    def is_reached(self) -> bool:
-        """Whether more than half the seeds reached the target."""
-        return self.median_seconds < math.inf
+HEADINGS = ("batch size", "learning rate", "seeds", "time to target", "over seeds", "steps")
 
 
-def by_rule(benchmarks: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[Target]]:
-    """Gather convergence cases, in pytest-benchmark's JSON form, by engine and rule."""
-    found: dict[tuple[str, str], dict[int, Target]] = {}
-    for case in benchmarks:
-        info = case["extra_info"]
-        if not case["name"].startswith("test_convergence["):
-            continue
-        targets = found.setdefault((info["engine"], info.get("lr_rule", "fixed")), {})
-        target = targets.setdefault(
-            info["batch_size"],
-            Target(batch_size=info["batch_size"], learning_rate=info["learning_rate"]),
-        )
-        target.seconds.append(case["stats"]["median"] if info["reached"] else math.inf)
-        target.steps.append(info["steps"] if info["reached"] else math.inf)
-        target.diverged |= info["diverged"]
-        if not info["reached"]:
-            target.missed_accuracies.append(info["test_accuracy"])
-    return {
-        key: sorted(targets.values(), key=lambda target: target.batch_size)
-        for key, targets in found.items()
-    }
-
-
-def table(engine: str, rule: str, targets: Sequence[Target], target_accuracy: float) -> Table:
-    """Lay out a row a batch size."""
-    title = f"{engine} engine, {rule} learning rate, to test accuracy {target_accuracy:g}"
+def table(found: Sequence[Seeds]) -> Table:
+    """Lay out one engine and rule, a row a batch size."""
+    first = found[0].cases[0]
+    title = (
+        f"{first.engine} engine, {first.lr_rule} learning rate, to test accuracy "
+        f"{first.target_accuracy:g}"
+    )
     table = Table(title=title, title_justify="left", title_style="bold")
-    headings = ("batch size", "learning rate", "seeds", "time to target", "over seeds", "steps")
-    for heading in headings:
+    for heading in HEADINGS:
         table.add_column(heading, justify="right")
-    for target in targets:
-        steps = statistics.median_high(target.steps)
+    for seeds in found:
+        steps = seeds.median_steps
         table.add_row(
-            str(target.batch_size),
-            f"{target.learning_rate:.3g}",
-            f"{len(target.seconds) - len(target.missed_accuracies)} of {len(target.seconds)}",
-            time_to_target(target),
-            over_seeds(target),
+            str(seeds.batch_size),
+            f"{seeds.cases[0].learning_rate:.3g}",
+            f"{seeds.reached} of {len(seeds.cases)}",
+            time_to_target(seeds),
+            over_seeds(seeds),
             f"{steps:,.0f}" if steps < math.inf else "-",
         )
     return table
 
 
-def time_to_target(target: Target) -> str:
-    """The median's training time, or how far the seeds got that did not reach it."""
-    if target.is_reached:
-        return seconds(target.median_seconds)
-    word = "diverged" if target.diverged else "not reached"
-    return f"{word} ({statistics.median(target.missed_accuracies):.4f})"
+def time_to_target(seeds: Seeds) -> str:
+    """Return the median training time, or how far the seeds got that missed the target."""
+    if not seeds.is_censored:
+        return seconds(seeds.median_seconds)
+    word = "diverged" if seeds.diverged else "not reached"
+    return f"{word} ({seeds.missed_accuracy:.4f})"
 
 
-def over_seeds(target: Target) -> str:
-    """From the fastest seed to the slowest; nothing where there is but one."""
-    if len(target.seconds) == 1 or min(target.seconds) == math.inf:
+def over_seeds(seeds: Seeds) -> str:
+    """Return the times of the fastest and the slowest seed; nothing where there is but one."""
+    fastest, slowest = min(seeds.seconds), max(seeds.seconds)
+    if len(seeds.cases) == 1 or fastest == math.inf:
         return "-"
-    slowest = max(target.seconds)
-    return (
-        f"{seconds(min(target.seconds))} to {seconds(slowest) if slowest < math.inf else 'never'}"
-    )
+    return f"{seconds(fastest)} to {seconds(slowest) if slowest < math.inf else 'never'}"
 
 
-def sentence(
-    rule: str,
-    targets: Sequence[Target],
-    epoch_seconds: Mapping[int, float],
-    setting: Mapping[str, Any],
-) -> str:
-    """Which batch size reached the target first, and how that differs from the fastest epoch.
+def sentence(found: Sequence[Seeds], epoch_seconds: Mapping[int, float]) -> str:
+    """Name the batch size that reached the target first, and the one whose epoch is the fastest.
 
     Args:
-        rule: of the learning rate.
-        targets: at least one.
+        found: of one engine and rule, at least one batch size.
         epoch_seconds: of the same engine by batch size, as far as they are known.
-        setting: a convergence case's extra_info, for the target and the budget.
 
     """
-    goal, budget = f"test accuracy {setting['target_accuracy']:g}", setting["max_epochs"]
-    first = min(targets, key=lambda target: target.median_seconds)
-    if not first.is_reached:
-        closest = max(targets, key=lambda target: statistics.median(target.missed_accuracies))
+    rule, goal = found[0].cases[0].lr_rule, _goal(found)
+    best = min(found, key=lambda seeds: seeds.median_seconds)
+    if best.is_censored:
+        closest = max(found, key=lambda seeds: seeds.missed_accuracy)
         return (
-            f"With the {rule} learning rate no batch size reached {goal} within {budget} epochs; "
-            f"{closest.batch_size} came closest, at "
-            f"{statistics.median(closest.missed_accuracies):.4f}."
+            f"With the {rule} learning rate no batch size reached {goal} {_budget(found)}; "
+            f"{closest.batch_size} came closest, at {closest.missed_accuracy:.4f}."
         )
     won = (
-        f"With the {rule} learning rate batch size {first.batch_size} reached {goal} first, after "
-        f"{seconds(first.median_seconds)} of training"
+        f"With the {rule} learning rate batch size {best.batch_size} reached {goal} first, after "
+        f"{seconds(best.median_seconds)} of training"
     )
-    timed = [target for target in targets if target.batch_size in epoch_seconds]
+    timed = [seeds for seeds in found if seeds.batch_size in epoch_seconds]
     if not timed:
         return f"{won}."
-    fastest = min(timed, key=lambda target: epoch_seconds[target.batch_size])
+    fastest = min(timed, key=lambda seeds: epoch_seconds[seeds.batch_size])
     epoch = seconds(epoch_seconds[fastest.batch_size])
-    if fastest is first:
-        return f"{won}, and has the fastest epoch too, {epoch}."
-    missed = "diverged" if fastest.diverged else "did not reach it"
-    slower = (
-        f"took {fastest.median_seconds / first.median_seconds:.1f} times as long"
-        if fastest.is_reached
-        else f"{missed} within {budget} epochs"
-    )
+    if fastest is best:
+        return f"{won}, and of these batch sizes it has the fastest epoch too, {epoch}."
     return (
-        f"{won}; batch size {fastest.batch_size}, whose epoch is the fastest at {epoch}, {slower}."
+        f"{won}. Of these batch sizes {fastest.batch_size} has the fastest epoch, {epoch}, and "
+        f"{_outcome(fastest, best)}."
     )
+
+
+def _outcome(seeds: Seeds, best: Seeds) -> str:
+    if not seeds.is_censored:
+        times = seeds.median_seconds / best.median_seconds
+        return f"took {times:.1f} times as long to the target"
+    word = "diverged" if seeds.diverged else "did not reach the target"
+    return f"{word} {_budget([seeds])}"
+
+
+def _goal(found: Sequence[Seeds]) -> str:
+    return f"test accuracy {found[0].cases[0].target_accuracy:g}"
+
+
+def _budget(found: Sequence[Seeds]) -> str:
+    return f"within {found[0].cases[0].max_epochs} epochs"

@@ -1,51 +1,56 @@
 """The laws of a run in sentences."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 
-from bench.answer import time_model
-from bench.answer.time_model import Benchmarks, Estimate, Law, LawError, StepsToTarget, StepTime
-from bench.units import seconds
+from bench.answer import laws
+from bench.answer.laws import Law, StepsToTarget, StepTime
+from bench.answer.line import Estimate, LawError
+from bench.runs import selection
+from bench.runs.case import MeasuredCase
+from bench.runs.seeds import Seeds, by_series
+from bench.units import gigabytes, listed, seconds, two_digits
 
 
-def of_memory(benchmarks: Benchmarks, physical_bytes: float) -> list[str]:
-    """What a sample more in a step costs each engine, and how many fit a machine's memory."""
-    said = []
-    for engine in dict.fromkeys(case["extra_info"]["engine"] for case in benchmarks):
+def of_memory(cases: Sequence[MeasuredCase], physical_bytes: float) -> list[str]:
+    """Say how each engine's peak memory grows with batch size, and whether memory is a limit."""
+    sentences = []
+    for engine in selection.engines(cases):
         try:
-            use = time_model.fit_memory(time_model.peak_bytes(benchmarks, engine))
+            use = laws.fit_memory(selection.peak_bytes(cases, engine))
         except LawError:
             continue
-        said.append(
-            f"An epoch of the {engine} engine takes {_number(use.bytes_per_sample)} bytes more for "
-            f"each sample of a step; {physical_bytes / 1e9:.0f} GB hold batches of "
-            f"{use.largest_batch(physical_bytes):,}."
+        samples = max(case.samples for case in selection.of_verb(cases, "epoch", engine))
+        grows = f"{two_digits(use.bytes_per_sample)} bytes more for each sample of a step"
+        sentences.append(
+            f"An epoch of the {engine} engine takes {grows}: "
+            f"{_limit(use.largest_batch(physical_bytes), samples, physical_bytes)}."
         )
-    return said
+    return sentences
 
 
-def sentences(benchmarks: Benchmarks) -> list[str]:
-    """What a run's laws say of each engine that trained to the target; nothing where none did."""
-    return [
-        sentence
-        for engine, rules in time_model.lr_rules(benchmarks).items()
-        for sentence in _of_engine(benchmarks, engine, rules)
-    ]
+def _limit(largest_batch: int, samples: int, physical_bytes: float) -> str:
+    """Say what the memory of the machine holds; a line through few sizes says no more."""
+    machine = gigabytes(physical_bytes)
+    if largest_batch >= samples:
+        return f"{machine} hold a batch of all {samples:,}, so memory is no limit here"
+    return f"{machine} hold batches of about {two_digits(largest_batch)}"
 
 
-def _of_engine(benchmarks: Benchmarks, engine: str, rules: Sequence[str]) -> list[str]:
-    step_time = None
-    try:
-        step_time = time_model.fit_step_time(time_model.step_seconds(benchmarks, engine))
-        said = [_of_step_time(step_time, engine)]
-    except LawError as error:
-        said = [f"No law of step time for the {engine} engine: {error}."]
-    for rule in rules:
+def sentences(cases: Sequence[MeasuredCase]) -> list[str]:
+    """Say what the laws of each engine are that trained to the target; nothing where none did."""
+    series = by_series(cases)
+    found = []
+    for engine in dict.fromkeys(engine for engine, _ in series):
+        step_time = None
         try:
-            said += _of_rule(benchmarks, engine, rule, step_time)
+            step_time = laws.fit_step_time(selection.step_seconds(cases, engine))
+            found.append(_of_step_time(step_time, engine))
         except LawError as error:
-            said.append(f"No law of steps to target with the {rule} learning rate: {error}.")
-    return said
+            found.append(f"No law of step time for the {engine} engine: {error}.")
+        for (its_engine, rule), seeds in series.items():
+            if its_engine == engine:
+                found += _of_rule(rule, seeds, step_time)
+    return found
 
 
 def _of_step_time(step_time: StepTime, engine: str) -> str:
@@ -57,24 +62,25 @@ def _of_step_time(step_time: StepTime, engine: str) -> str:
     )
 
 
-def _of_rule(
-    benchmarks: Benchmarks, engine: str, rule: str, step_time: StepTime | None
-) -> list[str]:
-    steps = time_model.steps_to_target(benchmarks, engine, rule)
-    if rule == "fixed":
-        return [_of_slope(time_model.slope_of_log_steps(steps), time_model.censored(steps))]
-    law = time_model.fit_steps_to_target(steps)
-    said = [_of_steps(law, rule)]
-    if step_time:
-        times = time_model.seconds_to_target(benchmarks, engine, rule)
-        said.append(_of_best(time_model.best_batch_size(step_time, law), times))
-    return said
+def _of_rule(rule: str, found: Sequence[Seeds], step_time: StepTime | None) -> list[str]:
+    steps = {seeds.batch_size: seeds.steps for seeds in found}
+    try:
+        if rule == "fixed":
+            return [_of_slope(steps)]
+        law = laws.fit_steps_to_target(steps)
+    except LawError as error:
+        return [f"No law of steps to target with the {rule} learning rate: {error}."]
+    if step_time is None:
+        return [_of_steps(law, rule)]
+    return [_of_steps(law, rule), _of_best(laws.best_batch_size(step_time, law), found)]
 
 
-def _of_slope(slope: Estimate, censored: Sequence[int]) -> str:
+def _of_slope(steps: Mapping[int, Sequence[float]]) -> str:
+    slope = laws.slope_of_log_steps(steps)
     return (
         "At a fixed learning rate, steps to target go with B to the power "
-        f"{slope.value:z.2f} ({slope.low:z.2f} to {slope.high:z.2f}){_without(censored)}."
+        f"{slope.value:z.2f} ({slope.low:z.2f} to {slope.high:z.2f})"
+        f"{_without(laws.censored(steps))}."
     )
 
 
@@ -86,35 +92,27 @@ def _of_steps(law: StepsToTarget, rule: str) -> str:
     )
 
 
-def _of_best(best: Estimate, times: Mapping[int, Sequence[float]]) -> str:
-    medians = {size: statistics.median_high(times[size]) for size in times}  # as the tables do
-    first = min(medians, key=medians.__getitem__)
+def _of_best(predicted: Estimate, found: Sequence[Seeds]) -> str:
+    best = min(found, key=lambda seeds: seeds.median_seconds)
+    alike = [seeds.batch_size for seeds in found if seeds is not best and seeds.overlaps(best)]
+    doubt = f"; its seeds overlap with those of {listed(alike)}" if alike else ""
     return (
-        f"By these two laws training is shortest at B* {_interval(best)}; of the batch sizes that "
-        f"ran, {first} was, at {seconds(medians[first])}."
+        f"By these two laws training is shortest at B* {_interval(predicted)}. Of the batch sizes "
+        f"that ran, {best.batch_size} was the fastest, with {seconds(best.median_seconds)}{doubt}."
     )
 
 
 def _misfit(law: Law) -> str:
     if not law.breaking:
         return f"misfit up to {100 * law.largest_misfit:.0f} % at {law.worst_batch_size}"
-    misfits = _listed([f"{100 * law.misfits[size]:+.0f} % at {size}" for size in law.breaking])
+    misfits = listed([f"{100 * law.misfits[size]:+.0f} % at {size}" for size in law.breaking])
     return f"but off by {misfits}"
 
 
 def _without(censored: Sequence[int]) -> str:
-    return f", leaving out {_listed(censored)}, which did not reach it" if censored else ""
-
-
-def _listed(items: Sequence[object]) -> str:
-    *others, last = map(str, items)
-    return f"{', '.join(others)} and {last}" if others else last
+    return f", leaving out {listed(censored)}, which did not reach it" if censored else ""
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"{_number(estimate.value)} ({_number(estimate.low)} to {_number(estimate.high)})"
-
-
-def _number(value: float) -> str:
-    """Two significant digits."""
-    return f"{float(f'{value:.2g}'):,g}"
+    low, high = two_digits(estimate.low), two_digits(estimate.high)
+    return f"{two_digits(estimate.value)} ({low} to {high})"

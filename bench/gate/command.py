@@ -11,8 +11,10 @@ from bench.gate.comparison import compare
 from bench.gate.duet import Version, WorkerError
 from bench.gate.result import ExitCode, Result
 from bench.gate.revision import RevisionError
-from bench.gate.saved import IncomparableError, SavedRunError
+from bench.gate.saved import IncomparableError
 from bench.gate.verdict import Evidence
+from bench.runs import files
+from bench.runs.files import SavedRunError
 from mnist_mlp import arguments
 
 HELP = "is the working tree slower than a revision?"
@@ -119,7 +121,7 @@ def _compare_saved(options: argparse.Namespace) -> Result:
             "saved runs are compared with saved runs: --saved BASE.json --against HEAD.json"
         )
     base, head = (
-        [saved.read(file) for file in files] for files in (options.saved, options.against)
+        [files.read(file) for file in given] for given in (options.saved, options.against)
     )
     saved.check_comparable(base, head)
     judgements, seconds = saved.judge(base, head, margin=options.margin)

@@ -4,69 +4,28 @@ The replicate is the file, never the round: rounds of one run share its minute a
 """
 
 import itertools
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from bench.gate import verdict
 from bench.gate.verdict import Judgement, Verdict
+from bench.runs.files import SavedRun
 
-# What makes two runs incomparable. Host name and clock frequency differ between equal machines.
-MACHINE = (
-    *("system", "machine", "python_version", "torch", "torchvision", "blas", "cpu_capability"),
-    *("threads", "interop_threads", "logical_cores", "physical_memory_bytes", "gpu"),
-)
 OPTIONS = (
     *("data", "device", "threads", "precision"),
     *("learning_rate", "lr_rule", "target_accuracy", "max_epochs"),
 )
 
 
-class SavedRunError(Exception):
-    """A file that is no saved run."""
-
-
 class IncomparableError(Exception):
     """Runs whose times cannot be compared."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One saved run."""
-
-    file: Path
-    when: str
-    machine: Mapping[str, Any]
-    cases: Mapping[str, Mapping[str, Any]]  # pytest-benchmark's, by full name
-
-
-def read(file: Path) -> Run:
-    """Read one of pytest-benchmark's JSON files.
-
-    Raises:
-        SavedRunError: it is none.
-
-    """
-    try:
-        saved = json.loads(file.read_text())
-        machine = {key: saved["machine_info"].get(key) for key in MACHINE}
-        machine["cpu"] = saved["machine_info"].get("cpu", {}).get("brand_raw")
-        cases = {case["fullname"]: case for case in saved["benchmarks"]}
-        for case in cases.values():
-            math.log(case["stats"]["median"])
-        return Run(file=file, when=saved["datetime"], machine=machine, cases=cases)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SavedRunError(f"{file} is no run saved by pytest-benchmark: {error}") from error
-
-
-def check_comparable(base: Sequence[Run], head: Sequence[Run]) -> None:
+def check_comparable(base: Sequence[SavedRun], head: Sequence[SavedRun]) -> None:
     """Refuse runs of different machines, versions or options, and one run given twice.
 
     Raises:
@@ -83,11 +42,11 @@ def check_comparable(base: Sequence[Run], head: Sequence[Run]) -> None:
             if run.machine[key] != first.machine[key]
         ]
         differences += [
-            f"{key} of {name} ({first.cases[name]['extra_info'].get(key)} and "
-            f"{run.cases[name]['extra_info'].get(key)})"
-            for name in sorted(first.cases.keys() & run.cases.keys())
+            f"{key} of {name} ({getattr(one, key)} and {getattr(other, key)})"
+            for name in sorted(first.by_name.keys() & run.by_name.keys())
+            for one, other in [(first.by_name[name], run.by_name[name])]
             for key in OPTIONS
-            if first.cases[name]["extra_info"].get(key) != run.cases[name]["extra_info"].get(key)
+            if getattr(one, key) != getattr(other, key)
         ]
         if differences:
             raise IncomparableError(
@@ -97,12 +56,12 @@ def check_comparable(base: Sequence[Run], head: Sequence[Run]) -> None:
 
 
 def judge(
-    base: Sequence[Run], head: Sequence[Run], *, margin: float
+    base: Sequence[SavedRun], head: Sequence[SavedRun], *, margin: float
 ) -> tuple[dict[str, Judgement], dict[str, tuple[list[float], list[float]]]]:
     """One judgement for every case and family, and the seconds that each case's rests on."""
     judgements: dict[str, Judgement] = {}
     seconds: dict[str, tuple[list[float], list[float]]] = {}
-    for name in dict.fromkeys(name for run in [*head, *base] for name in run.cases):
+    for name in dict.fromkeys(name for run in [*head, *base] for name in run.by_name):
         reason = _cannot_compare(name, base, head)
         if reason:
             judgements[name] = Judgement(name=name, verdict=Verdict.INCOMPARABLE, reason=reason)
@@ -120,8 +79,7 @@ def judge(
     judgements |= judge_speed(logs, margin=margin)
     for name in seconds:
         base_bytes, head_bytes = (
-            [run.cases[name]["extra_info"].get("peak_memory_bytes", 0) for run in runs]
-            for runs in (base, head)
+            [run.by_name[name].peak_memory_bytes for run in runs] for runs in (base, head)
         )
         # The runs are no pairs: every one of the head must exceed the largest of the base.
         if verdict.memory_regressed([max(base_bytes)] * len(head_bytes), head_bytes):
@@ -129,15 +87,12 @@ def judge(
     return judgements, seconds
 
 
-def _cannot_compare(name: str, base: Sequence[Run], head: Sequence[Run]) -> str:
+def _cannot_compare(name: str, base: Sequence[SavedRun], head: Sequence[SavedRun]) -> str:
     """Why a case of some run has no verdict; empty where it can have one."""
     for run in [*base, *head]:
-        if name not in run.cases:
+        if name not in run.by_name:
             return f"missing in {run.file.name}"
-    missed = [
-        sum(not run.cases[name]["extra_info"].get("reached", True) for run in runs)
-        for runs in (base, head)
-    ]
+    missed = [sum(not run.by_name[name].reached for run in runs) for runs in (base, head)]
     if any(missed):
         return (
             f"target not reached in {missed[0]} of {len(base)} base runs and {missed[1]} of "
@@ -146,13 +101,13 @@ def _cannot_compare(name: str, base: Sequence[Run], head: Sequence[Run]) -> str:
     return ""
 
 
-def _medians(name: str, runs: Sequence[Run]) -> list[float]:
-    return [run.cases[name]["stats"]["median"] for run in runs]
+def _medians(name: str, runs: Sequence[SavedRun]) -> list[float]:
+    return [run.by_name[name].seconds for run in runs]
 
 
-def _family(name: str, run: Run) -> str:
-    verb = name.rpartition("::")[2].partition("[")[0].removeprefix("test_")
-    return f"{verb}[engine={run.cases[name]['extra_info'].get('engine')}]"
+def _family(name: str, run: SavedRun) -> str:
+    case = run.by_name[name]
+    return f"{case.verb}[engine={case.engine}]"
 
 
 def judge_speed(

@@ -1,49 +1,53 @@
-"""Runs that pytest-benchmark saved, checked before anything is made of them."""
+"""Runs that pytest-benchmark saved: the newest, read, and checked."""
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.answer.time_model import Benchmarks
+from bench.runs.case import CaseError, MeasuredCase, from_json
 
 STORAGE = Path(".benchmarks")  # pytest-benchmark's, where pytest was started
-NUMBER = (int, float)
-EVERY_CASE: dict[str, Any] = {"engine": str, "batch_size": int}
-TIMED = EVERY_CASE | {"samples_per_second": NUMBER, "peak_memory_bytes": NUMBER}
-TRAINED = EVERY_CASE | {
-    "learning_rate": NUMBER,
-    "seed": int,
-    "steps": int,
-    "reached": bool,
-    "diverged": bool,
-    "test_accuracy": NUMBER,
-    "target_accuracy": NUMBER,
-    "max_epochs": NUMBER,
-}
-# What a report reads of each verb's extra_info: key -> its type.
-VERBS = {"test_step": TIMED, "test_epoch": TIMED, "test_convergence": TRAINED}
-WHERE_THERE_IS: dict[str, Any] = {"lr_rule": str, "trace": list, "peak_cuda_bytes": NUMBER}
+SAVE = "`pytest --benchmark-only --benchmark-autosave`"
+REPORTED = ("step", "epoch", "convergence")  # verbs that a report draws
+
+# What decides how fast a run is. Host name and clock frequency differ between equal machines.
+MACHINE = (
+    *("system", "machine", "python_version", "torch", "torchvision", "blas", "cpu_capability"),
+    *("threads", "interop_threads", "logical_cores", "physical_memory_bytes", "gpu"),
+)
 
 
 class SavedRunError(Exception):
-    """A file that no report can be made of; says why in a sentence."""
+    """A file that is no saved run, or holds none of what is asked of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class SavedRun:
     """One saved run."""
 
-    name: str
+    file: Path
+    name: str  # of the file; with its folder where two share a name
     when: str
-    machine: Mapping[str, Any]
-    cases: Benchmarks  # steps, epochs and training to the target; others are left out
+    machine: Mapping[str, str | int | None]  # MACHINE, and "cpu": the processor's name
+    cases: Sequence[MeasuredCase]
+
+    @cached_property
+    def by_name(self) -> Mapping[str, MeasuredCase]:
+        """The cases by full name."""
+        return {case.full_name: case for case in self.cases}
+
+    @property
+    def physical_memory_bytes(self) -> int | None:
+        """Of the machine."""
+        found = self.machine["physical_memory_bytes"]
+        return found if isinstance(found, int) else None
 
 
 def newest() -> Path:
-    """The newest run in pytest-benchmark's storage.
+    """Find the newest run in pytest-benchmark's storage.
 
     Raises:
         SavedRunError: there is none.
@@ -51,48 +55,60 @@ def newest() -> Path:
     """
     files = sorted(STORAGE.rglob("*.json"), key=lambda file: file.stat().st_mtime)
     if not files:
-        raise SavedRunError(
-            f"no run is saved in {STORAGE}/: name a file, or make one with "
-            "`pytest --benchmark-only --benchmark-autosave`"
-        )
+        raise SavedRunError(f"no run is saved in {STORAGE}/: name a file, or make one with {SAVE}")
     return files[-1]
 
 
-def read_all(files: Sequence[Path]) -> list[Run]:
-    """Read runs, each named by its file, with the folder where two files share a name.
+def read(file: Path) -> SavedRun:
+    """Read a run of any suite.
 
     Raises:
-        SavedRunError: a file is missing, is no saved run, or has no case of this suite.
+        SavedRunError: the file cannot be read, or is no run that pytest-benchmark saved.
+
+    """
+    saved = _parsed(file)
+    try:
+        return SavedRun(
+            file=file,
+            name=file.name,
+            cases=tuple(map(from_json, _benchmarks(saved))),
+            when=_when(saved),
+            machine=_machine(saved.get("machine_info")),
+        )
+    except CaseError as error:
+        raise SavedRunError(
+            f"{file} is no run that pytest-benchmark saved: {error}; make one with {SAVE}"
+        ) from error
+
+
+def read_reported(files: Sequence[Path]) -> list[SavedRun]:
+    """Read runs of this suite, with the cases that a report draws; a file given twice counts once.
+
+    Raises:
+        SavedRunError: a file is no saved run, or has no such case.
 
     """
     files = list(dict.fromkeys(file.resolve() for file in files))
     names = [file.name for file in files]
     return [
-        _read(file, name=file.name if names.count(file.name) == 1 else str(file)) for file in files
+        replace(
+            _of_this_suite(read(file)),
+            name=file.name if names.count(file.name) == 1 else str(file),
+        )
+        for file in files
     ]
 
 
-def _read(file: Path, *, name: str) -> Run:
-    saved = _parsed(file)
-    if not (
-        isinstance(saved, dict)
-        and isinstance(saved.get("machine_info"), dict)
-        and isinstance(saved.get("benchmarks"), list)
-    ):
-        raise SavedRunError(f"{file} is no run that pytest-benchmark saved")
-    try:
-        cases = [case for case in saved["benchmarks"] if _verb(case) in VERBS]
-        for case in cases:
-            _check(case)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise SavedRunError(f"{file} holds a case that this suite did not save: {error}") from error
+def _of_this_suite(run: SavedRun) -> SavedRun:
+    cases = [one for one in run.cases if one.verb in REPORTED]
+    for one in cases:
+        if not one.engine:
+            raise SavedRunError(f"{run.file} holds a case that this suite did not save: {one.name}")
     if not cases:
         raise SavedRunError(
-            f"{file} holds no step, epoch or training to a target: save a run with "
-            "`pytest --benchmark-only --benchmark-autosave`"
+            f"{run.file} holds no step, epoch or training to a target: make a run with {SAVE}"
         )
-    when = str(saved.get("datetime", "unknown"))
-    return Run(name=name, when=when, machine=saved["machine_info"], cases=cases)
+    return replace(run, cases=cases)
 
 
 def _parsed(file: Path) -> Any:
@@ -104,19 +120,28 @@ def _parsed(file: Path) -> Any:
         raise SavedRunError(f"{file} is not JSON: {error}") from error
 
 
-def _verb(case: Mapping[str, Any]) -> str:
-    return str(case["name"]).partition("[")[0]
+def _benchmarks(saved: Any) -> list[Any]:
+    found = saved.get("benchmarks") if isinstance(saved, dict) else None
+    if not isinstance(found, list):
+        raise CaseError("it has no list of benchmarks")
+    return found
 
 
-def _check(case: Mapping[str, Any]) -> None:
-    """Refuse a case that lacks what is read of it."""
-    info, median = case["extra_info"], case["stats"]["median"]
-    present = {key: kind for key, kind in WHERE_THERE_IS.items() if info.get(key) is not None}
-    for key, kind in (VERBS[_verb(case)] | present).items():
-        if not isinstance(info.get(key), kind):
-            raise TypeError(f"{key} of {case['name']} is {info.get(key)!r}")
-    if info["batch_size"] < 1 or not (0 < median < math.inf):
-        raise ValueError(f"{case['name']} took {median} s")
-    for seconds, steps, accuracy in info.get("trace") or []:
-        if not all(isinstance(value, NUMBER) for value in (seconds, steps, accuracy)):
-            raise TypeError(f"the trace of {case['name']} holds more than numbers")
+def _when(saved: Mapping[str, Any]) -> str:
+    when = saved.get("datetime")
+    if not isinstance(when, str) or not when.isprintable():
+        raise CaseError("it has no datetime")
+    return when
+
+
+def _machine(info: Any) -> dict[str, str | int | None]:
+    if not isinstance(info, dict):
+        raise CaseError("it has no machine_info")
+    cpu = info.get("cpu")
+    described = {key: info.get(key) for key in MACHINE}
+    described["cpu"] = cpu.get("brand_raw") if isinstance(cpu, dict) else None
+    return {key: value if _is_plain(value) else None for key, value in described.items()}
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and value.isprintable())

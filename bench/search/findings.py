@@ -1,7 +1,6 @@
 """What a search for the best batch size found, in tables and sentences."""
 
 import argparse
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +8,9 @@ from functools import cached_property
 from rich.table import Table
 
 from bench import cases
-from bench.answer.time_model import TOLERANCE, LawError
+from bench.answer.laws import TOLERANCE
+from bench.answer.line import LawError
+from bench.runs.seeds import median_over_seeds
 from bench.search import race
 from bench.search.race import CAP, Candidate, Ending, Run, Trial
 from bench.units import seconds
@@ -78,7 +79,7 @@ def table(found: Sequence[Candidate], *, lr_rule: str, rate: float) -> Table:
             f"{one.reached} of {len(one.runs)}",
             _median(one),
             _spread(one),
-            _at_least(f"{statistics.median(run.steps for run in one.runs):,.0f}", one.is_censored),
+            _at_least(f"{median_over_seeds(run.steps for run in one.runs):,.0f}", one.is_censored),
             "best" if one is first and one.reached else mark,
         )
     return table

@@ -8,14 +8,14 @@ longer than that, and how much longer is not worth the wait.
 """
 
 import math
-import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench.answer import time_model
-from bench.answer.time_model import Estimate
+from bench.answer import laws
+from bench.answer.line import Estimate
+from bench.runs.seeds import median_over_seeds
 
 CAP = 2.0  # times the best median so far: a run that takes longer is stopped
 CONTENDING = 1.3  # times the best median: a size up to there gets more seeds
@@ -86,7 +86,7 @@ class Candidate:
     @property
     def median_seconds(self) -> float:
         """To the target; infinite where half the runs or more did not reach it."""
-        return statistics.median(run.seconds_to_target for run in self.runs)
+        return median_over_seeds(run.seconds_to_target for run in self.runs)
 
     @property
     def is_censored(self) -> bool:
@@ -96,12 +96,12 @@ class Candidate:
     @property
     def fewest_seconds(self) -> float:
         """The least that the median may be, were capped runs not capped."""
-        return statistics.median(run.fewest_seconds_to_target for run in self.runs)
+        return median_over_seeds(run.fewest_seconds_to_target for run in self.runs)
 
     @property
     def spent_seconds(self) -> float:
         """The median run's training, to the target or not: time to target is at least that."""
-        return statistics.median(run.train_seconds for run in self.runs)
+        return median_over_seeds(run.train_seconds for run in self.runs)
 
     @property
     def spread(self) -> tuple[float, float]:
@@ -272,11 +272,11 @@ def predict(runs: Sequence[Run], lr_rule: str) -> Prediction:
         step_seconds.setdefault(size, []).append(run.train_seconds / run.steps)
         if run.trial.lr_rule == lr_rule:
             steps.setdefault(size, []).append(run.steps if run.reached else math.inf)
-    step_law = time_model.fit_step_time(
-        {size: statistics.median(values) for size, values in step_seconds.items()}
+    step_law = laws.fit_step_time(
+        {size: median_over_seeds(values) for size, values in step_seconds.items()}
     )
-    steps_law = time_model.fit_steps_to_target(steps)
+    steps_law = laws.fit_steps_to_target(steps)
     return Prediction(
-        batch_size=time_model.best_batch_size(step_law, steps_law),
+        batch_size=laws.best_batch_size(step_law, steps_law),
         largest_misfit=max(step_law.largest_misfit, steps_law.largest_misfit),
     )

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from bench.answer import time_model
-from bench.answer.time_model import Estimate, LawError
+from bench.answer import laws
+from bench.answer.line import Estimate
 
 LADDER = (1, 4, 16, 64, 128, 256, 512)
 SIMULATIONS = 300
 
 # The smallest and the largest are always there: a law cannot be seen in a corner of its range.
-ladders = st.sets(st.sampled_from(LADDER)).map(lambda sizes: sorted({1, *sizes, 32, 1024}))
+ladders = st.sets(st.sampled_from(LADDER)).map(lambda sizes: sorted({1, 8, *sizes, 32, 1024}))
 overheads = st.floats(1e-6, 1)
 halves = st.floats(2, 500)
 scales = st.floats(1e-3, 1e3)
@@ -45,19 +45,10 @@ def values(*estimates):
     return [estimate.value for estimate in estimates]
 
 
-def case(verb, batch_size, seconds, *, engine="eager", **info):
-    """A case as pytest-benchmark saves it."""
-    return {
-        "name": f"test_{verb}[engine={engine}-batch_size={batch_size}]",
-        "stats": {"median": seconds},
-        "extra_info": {"engine": engine, "batch_size": batch_size, **info},
-    }
-
-
 @given(ladders, overheads, halves)
 def test_a_planted_step_time_is_recovered(sizes, overhead, half):
     """Without noise, exactly, and without a misfit."""
-    law = time_model.fit_step_time(step_times(sizes, overhead, half))
+    law = laws.fit_step_time(step_times(sizes, overhead, half))
 
     assert values(
         law.overhead_seconds, law.seconds_per_sample, law.half_batch_size
@@ -70,7 +61,7 @@ def test_a_planted_step_time_is_recovered(sizes, overhead, half):
 @given(ladders, st.floats(10, 1e6), halves)
 def test_planted_steps_to_target_are_recovered(sizes, smallest, critical):
     """Without noise, exactly, and without a misfit."""
-    law = time_model.fit_steps_to_target(target_steps(sizes, smallest, critical))
+    law = laws.fit_steps_to_target(target_steps(sizes, smallest, critical))
 
     assert values(law.smallest_steps, law.critical_batch_size) == pytest.approx(
         [smallest, critical], rel=1e-4
@@ -82,7 +73,7 @@ def test_planted_steps_to_target_are_recovered(sizes, smallest, critical):
 @given(ladders, st.floats(10, 1e6), st.floats(-1, 1))
 def test_a_planted_slope_is_recovered(sizes, steps, slope):
     """Flat or not."""
-    found = time_model.slope_of_log_steps({size: [steps * size**slope] for size in sizes})
+    found = laws.slope_of_log_steps({size: [steps * size**slope] for size in sizes})
 
     assert values(found) == pytest.approx([slope], abs=1e-9)
     assert found.low <= found.value <= found.high
@@ -97,7 +88,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(sizes, spread):
     covered = dict.fromkeys(truth, 0)
     for _ in range(SIMULATIONS):
         log_noise = rng.normal(0, spread, len(sizes))
-        law = time_model.fit_step_time(step_times(sizes, 1e-4, 25, log_noise))
+        law = laws.fit_step_time(step_times(sizes, 1e-4, 25, log_noise))
         powers = {
             size: [1e4 * size**-0.3 * math.exp(off)]
             for size, off in zip(sizes, log_noise, strict=True)
@@ -106,7 +97,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(sizes, spread):
             "o": law.overhead_seconds,
             "c": law.seconds_per_sample,
             "B_half": law.half_batch_size,
-            "slope": time_model.slope_of_log_steps(powers),
+            "slope": laws.slope_of_log_steps(powers),
         }
         for name, estimate in found.items():
             covered[name] += estimate.low <= truth[name] <= estimate.high
@@ -121,13 +112,11 @@ def test_the_interval_of_the_best_batch_size_covers_it():
     sizes = (*LADDER, 1024)
     covered = 0
     for _ in range(SIMULATIONS):
-        step_time = time_model.fit_step_time(
-            step_times(sizes, 1e-4, 25, rng.normal(0, 0.1, len(sizes)))
-        )
-        steps = time_model.fit_steps_to_target(
+        step_time = laws.fit_step_time(step_times(sizes, 1e-4, 25, rng.normal(0, 0.1, len(sizes))))
+        steps = laws.fit_steps_to_target(
             target_steps(sizes, 850, 40, rng.normal(0, 0.2, len(sizes)))
         )
-        best = time_model.best_batch_size(step_time, steps)
+        best = laws.best_batch_size(step_time, steps)
         covered += best.low <= math.sqrt(25 * 40) <= best.high
 
     assert covered >= stats.binom.ppf(0.0005, SIMULATIONS, 0.95)
@@ -140,8 +129,8 @@ def test_the_unit_of_time_scales_costs_and_leaves_the_half_batch_size(
     """Nor do the misfits depend on how fast the machine is."""
     seconds = step_times(sizes, overhead, half, log_noise)
 
-    law = time_model.fit_step_time(seconds)
-    scaled = time_model.fit_step_time({size: scale * seconds[size] for size in sizes})
+    law = laws.fit_step_time(seconds)
+    scaled = laws.fit_step_time({size: scale * seconds[size] for size in sizes})
 
     assert values(scaled.overhead_seconds, scaled.seconds_per_sample) == pytest.approx(
         [scale * value for value in values(law.overhead_seconds, law.seconds_per_sample)], rel=1e-3
@@ -154,7 +143,7 @@ def test_the_unit_of_time_scales_costs_and_leaves_the_half_batch_size(
 def test_no_other_parameters_fit_better(sizes, overhead, half, log_noise):
     """Least squares of log residuals, at a minimum of them."""
     seconds = step_times(sizes, overhead, half, log_noise)
-    law = time_model.fit_step_time(seconds)
+    law = laws.fit_step_time(seconds)
     o, c = values(law.overhead_seconds, law.seconds_per_sample)
 
     def squares(o, c):
@@ -170,9 +159,9 @@ def test_no_other_parameters_fit_better(sizes, overhead, half, log_noise):
 @given(ladders, overheads, halves, noise)
 def test_no_batch_size_trains_faster_than_the_best(sizes, overhead, half, log_noise):
     """B* is where a numerical search finds the least S(B) t(B)."""
-    step_time = time_model.fit_step_time(step_times(sizes, overhead, half, log_noise))
-    steps = time_model.fit_steps_to_target(target_steps(sizes, 850, 40, log_noise))
-    best = time_model.best_batch_size(step_time, steps)
+    step_time = laws.fit_step_time(step_times(sizes, overhead, half, log_noise))
+    steps = laws.fit_steps_to_target(target_steps(sizes, 850, 40, log_noise))
+    best = laws.best_batch_size(step_time, steps)
 
     found = optimize.minimize_scalar(
         lambda log_size: math.log(
@@ -188,12 +177,12 @@ def test_no_batch_size_trains_faster_than_the_best(sizes, overhead, half, log_no
 
 def test_the_best_batch_size_is_unknown_where_one_of_its_sizes_is():
     """Infinite ends stay infinite."""
-    step_time = time_model.fit_step_time(step_times(LADDER, 1e-4, 25))
-    steps = time_model.fit_steps_to_target(target_steps(LADDER, 850, 40))
+    step_time = laws.fit_step_time(step_times(LADDER, 1e-4, 25))
+    steps = laws.fit_steps_to_target(target_steps(LADDER, 850, 40))
     unknown = Estimate(value=25, low=0, high=math.inf)
 
-    best = time_model.best_batch_size(
-        time_model.StepTime(
+    best = laws.best_batch_size(
+        laws.StepTime(
             overhead_seconds=step_time.overhead_seconds,
             seconds_per_sample=step_time.seconds_per_sample,
             half_batch_size=unknown,
@@ -208,7 +197,7 @@ def test_the_best_batch_size_is_unknown_where_one_of_its_sizes_is():
 
 def test_a_size_that_is_far_off_breaks_the_law():
     """And is named, with its misfit."""
-    law = time_model.fit_step_time(step_times((*LADDER, 1024), 1e-4, 25, [0, 0, 0, 0, 0.7]))
+    law = laws.fit_step_time(step_times((*LADDER, 1024), 1e-4, 25, [0, 0, 0, 0, 0.7]))
 
     assert law.breaking == (128,)
     assert law.worst_batch_size == 128
@@ -219,12 +208,10 @@ def test_step_times_beyond_the_law_are_left_out():
     """By default beyond 1024."""
     seconds = step_times(LADDER, 1e-4, 25)
 
-    law = time_model.fit_step_time(seconds | {8192: 100.0})
+    law = laws.fit_step_time(seconds | {8192: 100.0})
 
-    assert law == time_model.fit_step_time(seconds)
-    assert (
-        8192 in time_model.fit_step_time(seconds | {8192: 100.0}, largest_batch_size=8192).misfits
-    )
+    assert law == laws.fit_step_time(seconds)
+    assert 8192 in laws.fit_step_time(seconds | {8192: 100.0}, largest_batch_size=8192).misfits
 
 
 @given(noise, st.integers(1025, 60000))
@@ -232,14 +219,12 @@ def test_a_censored_size_is_named_and_moves_nothing_else(log_noise, size):
     """It neither joins the fit nor makes any prediction shorter."""
     steps = target_steps(LADDER, 850, 40, log_noise)
 
-    law = time_model.fit_steps_to_target(steps)
-    with_more = time_model.fit_steps_to_target(steps | {size: [100.0, math.inf]})
+    law = laws.fit_steps_to_target(steps)
+    with_more = laws.fit_steps_to_target(steps | {size: [100.0, math.inf]})
 
     assert with_more.censored == (size,)
     assert (with_more.smallest_steps, with_more.misfits) == (law.smallest_steps, law.misfits)
-    assert time_model.slope_of_log_steps(steps | {size: [math.inf]}) == (
-        time_model.slope_of_log_steps(steps)
-    )
+    assert laws.slope_of_log_steps(steps | {size: [math.inf]}) == (laws.slope_of_log_steps(steps))
 
 
 @given(st.permutations([500.0, 900.0, 1000.0, 1100.0, 2000.0]), st.integers(1, 5))
@@ -248,131 +233,9 @@ def test_a_seed_that_misses_the_target_never_lowers_the_median(seeds, misses):
     steps = target_steps(LADDER, 850, 40) | {1024: seeds}
     missed = steps | {1024: [*seeds[misses:], *[math.inf] * misses]}
 
-    law, with_misses = map(time_model.fit_steps_to_target, (steps, missed))
+    law, with_misses = map(laws.fit_steps_to_target, (steps, missed))
 
     assert (1024 in with_misses.censored) == (misses >= 3)
     if misses < 3:
         measured = [one.steps(1024) * (1 + one.misfits[1024]) for one in (law, with_misses)]
         assert measured[1] >= measured[0] * (1 - 1e-9)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "sentence"),
-    [
-        ({}, "and there are 0"),
-        ({1: 1.0, 2: 2.0, 8192: 9.0}, "3 batch sizes up to 1024 whose steps were timed, and .* 2"),
-        ({1: 1.0, 2: 0.0, 3: 2.0}, "0.0 s at batch size 2 is no step time"),
-        ({1: 1.0, 2: -1.0, 3: 2.0}, "-1.0 s at batch size 2"),
-        ({1: 1.0, 2: math.nan, 3: 2.0}, "nan s at batch size 2"),
-        ({1: 1.0, 2: math.inf, 3: 2.0}, "inf s at batch size 2"),
-        ({0: 1.0, 2: 1.0, 3: 2.0}, "at batch size 0"),
-        ({1: 1.0, 2: 1.0, 4: 1.0}, "does not grow"),
-        ({1: 3.0, 2: 2.0, 4: 1.0}, "does not grow"),
-        ({1: 1.0, 2: 2.0, 4: 4.0}, "no overhead"),
-        ({1: 1.0, 2: 4.0, 4: 16.0}, "no overhead"),
-    ],
-)
-def test_step_times_without_a_law_are_refused(seconds, sentence):
-    """With the reason, in place of a fit."""
-    with pytest.raises(LawError, match=sentence):
-        time_model.fit_step_time(seconds)
-
-
-NO_STEPS = [
-    ({}, "and there are 0"),
-    ({1: [9.0], 2: [6.0], 4: [math.inf]}, "that reached the target, and there are 2"),
-    ({1: [9.0], 2: [], 4: [5.0]}, r"\[\] at batch size 2 are no steps"),
-    ({1: [9.0], 2: [0.0, 6.0], 4: [5.0]}, "at batch size 2 are no steps"),
-    ({1: [9.0], 2: [math.nan], 4: [5.0]}, "at batch size 2 are no steps"),
-    ({0: [9.0], 2: [6.0], 4: [5.0]}, "at batch size 0 are no steps"),
-]
-
-
-@pytest.mark.parametrize(
-    ("steps", "sentence"),
-    [
-        *NO_STEPS,
-        ({1: [5.0], 2: [5.0], 4: [5.0]}, "do not fall"),
-        ({1: [5.0], 2: [6.0], 4: [7.0]}, "do not fall"),
-        ({1: [8.0], 2: [4.0], 4: [2.0]}, "no smallest number"),
-        ({1: [64.0], 2: [16.0], 4: [4.0]}, "no smallest number"),
-    ],
-)
-def test_steps_to_target_without_a_law_are_refused(steps, sentence):
-    """With the reason, in place of a fit."""
-    with pytest.raises(LawError, match=sentence):
-        time_model.fit_steps_to_target(steps)
-
-
-@pytest.mark.parametrize(("steps", "sentence"), NO_STEPS)
-def test_steps_to_target_without_a_slope_are_refused(steps, sentence):
-    """A slope may be flat, but needs as many batch sizes."""
-    with pytest.raises(LawError, match=sentence):
-        time_model.slope_of_log_steps(steps)
-
-
-@given(ladders, st.floats(0, 1e8), st.floats(1, 1e5), st.integers(1, 10**6))
-def test_the_largest_batch_fits_and_one_more_sample_does_not(
-    sizes, at_zero, per_sample, batch_size
-):
-    """In as much memory as a batch size of that many takes."""
-    use = time_model.fit_memory({size: at_zero + per_sample * size for size in sizes})
-    physical = use.bytes_at_zero + use.bytes_per_sample * (batch_size + 0.5)
-
-    assert use.bytes_per_sample == pytest.approx(per_sample, rel=1e-3)
-    assert use.largest_batch(physical) == batch_size
-    assert use.largest_batch(-1e9) == 0
-
-
-@pytest.mark.parametrize(
-    ("peaks", "sentence"),
-    [
-        ({1: 1e6, 2: 2e6}, "whose memory was measured, and there are 2"),
-        ({1: 5e6, 64: 5e6, 1024: 5e6}, "does not measurably grow"),
-        ({1: 5e6, 64: 4e6, 1024: 3e6}, "does not measurably grow"),
-        ({64: 15.9e6, 96: 11.3e6, 128: 12.5e6, 256: 14.3e6}, "does not measurably grow"),
-    ],
-)
-def test_memory_that_does_not_grow_gives_no_largest_batch(peaks, sentence):
-    """Nor does growth that noise explains."""
-    with pytest.raises(LawError, match=sentence):
-        time_model.fit_memory(peaks)
-
-
-def test_step_times_come_from_epochs_where_some_were_timed():
-    """An epoch of 130 samples takes 3 steps of 64."""
-    run = [
-        case("step", 1, 0.001),
-        case("step", 64, 0.2),
-        case("epoch", 64, 0.3, samples_per_second=130 / 0.3),
-        case("step", 64, 7.0, engine="loader"),
-        case("peer", 32, 7.0),
-    ]
-
-    assert time_model.step_seconds(run, "eager") == pytest.approx({1: 0.001, 64: 0.1})
-
-
-def test_steps_and_seconds_to_target_are_told_apart_by_engine_rule_and_seed():
-    """A run without a rule is of a fixed rate, and a miss takes for ever."""
-    run = [
-        case("convergence", 64, 3.0, steps=30, reached=True),
-        case("convergence", 4, 2.0, steps=20, reached=True, lr_rule="fixed"),
-        case("convergence", 64, 9.0, steps=90, reached=False, lr_rule="fixed"),
-        case("convergence", 64, 1.0, steps=10, reached=True, lr_rule="sqrt"),
-        case("convergence", 64, 5.0, steps=50, reached=True, engine="loader"),
-    ]
-
-    assert time_model.lr_rules(run) == {"eager": ["fixed", "sqrt"], "loader": ["fixed"]}
-    assert time_model.steps_to_target(run, "eager", "fixed") == {4: [20], 64: [30, math.inf]}
-    assert time_model.seconds_to_target(run, "eager", "sqrt") == {64: [1.0]}
-    assert time_model.steps_to_target(run, "loader", "sqrt") == {}
-
-
-def test_peak_memory_is_that_of_epochs():
-    """Steps hold no shuffled index."""
-    run = [
-        case("epoch", 64, 1.0, peak_memory_bytes=5_000_000),
-        case("step", 64, 1.0, peak_memory_bytes=1_000_000),
-    ]
-
-    assert time_model.peak_bytes(run, "eager") == {64: 5_000_000}

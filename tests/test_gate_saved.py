@@ -1,22 +1,16 @@
 """python -m bench gate --saved: verdicts from files that pytest-benchmark saved."""
 
-import copy
 import json
 import random
 
 import pytest
 
-from bench.gate import command, saved
+from bench.gate import command
+from bench.gate import saved as rank_tests
 from bench.gate.verdict import LEVEL, Verdict
+from tests.runs import case, saved
 
 SIZES = (1, 16, 64)
-MACHINE = {
-    "node": "here",
-    "cpu": {"brand_raw": "An Abacus 9000", "hz_actual_friendly": "2.6 GHz"},
-    "python_version": "3.11.7",
-    "torch": "2.15.0",
-    "threads": 2,
-}
 
 
 def name(size):
@@ -27,26 +21,18 @@ def name(size):
 def new_run(seed, *, slower=1.0, sizes=SIZES):
     """A saved run whose medians spread by about 2 %."""
     rng = random.Random(seed)
-    benchmarks = [
-        {
-            "fullname": name(size),
-            "name": name(size).rpartition("::")[2],
-            "stats": {"median": 1e-3 * size * slower * (1 + rng.gauss(0, 0.02))},
-            "extra_info": {
-                "engine": "eager",
-                "batch_size": size,
-                "threads": 2,
-                "learning_rate": 0.1,
-                "peak_memory_bytes": 10 * 2**20,
-            },
-        }
-        for size in sizes
-    ]
-    return {
-        "machine_info": copy.deepcopy(MACHINE),
-        "datetime": f"2026-01-01T00:00:00.{seed:06}",
-        "benchmarks": benchmarks,
-    }
+    return saved(
+        *(
+            case(
+                "step",
+                size,
+                1e-3 * size * slower * (1 + rng.gauss(0, 0.02)),
+                peak_memory_bytes=10 * 2**20,
+            )
+            for size in sizes
+        ),
+        when=f"2026-01-01T00:00:00.{seed:06}",
+    )
 
 
 @pytest.fixture
@@ -112,10 +98,10 @@ def test_too_few_runs_are_inconclusive_however_different(compare, runs):
 @pytest.mark.parametrize("hypotheses", [1, 2, 10, 40, 100])
 def test_the_number_asked_for_is_enough_and_one_less_is_not(hypotheses):
     """The smallest reachable p passes the corrected level."""
-    runs = saved.runs_needed(hypotheses)
+    runs = rank_tests.runs_needed(hypotheses)
 
-    assert saved.smallest_p(runs, runs) <= LEVEL / hypotheses
-    assert saved.smallest_p(runs - 1, runs - 1) > LEVEL / hypotheses
+    assert rank_tests.smallest_p(runs, runs) <= LEVEL / hypotheses
+    assert rank_tests.smallest_p(runs - 1, runs - 1) > LEVEL / hypotheses
 
 
 DIFFERENCES = {
@@ -200,11 +186,18 @@ def test_growth_of_memory_in_every_run_is_a_regression(compare):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "nonsense", '{"machine_info": {}, "benchmarks": [{}]}']
+    ("text", "words"),
+    [
+        ("", "is not JSON"),
+        ("nonsense", "is not JSON"),
+        ("{}", "is no run that pytest-benchmark saved"),
+        ("[]", "is no run that pytest-benchmark saved"),
+        ('{"machine_info": {}, "benchmarks": [{}]}', "is no run that pytest-benchmark saved"),
+    ],
 )
-def test_a_file_that_is_no_run_is_refused(compare, text):
+def test_a_file_that_is_no_run_is_refused(compare, text, words):
     """In a sentence that names it."""
     code, _, printed = compare([text], several(1, 100))
 
     assert code == 2
-    assert "base0.json is no run saved by pytest-benchmark" in printed
+    assert f"base0.json {words}" in printed

@@ -1,46 +1,25 @@
-"""Laws of batch size, fitted to what a run measured: numbers in, estimates and misfits out.
+"""Laws of batch size: numbers by batch size in, estimates and misfits out.
 
 - A step takes t(B) = o + c B seconds: an overhead, and a cost a sample. They are equal at B_half.
 - The target takes S(B) = S_min (1 + B_crit / B) steps (McCandlish et al. 2018, arXiv 1812.06162;
   the same shape in Shallue et al. 2019, JMLR 20:112), where the learning rate suits B.
 - So time to target, S(B) t(B), is least at B* = sqrt(B_half B_crit).
-
-Both laws are lines, in B and in 1 / B. They are fitted by least squares of the logarithms, so that
-relative misfits count equally and parameters stay above 0. Intervals are 95 %, from the linearised
-covariance of the log parameters and Student's t with two degrees of freedom fewer than sizes (Bates
-and Watts 1988, Nonlinear Regression Analysis, chapter 2). They hold for misfits that are
-independent from size to size and alike in spread; a bend that the law lacks is taken for noise.
 """
 
 import math
-import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import stats
 
-CONFIDENCE = 0.95
+from bench.answer.line import CONFIDENCE, Estimate, LawError, fit_line, t_quantile
+from bench.runs.seeds import median_over_seeds
+
 TOLERANCE = 0.2  # a size that is off by more breaks the law
 FEWEST_SIZES = 3  # a line through two has no misfit to judge it by
+FEWEST_SIZES_FOR_SLOPE = 4  # three give an interval that says nothing
 LARGEST_BATCH_SIZE = 1024  # beyond it caches overflow and a sample's cost changes
-ROUNDING = 1e-12  # relative; a smaller trend is none
-
-Benchmarks = Sequence[Mapping[str, Any]]  # cases, in pytest-benchmark's JSON form
-
-
-class LawError(Exception):
-    """No law can be fitted; says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A value and its 95 % interval, whose ends may be infinite."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,24 +82,6 @@ class MemoryUse:
         return max(0, math.floor((physical_bytes - self.bytes_at_zero) / self.bytes_per_sample))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Line:
-    """y = a + b x, with a and b above 0."""
-
-    log_parameters: np.ndarray  # (2,): of a and of b
-    covariance: np.ndarray  # (2, 2): of the same
-    freedom: int
-
-    def power(self, of_a: int, of_b: int) -> Estimate:
-        """Estimate a ** of_a * b ** of_b."""
-        powers = np.array([of_a, of_b])
-        error = math.sqrt(max(0.0, powers @ self.covariance @ powers))
-        reach = error * _t_quantile(self.freedom)
-        with np.errstate(over="ignore"):  # an end beyond every float is infinite
-            value, low, high = np.exp(powers @ self.log_parameters + [0, -reach, reach])
-        return Estimate(value=float(value), low=float(low), high=float(high))
-
-
 def fit_step_time(
     seconds: Mapping[int, float], *, largest_batch_size: int = LARGEST_BATCH_SIZE
 ) -> StepTime:
@@ -135,7 +96,7 @@ def fit_step_time(
             raise LawError(f"{value} s at batch size {size} is no step time")
     used = {size: seconds[size] for size in sorted(seconds) if size <= largest_batch_size}
     _check_number(used, f"up to {largest_batch_size} whose steps were timed")
-    line = _fit_line(
+    line = fit_line(
         list(used),
         list(used.values()),
         flat="step time does not grow with batch size",
@@ -162,7 +123,8 @@ def fit_steps_to_target(steps: Mapping[int, Sequence[float]]) -> StepsToTarget:
 
     """
     reached = _reached(steps)
-    line = _fit_line(
+    _check_number(reached, "that reached the target")
+    line = fit_line(
         [1 / size for size in reached],
         list(reached.values()),
         flat="steps to target do not fall as batch size grows",
@@ -188,13 +150,18 @@ def slope_of_log_steps(steps: Mapping[int, Sequence[float]]) -> Estimate:
         steps: as for `fit_steps_to_target`; censored batch sizes are left out here, too.
 
     Raises:
-        LawError: fewer than 3 batch sizes reached the target; steps that are no number of steps.
+        LawError: fewer than 4 batch sizes reached the target; steps that are no number of steps.
 
     """
     reached = _reached(steps)
+    if len(reached) < FEWEST_SIZES_FOR_SLOPE:
+        raise LawError(
+            f"too few batch sizes reached the target to tell: {len(reached)} of {len(steps)}, and "
+            f"{FEWEST_SIZES_FOR_SLOPE} are needed"
+        )
     fitted = stats.linregress(np.log(list(reached)), np.log(list(reached.values())))
     error = np.nan_to_num(fitted.stderr)  # scipy has none where all are equal
-    reach = error * _t_quantile(len(reached) - 2)
+    reach = error * t_quantile(len(reached) - 2)
     return Estimate(
         value=float(fitted.slope),
         low=float(fitted.slope - reach),
@@ -204,7 +171,7 @@ def slope_of_log_steps(steps: Mapping[int, Sequence[float]]) -> Estimate:
 
 def censored(steps: Mapping[int, Sequence[float]]) -> tuple[int, ...]:
     """Batch sizes whose median seed missed the target: it takes longer than anyone knows."""
-    return tuple(size for size in sorted(steps) if statistics.median(steps[size]) == math.inf)
+    return tuple(size for size in sorted(steps) if median_over_seeds(steps[size]) == math.inf)
 
 
 def best_batch_size(step_time: StepTime, steps_to_target: StepsToTarget) -> Estimate:
@@ -234,91 +201,17 @@ def fit_memory(peak_bytes: Mapping[int, float]) -> MemoryUse:
     return MemoryUse(bytes_at_zero=float(fitted.intercept), bytes_per_sample=float(fitted.slope))
 
 
-def step_seconds(benchmarks: Benchmarks, engine: str) -> dict[int, float]:
-    """Median seconds of a step by batch size: an epoch's over its steps, else of a step case.
-
-    Training runs as epochs do: batches gathered, and several small steps to a call where that pays.
-    """
-    found = {
-        case["extra_info"]["batch_size"]: case["stats"]["median"]
-        for case in _cases(benchmarks, "step", engine)
-    }
-    for case in _cases(benchmarks, "epoch", engine):
-        info, seconds = case["extra_info"], case["stats"]["median"]
-        samples = round(info["samples_per_second"] * seconds)
-        found[info["batch_size"]] = seconds / math.ceil(samples / info["batch_size"])
-    return dict(sorted(found.items()))
-
-
-def steps_to_target(benchmarks: Benchmarks, engine: str, lr_rule: str) -> dict[int, list[float]]:
-    """Steps to the target by batch size, one number a seed, infinite where it was missed."""
-    return _by_seed(benchmarks, engine, lr_rule, lambda case: case["extra_info"]["steps"])
-
-
-def seconds_to_target(benchmarks: Benchmarks, engine: str, lr_rule: str) -> dict[int, list[float]]:
-    """Training seconds to the target, in the same form."""
-    return _by_seed(benchmarks, engine, lr_rule, lambda case: case["stats"]["median"])
-
-
-def peak_bytes(benchmarks: Benchmarks, engine: str) -> dict[int, float]:
-    """Peak memory of epoch cases by batch size."""
-    return {
-        case["extra_info"]["batch_size"]: case["extra_info"]["peak_memory_bytes"]
-        for case in _cases(benchmarks, "epoch", engine)
-    }
-
-
-def lr_rules(benchmarks: Benchmarks) -> dict[str, list[str]]:
-    """The learning rate rules that trained to the target, by engine, in the order they ran."""
-    rules: dict[str, list[str]] = {}
-    for case in _cases(benchmarks, "convergence"):
-        of_engine = rules.setdefault(case["extra_info"]["engine"], [])
-        if _lr_rule(case) not in of_engine:
-            of_engine.append(_lr_rule(case))
-    return rules
-
-
-def _cases(
-    benchmarks: Benchmarks, verb: str, engine: str | None = None
-) -> Iterator[Mapping[str, Any]]:
-    for case in benchmarks:
-        if case["name"].partition("[")[0] != f"test_{verb}":
-            continue
-        if engine in {None, case["extra_info"]["engine"]}:
-            yield case
-
-
-def _lr_rule(case: Mapping[str, Any]) -> str:
-    return str(case["extra_info"].get("lr_rule", "fixed"))  # runs saved before there were others
-
-
-def _by_seed(
-    benchmarks: Benchmarks,
-    engine: str,
-    lr_rule: str,
-    value_of: Callable[[Mapping[str, Any]], float],
-) -> dict[int, list[float]]:
-    found: dict[int, list[float]] = {}
-    for case in _cases(benchmarks, "convergence", engine):
-        if _lr_rule(case) == lr_rule:
-            value = value_of(case) if case["extra_info"]["reached"] else math.inf
-            found.setdefault(case["extra_info"]["batch_size"], []).append(value)
-    return dict(sorted(found.items()))
-
-
 def _reached(steps: Mapping[int, Sequence[float]]) -> dict[int, float]:
     """Median steps of the batch sizes that reached the target."""
     for size, of_seeds in steps.items():
         if not (size > 0 and of_seeds and all(number > 0 for number in of_seeds)):
             raise LawError(f"{list(of_seeds)} at batch size {size} are no steps to target")
     left_out = censored(steps)
-    medians = {
-        size: float(statistics.median(steps[size]))
+    return {
+        size: float(median_over_seeds(steps[size]))
         for size in sorted(steps)
         if size not in left_out
     }
-    _check_number(medians, "that reached the target")
-    return medians
 
 
 def _check_number(measured: Mapping[int, float], which: str) -> None:
@@ -326,31 +219,3 @@ def _check_number(measured: Mapping[int, float], which: str) -> None:
         raise LawError(
             f"a law needs {FEWEST_SIZES} batch sizes {which}, and there are {len(measured)}"
         )
-
-
-def _fit_line(x: Sequence[float], y: Sequence[float], *, flat: str, proportional: str) -> _Line:
-    """Fit log y = log(a + b x) by least squares; the sentences are for b and a that vanish."""
-    log_x, log_y = np.log(x), np.log(y)
-    # From b = 0, or a = 0, squares fall inwards where the residuals rise with x, or with 1 / x.
-    if not _rises(log_x, log_y):
-        raise LawError(flat)
-    if not _rises(-log_x, log_y - log_x):
-        raise LawError(proportional)
-    log_ratio = log_x.mean()  # of a over b, to start from
-    log_b = np.mean(log_y - np.logaddexp(log_ratio, log_x))
-    parameters, covariance = optimize.curve_fit(
-        lambda log_x, log_a, log_b: np.logaddexp(log_a, log_b + log_x),
-        log_x,
-        log_y,
-        p0=(log_ratio + log_b, log_b),
-    )
-    return _Line(log_parameters=parameters, covariance=covariance, freedom=len(x) - 2)
-
-
-def _rises(log_x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether y goes up with x on the whole."""
-    return bool(np.cov(np.exp(log_x - log_x.max()), y)[0, 1] > ROUNDING)
-
-
-def _t_quantile(freedom: int) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
