@@ -265,9 +265,9 @@ def test_a_size_whose_run_was_capped_is_back_in_when_the_best_turns_out_slower()
 
 def test_a_capped_seed_of_the_best_does_not_end_the_search():
     """It counts as the longer of the two, and the next seed decides."""
-    slow = [run_of(size, 0, 1.1, Ending.CAPPED) for size in (1, 2, 8)]
+    slow = [run_of(size, 0, 1.3, Ending.CAPPED) for size in (1, 2, 8)]
     split = [run_of(4, 0, 0.5, Ending.REACHED), run_of(4, 1, 0.9, Ending.CAPPED), *slow]
-    between = [run_of(size, 0, 1.1, Ending.CAPPED) for size in (3, 6)]
+    between = [run_of(size, 0, 1.3, Ending.CAPPED) for size in (3, 6)]
 
     found = race.candidates([*split, *between])
     trial = race.next_trial(found, lr_rule="fixed", seeds=(0, 1, 2), samples=8)
