@@ -11,7 +11,6 @@ BATCH_SIZES = (
     *(64, 96, 128, 192, 256, 384, 512, 1024),
     *(8192, 60000),
 )
-ENGINES = ("loader", "eager", "compiled")
 # The engines walk through the same parameters: steps to target need finding once, by the fastest,
 # and follow a law that fewer sizes show as well.
 CONVERGENCE_ENGINES = ("compiled",)

@@ -11,7 +11,7 @@ from bench.instruments import floor
 from bench.instruments.memory import peak_memory
 from bench.suite.workbench import Workbench
 from mnist_mlp.data import Split
-from mnist_mlp.engines import Engine
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.training import epoch
 
 

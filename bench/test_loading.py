@@ -8,7 +8,7 @@ from bench import cases
 from bench.suite.workbench import Workbench
 from mnist_mlp.batches import shuffled
 from mnist_mlp.data import Split
-from mnist_mlp.engines import Loader
+from mnist_mlp.engines.loader import Loader
 from mnist_mlp.model import MLP
 
 # Python warns of forks beside threads; DataLoader's workers compute nothing in theirs.

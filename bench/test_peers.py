@@ -14,7 +14,7 @@ from bench.instruments.peers import MODULES, PEERS
 from bench.suite.workbench import Workbench
 from mnist_mlp.batches import shuffled
 from mnist_mlp.data import Split
-from mnist_mlp.engines import Engine
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.model import MLP
 from mnist_mlp.training import epoch, step
 

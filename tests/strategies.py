@@ -7,9 +7,10 @@ from torchvision.transforms import ToTensor
 
 from bench.cases import Case
 from bench.gate.verdict import Pair
+from mnist_mlp import engines
 from mnist_mlp.data import Data, Split
 from mnist_mlp.datasets import resident
-from mnist_mlp.engines import ENGINES, Engine
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.model import MLP
 
 LEARNING_RATE = 0.1
@@ -18,7 +19,7 @@ seeds = st.integers(min_value=0, max_value=2**63 - 1)
 split_sizes = st.integers(min_value=1, max_value=40)
 # Beyond every split that `splits` makes, so that batch sizes of N and more come up.
 batch_sizes = st.integers(min_value=1, max_value=50)
-engine_names = st.sampled_from(sorted(ENGINES))
+engine_names = st.sampled_from(sorted(engines.ENGINES))
 
 not_batch_sizes = st.one_of(
     st.integers(max_value=0),
@@ -65,7 +66,7 @@ def new_data(train, test) -> Data:
 
 def new_engine(name, *, seed=0, learning_rate=LEARNING_RATE) -> Engine:
     """A fresh network in the engine of that name."""
-    return ENGINES[name](MLP(seed=seed), learning_rate=learning_rate)
+    return engines.load(name)(MLP(seed=seed), learning_rate=learning_rate)
 
 
 def generator(seed=0) -> torch.Generator:

@@ -4,8 +4,7 @@ import sys
 import pytest
 import torch
 
-from mnist_mlp import training
-from mnist_mlp.engines import ENGINES
+from mnist_mlp import engines, training
 from mnist_mlp.engines.compiled import graphs, products
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.model import MLP
@@ -13,7 +12,8 @@ from tests.strategies import generator, new_data, new_engine, new_split, paramet
 
 WITHOUT_COMPILER = """
 import torch
-from mnist_mlp.engines import Compiled, CompilerError
+from mnist_mlp.engines.compiled.compiled import Compiled
+from mnist_mlp.engines.engine import CompilerError
 from mnist_mlp.model import MLP
 
 engine = Compiled(MLP(seed=0), learning_rate=0.1)
@@ -77,7 +77,9 @@ def test_bfloat16_learns_as_much_as_float32(mnist):
     accuracies = {}
     for precision in ("float32", "bfloat16"):
         for seed in range(4):
-            engine = ENGINES["compiled"](MLP(seed=seed), learning_rate=0.5, precision=precision)
+            engine = engines.load("compiled")(
+                MLP(seed=seed), learning_rate=0.5, precision=precision
+            )
             training.epoch(engine, mnist.train, 64, generator=generator(seed))
             accuracies[precision, seed] = evaluate(engine.network, mnist.test).accuracy
 
@@ -96,7 +98,7 @@ def test_bfloat16_rounds_the_factors_and_nothing_else():
     start = parameters_of(new_engine("compiled"))
     moves = {}
     for precision in ("float32", "bfloat16"):
-        engine = ENGINES["compiled"](MLP(seed=0), learning_rate=0.1, precision=precision)
+        engine = engines.load("compiled")(MLP(seed=0), learning_rate=0.1, precision=precision)
         engine.step(split.images, split.labels)
         moves[precision] = parameters_of(engine) - start
         assert {parameter.dtype for parameter in engine.parameters} == {torch.float32}
@@ -109,7 +111,7 @@ def test_bfloat16_rounds_the_factors_and_nothing_else():
 def test_engines_without_bfloat16_say_so(name):
     """Before anything is trained."""
     with pytest.raises(ValueError, match=f"the {name} engine has no bfloat16, only float32"):
-        ENGINES[name](MLP(seed=0), learning_rate=0.1, precision="bfloat16")
+        engines.load(name)(MLP(seed=0), learning_rate=0.1, precision="bfloat16")
 
 
 def test_what_is_compiled_once_is_at_hand():
@@ -151,17 +153,17 @@ def test_without_a_compiler_a_sentence_says_so_and_nothing_is_trained(tmp_path):
 def test_the_thread_count_may_change_between_runs():
     """Graphs are compiled for a number of threads; a changed number gives the same parameters."""
     threads = torch.get_num_threads()
-    engines = new_engine("compiled"), new_engine("compiled")
+    each = new_engine("compiled"), new_engine("compiled")
     split = new_data(train=200, test=1).train
 
     try:
-        for engine, count in zip(engines, (1, threads), strict=True):
+        for engine, count in zip(each, (1, threads), strict=True):
             torch.set_num_threads(count)
             engine.run(split, torch.arange(200), 64)
     finally:
         torch.set_num_threads(threads)
 
-    assert relative_error(*engines) < 1e-5
+    assert relative_error(*each) < 1e-5
 
 
 def test_a_batch_size_that_is_none_is_refused_before_compiling():

@@ -2,21 +2,20 @@ import pytest
 import torch
 
 from bench.instruments.memory import peak_memory
-from mnist_mlp import training
+from mnist_mlp import engines, training
 from mnist_mlp.clock import Stopwatch
 from mnist_mlp.datasets import resident
-from mnist_mlp.engines import ENGINES
 from mnist_mlp.model import MLP
 from tests.strategies import generator, new_engine, new_split, parameters_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 
-@pytest.mark.parametrize("name", sorted(ENGINES))
+@pytest.mark.parametrize("name", sorted(engines.ENGINES))
 def test_a_gpu_trains_to_the_same_parameters(name):
     """Within rounding, from the same seed and in the same order."""
     split = new_split(40, seed=1)
-    on_gpu = ENGINES[name](MLP(seed=0).to("cuda"), learning_rate=0.1)
+    on_gpu = engines.load(name)(MLP(seed=0).to("cuda"), learning_rate=0.1)
     on_cpu = new_engine(name)
 
     training.epoch(on_cpu, split, 7, generator=generator())

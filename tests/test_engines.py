@@ -1,10 +1,13 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_mlp import training
+from mnist_mlp import engines, training
 from mnist_mlp.batches import shuffled
 from tests import closed_form
 from tests.strategies import (
@@ -18,6 +21,29 @@ from tests.strategies import (
     seeds,
     splits,
 )
+
+
+def test_importing_the_registry_does_not_import_torch():
+    """A command line lists the engines before torch, which takes seconds, is imported."""
+    program = "import sys; from mnist_mlp import engines; sys.exit('torch' in sys.modules)"
+
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("name", sorted(engines.ENGINES))
+def test_an_engine_describes_itself(name):
+    """It has the name it is registered under, and offers the first precision of all."""
+    kind = engines.load(name)
+
+    assert kind.name == name
+    assert kind.precisions == engines.PRECISIONS[: len(kind.precisions)]
+    assert kind.needs_compiler or new_engine(name).prepare(1) == 0
+
+
+def test_a_name_that_is_not_registered_is_refused():
+    """The sentence lists the engines there are."""
+    with pytest.raises(ValueError, match="'warp' is no engine: choose from loader, eager"):
+        engines.load("warp")
 
 
 class Spy:

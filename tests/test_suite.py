@@ -34,7 +34,7 @@ CASES = [
 # Far more than a step of eight samples takes on any machine.
 SLOW_STEP = """
 import time
-from mnist_mlp.engines import Eager
+from mnist_mlp.engines.eager import Eager
 
 quick_step = Eager.step
 

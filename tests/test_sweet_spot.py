@@ -17,7 +17,8 @@ from bench.answer.line import LawError
 from bench.search import findings, race
 from bench.search.command import main
 from bench.search.race import CAP, CONTENDING, Ending, Run, TimeUpError, Trial
-from mnist_mlp.engines import CompilerError, Eager
+from mnist_mlp.engines.eager import Eager
+from mnist_mlp.engines.engine import CompilerError
 from tests import idx
 
 MNIST = 60_000

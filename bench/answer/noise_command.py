@@ -43,7 +43,7 @@ def measure(data: "Data") -> Table:
     import torch  # noqa: PLC0415 - as above
 
     from mnist_mlp import noise_scale  # noqa: PLC0415
-    from mnist_mlp.engines import Eager  # noqa: PLC0415
+    from mnist_mlp.engines.eager import Eager  # noqa: PLC0415
     from mnist_mlp.evaluation import evaluate  # noqa: PLC0415
     from mnist_mlp.model import MLP  # noqa: PLC0415
     from mnist_mlp.training import Walk  # noqa: PLC0415

@@ -15,7 +15,7 @@ from bench.gate.saved import IncomparableError
 from bench.gate.verdict import Evidence
 from bench.runs import files
 from bench.runs.files import SavedRunError
-from mnist_mlp import arguments
+from mnist_mlp import arguments, engines
 
 HELP = "is the working tree slower than a revision?"
 DESCRIPTION = """Compare the working tree with a revision: two processes take turns of a few
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     add("--head-python", metavar="PYTHON", help="that the head runs in (default: this one)")
     add(
         "--engines",
-        type=arguments.several(arguments.one_of("engine", cases.ENGINES)),
+        type=arguments.several(arguments.one_of("engine", tuple(engines.ENGINES))),
         default=cases.GATE_ENGINES,
         metavar="NAME,...",
         help=f"to compare (default: {','.join(cases.GATE_ENGINES)})",

@@ -27,6 +27,7 @@ from bench.cases import Case
 from bench.gate import PROTOCOL, workload
 from bench.gate.workload import Workload
 from bench.instruments.memory import peak_memory
+from mnist_mlp import engines
 
 # glibc gives freed memory back or keeps it by what else lies above it: one process in thirty was
 # 10 % slower throughout. Kept memory makes processes of equal code equal.
@@ -68,7 +69,7 @@ def main() -> None:
         package=str(Path(mnist_mlp.__path__[0]).resolve()),
         torch=torch.__version__,
         threads=torch.get_num_threads(),
-        cases=[asdict(case) for case in cases.gate_cases(cases.ENGINES)],
+        cases=[asdict(case) for case in cases.gate_cases(tuple(engines.ENGINES))],
     )
     for request in channel.requests():
         child = os.fork()

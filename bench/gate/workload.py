@@ -13,8 +13,9 @@ from torch.utils.data import TensorDataset
 
 from bench import cases
 from bench.cases import Case
+from mnist_mlp import engines
 from mnist_mlp.data import CLASSES, PIXELS, Split
-from mnist_mlp.engines import ENGINES, Engine
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.model import MLP
 from mnist_mlp.training import epoch, step
 
@@ -68,7 +69,7 @@ def _epoch(case: Case, pool: Split) -> Workload:
 
 
 def _new_engine(case: Case) -> Engine:
-    return ENGINES[case.engine](MLP(seed=0), learning_rate=cases.LEARNING_RATE)
+    return engines.load(case.engine)(MLP(seed=0), learning_rate=cases.LEARNING_RATE)
 
 
 def _random_split(samples: int) -> Split:

@@ -15,7 +15,7 @@ from bench.search import race
 from bench.search.findings import Answer, line, report
 from bench.search.race import Run
 from bench.search.trainer import Trainer
-from mnist_mlp import arguments, cache
+from mnist_mlp import arguments, cache, engines
 from mnist_mlp.learning_rate import RULES
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add(
         "--engine",
-        choices=cases.ENGINES,
+        choices=tuple(engines.ENGINES),
         default=cases.CONVERGENCE_ENGINES[0],
         help="that trains (default: %(default)s)",
     )
@@ -99,7 +99,8 @@ def run(options: argparse.Namespace) -> int:
     """Search, and say what was found: all of it, or what there is when it ends early."""
     started = time.monotonic()
     # torch takes seconds to import, and the other commands need none of it: here and below.
-    from mnist_mlp import datasets, engines  # noqa: PLC0415
+    from mnist_mlp import datasets  # noqa: PLC0415
+    from mnist_mlp.engines.engine import CompilerError  # noqa: PLC0415
 
     console = Console(highlight=False)
     runs: list[Run] = []
@@ -109,7 +110,7 @@ def run(options: argparse.Namespace) -> int:
         _search(options, data, started + options.time_limit, runs, console)
     except KeyboardInterrupt:
         interrupted = True
-    except (cache.CacheError, datasets.DataError, engines.CompilerError) as error:
+    except (cache.CacheError, datasets.DataError, CompilerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if runs:

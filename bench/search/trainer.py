@@ -38,7 +38,7 @@ class Trainer:
         from mnist_mlp import batches, clock, convergence, engines, model  # noqa: PLC0415
 
         self._show(f"{name(trial)}: preparing")
-        engine = engines.ENGINES[self.options.engine](
+        engine = engines.load(self.options.engine)(
             model.MLP(seed=trial.seed).to(self.options.device),
             learning_rate=RULES[trial.lr_rule](self.options.lr, trial.batch_size),
         )

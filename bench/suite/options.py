@@ -48,7 +48,7 @@ class Options:
 
     @property
     def _resident_engines(self) -> tuple[str, ...]:
-        return tuple(name for name in self.engines if name != "loader")
+        return tuple(name for name in self.engines if engines.load(name).is_resident)
 
 
 def folder(text: str) -> Path:
@@ -131,7 +131,7 @@ def read(config: pytest.Config) -> Options:
     chosen_engines, chosen_sizes = config.getoption("engines"), config.getoption("batch_sizes")
     precision = config.getoption("precision")
     if not any(
-        precision in engines.ENGINES[name].precisions for name in chosen_engines or cases.ENGINES
+        precision in engines.load(name).precisions for name in chosen_engines or engines.ENGINES
     ):
         raise pytest.UsageError(
             f"no chosen engine computes in {precision}: add compiled to --engines"
@@ -139,7 +139,7 @@ def read(config: pytest.Config) -> Options:
     return Options(
         batch_sizes=chosen_sizes or cases.BATCH_SIZES,
         convergence_batch_sizes=chosen_sizes or cases.CONVERGENCE_BATCH_SIZES,
-        engines=chosen_engines or cases.ENGINES,
+        engines=chosen_engines or tuple(engines.ENGINES),
         convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
         precision=precision,
         learning_rate=config.getoption("lr"),

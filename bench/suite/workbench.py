@@ -10,8 +10,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.instruments.memory import Peak
 from bench.suite.options import Options
+from mnist_mlp import engines
 from mnist_mlp.data import Data
-from mnist_mlp.engines import ENGINES, CompilerError, Engine
+from mnist_mlp.engines.engine import CompilerError, Engine
 from mnist_mlp.model import MLP
 
 
@@ -28,7 +29,7 @@ class Workbench:
     ) -> Engine:
         """Build a fresh network, ready to train; the rate is --lr's unless another is given."""
         network = MLP(seed=seed).to(self.options.device)
-        kind = ENGINES[engine]
+        kind = engines.load(engine)
         offered = self.options.precision in kind.precisions
         return kind(
             network,

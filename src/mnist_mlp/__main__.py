@@ -9,11 +9,11 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mnist_mlp import arguments, cache, checkpoint, datasets
+from mnist_mlp import arguments, cache, checkpoint, datasets, engines
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data
-from mnist_mlp.engines import ENGINES, PRECISIONS, CompilerError
+from mnist_mlp.engines.engine import CompilerError
 from mnist_mlp.model import MLP
 from mnist_mlp.training import EpochReport, NotFiniteError, fit
 
@@ -78,14 +78,14 @@ def parser() -> argparse.ArgumentParser:
     add("--epochs", type=arguments.whole_number, default=10, help="of the whole run (default: 10)")
     add(
         "--engine",
-        choices=ENGINES,
+        choices=tuple(engines.ENGINES),
         help="loader: torchvision dataset and DataLoader, as in the question; "
         "eager: resident tensors; compiled: the whole step as one graph, which needs a C++ "
         "compiler and some seconds before the first epoch (default: eager)",
     )
     add(
         "--precision",
-        choices=PRECISIONS,
+        choices=engines.PRECISIONS,
         help="of the factors of large products; bfloat16 with the compiled engine "
         "(default: float32)",
     )
@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> None:
     resumed = checkpoint.load(options.resume) if options.resume else None
     settings = settle(options, mnist, resumed)
     network = MLP(seed=int(settings["seed"])).to(options.device)
-    engine = ENGINES[str(settings["engine"])](
+    engine = engines.load(str(settings["engine"]))(
         network,
         learning_rate=float(settings["learning_rate"]),
         precision=str(settings["precision"]),
@@ -200,7 +200,7 @@ def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None)
         )
     chosen = {name: value for name, value in asked.items() if value is not None}
     settings = {"data": mnist.name, **DEFAULTS, **before, **chosen}
-    offered = ENGINES[str(settings["engine"])].precisions
+    offered = engines.load(str(settings["engine"])).precisions
     if settings["precision"] not in offered:
         raise UsageError(
             f"the {settings['engine']} engine computes in {', '.join(offered)} only: "

@@ -8,7 +8,7 @@ import torch
 
 from mnist_mlp.clock import Stopwatch, stopwatch
 from mnist_mlp.data import Data
-from mnist_mlp.engines import Engine
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, Walk
 

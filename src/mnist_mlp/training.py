@@ -11,7 +11,7 @@ from mnist_mlp.batches import check_batch_size, mean_over_samples, shuffled, ste
 from mnist_mlp.checkpoint import Checkpoint, Keeper, Settings
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Data, Split
-from mnist_mlp.engines import Engine
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
 
 CHUNKS_PER_EPOCH = 100  # how often a watched epoch says how far it is

@@ -19,6 +19,8 @@ class Eager(Engine):
     it takes a fifth of a step of one sample.
     """
 
+    name = "eager"
+
     def step(self, images: Tensor, labels: Tensor) -> Tensor:  # noqa: D102
         loss = cross_entropy(self.network(images), labels)
         gradients = torch.autograd.grad(loss, self.parameters)

@@ -1,6 +1,7 @@
 """What every engine is: a network, and a way to train it."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -8,18 +9,29 @@ from mnist_mlp.batches import check_batch_size
 from mnist_mlp.data import Split
 
 
-class Engine(ABC):
-    """A network, (B, 784) to (B, 10), and a way to train it with plain SGD on cross entropy."""
+class CompilerError(Exception):
+    """What an engine needs cannot be compiled on this machine."""
 
-    precisions: tuple[str, ...] = ("float32",)  # of the factors of its large products
+
+class Engine(ABC):
+    """A network, (B, 784) to (B, 10), and a way to train it with plain SGD on cross entropy.
+
+    Raises:
+        ValueError: the engine does not compute in `precision`.
+
+    """
+
+    name: ClassVar[str]  # in the registry
+    is_resident: ClassVar[bool] = True  # trains on a split's tensors; False: on its dataset
+    needs_compiler: ClassVar[bool] = False  # if so, `prepare` compiles, or raises CompilerError
+    precisions: ClassVar[tuple[str, ...]] = ("float32",)  # for the factors of large products
 
     def __init__(
         self, network: nn.Module, *, learning_rate: float, precision: str = "float32"
     ) -> None:
         if precision not in self.precisions:
             raise ValueError(
-                f"the {type(self).__name__.lower()} engine has no {precision}, "
-                f"only {', '.join(self.precisions)}"
+                f"the {self.name} engine has no {precision}, only {', '.join(self.precisions)}"
             )
         self.precision = precision
         self.network = network

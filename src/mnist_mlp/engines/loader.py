@@ -13,6 +13,9 @@ from mnist_mlp.engines.engine import Engine
 class Loader(Engine):
     """As the question wrote it: torchvision's dataset, ToTensor, DataLoader, loss.item() a step."""
 
+    name = "loader"
+    is_resident = False
+
     def __init__(
         self, network: nn.Module, *, learning_rate: float, precision: str = "float32"
     ) -> None:

@@ -36,6 +36,8 @@ class Compiled(Engine):
     update stay in float32.
     """
 
+    name = "compiled"
+    needs_compiler = True
     precisions = ("float32", "bfloat16")
 
     def __init__(

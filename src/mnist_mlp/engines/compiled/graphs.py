@@ -13,6 +13,7 @@ from mnist_mlp.data import CLASSES, PIXELS
 from mnist_mlp.engines.compiled.closed_form import Batch, Parameters, step_few, step_many
 from mnist_mlp.engines.compiled.layouts import Layout
 from mnist_mlp.engines.compiled.products import Product
+from mnist_mlp.engines.engine import CompilerError
 from mnist_mlp.model import HIDDEN
 
 EXAMPLE_SAMPLES = 64  # what the graph for many samples is first shown
@@ -29,10 +30,6 @@ FEW_OPTIONS: dict[str, Any] = {
 
 FewSteps = Callable[[Parameters, Tensor, Batch, Tensor], Tensor]
 ManyStep = Callable[[Parameters, Parameters, Batch, Tensor], Tensor]
-
-
-class CompilerError(Exception):
-    """A graph cannot be compiled on this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
