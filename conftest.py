@@ -9,7 +9,7 @@ import torch
 from bench.answer import summary
 from bench.instruments import machine
 from bench.runs import case
-from bench.suite import baseline, options
+from bench.suite import baseline, options, parameters
 from bench.suite.options import Options
 from bench.suite.progress import CaseProgress
 from bench.suite.workbench import Workbench
@@ -18,7 +18,7 @@ from mnist_mlp.data import Data
 
 OPTIONS = pytest.StashKey[Options]()
 DATA = pytest.StashKey[Data]()
-BASELINES = pytest.StashKey[list[dict[str, Any]]]()
+BASELINES = pytest.StashKey[list[baseline.Run]]()
 PROGRESS = pytest.StashKey[CaseProgress]()
 THREADS_BEFORE = pytest.StashKey[int]()
 
@@ -30,6 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and show progress in place of dots when benchmarks run."""
+    config.addinivalue_line("markers", parameters.DESCRIPTION)
     config.stash[OPTIONS] = options.read(config)
     config.stash[BASELINES] = []
     config.stash[THREADS_BEFORE] = torch.get_num_threads()
@@ -54,12 +55,8 @@ def is_measuring(config: pytest.Config) -> bool:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give each benchmark case its engines, batch sizes and seeds, with ids like batch_size=64."""
-    if "workbench" in metafunc.fixturenames:
-        verb = metafunc.function.__name__.removeprefix("test_")
-        for name, values in metafunc.config.stash[OPTIONS].parameters(verb).items():
-            if name in metafunc.fixturenames:
-                metafunc.parametrize(name, values, ids=(name + "={}").format)
+    """Give each benchmark case the values that its marks name."""
+    parameters.parametrize(metafunc, metafunc.config.stash[OPTIONS])
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -106,7 +103,7 @@ def pytest_benchmark_compare_machine_info(
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
     """Drop a case that Ctrl-C ended in its first round: pytest-benchmark fails to save it."""
-    benchmarks = benchmarks_of(session.config)
+    benchmarks = benchmark_session(session.config).benchmarks
     benchmarks[:] = [case for case in benchmarks if case]
     yield
 
@@ -116,13 +113,20 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> Generator[None, None, None]:
     """Print our summary after pytest-benchmark's table, which raises when a comparison fails."""
+    comparison = benchmark_session(config)
+    outcomes = changed_outcomes(config)
+    if comparison.compare_fail:
+        comparison.performance_regressions += outcomes
     try:
         yield
     finally:
-        benchmarks = [one for one in benchmarks_of(config) if not one.has_error]
+        benchmarks = [one for one in comparison.benchmarks if not one.has_error]
         names = {one.fullname for one in benchmarks}
-        for line in baseline.left_out(config.stash[BASELINES], names):
+        baselines = config.stash[BASELINES]
+        for line in baseline.left_out(baselines, names):
             terminalreporter.write_line(line, yellow=True)
+        for name, outcome in outcomes:
+            terminalreporter.write_line(f"{outcome}: {name}", yellow=True)
         measured = [
             case.from_json(one.as_dict(include_data=False))
             for one in benchmarks
@@ -132,6 +136,13 @@ def pytest_terminal_summary(
             terminalreporter.write_line(summary.render(measured))
 
 
-def benchmarks_of(config: pytest.Config) -> list[Any]:
-    """Return pytest-benchmark's own list of what it measured."""
-    return config.pluginmanager.getplugin("pytest-benchmark").benchmarks  # type: ignore[no-any-return]
+def changed_outcomes(config: pytest.Config) -> list[tuple[str, str]]:
+    """Return the cases that missed the target in a baseline or in this run, but not in both."""
+    baselines, benchmarks = config.stash[BASELINES], benchmark_session(config).benchmarks
+    measured = {one.fullname: one.extra_info for one in benchmarks if not one.has_error}
+    return list(baseline.changed_outcomes(baselines, measured))
+
+
+def benchmark_session(config: pytest.Config) -> Any:
+    """Return pytest-benchmark's session: what it measured, and what it compares."""
+    return config.pluginmanager.getplugin("pytest-benchmark")

@@ -11,10 +11,12 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
 from bench.instruments import alignment
+from bench.suite.parameters import at_each_resident_engine
 from bench.suite.workbench import Workbench
 
 
 @pytest.mark.parametrize("neighbours", cases.NEIGHBOURS, ids="neighbours={}".format)
+@at_each_resident_engine
 def test_alignment(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, neighbours: str
 ) -> None:
@@ -39,7 +41,7 @@ def test_alignment(
 
     workbench.record(
         benchmark,
-        engine=engine,
+        subject,
         batch_size=size,
         samples=len(orders[size]),
         compile_seconds=compile_seconds,

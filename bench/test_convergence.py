@@ -10,14 +10,45 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
 from bench.instruments.memory import peak_memory
+from bench.suite.parameters import (
+    at_each_lr_rule,
+    at_each_seed,
+    at_each_training_batch_size,
+    at_each_training_engine,
+)
 from bench.suite.workbench import Workbench
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.convergence import train_until
 from mnist_mlp.data import Data
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import CACHE_SIZED_BATCH
 from mnist_mlp.learning_rate import RULES
 
 
+def arguments(
+    workbench: Workbench, engine: Engine, data: Data, batch_size: int, *, seed: int, max_epochs: int
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return what `train_until` is called with."""
+    return (engine, data, batch_size), {
+        "target_accuracy": workbench.options.target_accuracy,
+        "max_epochs": max_epochs,
+        "generator": torch.Generator().manual_seed(seed),
+        "watch": lambda epochs, accuracy: workbench.tell(
+            f"epoch {epochs:.2f} of {max_epochs}, test accuracy {accuracy:.3f}"
+        ),
+    }
+
+
+def part_of(data: Data, samples: int) -> Data:
+    """Return data on which a training takes as much memory as on all, and less time."""
+    # More test samples than are evaluated at once take longer, and no more memory.
+    return replace(data, train=data.train.head(samples), test=data.test.head(CACHE_SIZED_BATCH))
+
+
+@at_each_seed
+@at_each_lr_rule
+@at_each_training_batch_size
+@at_each_training_engine
 @pytest.mark.benchmark(timer=stopwatch)  # which stands still during evaluations
 def test_convergence(
     benchmark: BenchmarkFixture,
@@ -30,46 +61,31 @@ def test_convergence(
 ) -> None:
     """Training time to the target; a budget spent without reaching it is a result."""
     data, options = workbench.data, workbench.options
-    learning_rate = RULES[lr_rule](options.learning_rate, min(batch_size, len(data.train)))
+    rate = RULES[lr_rule](options.learning_rate, min(batch_size, len(data.train)))
     effort = cases.effort("convergence", engine, batch_size)
     compile_seconds = workbench.compile_seconds(engine, batch_size)
 
-    def fresh(
-        data: Data = data, max_epochs: int = options.max_epochs
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        return (
-            workbench.new_engine(engine, seed=seed, learning_rate=learning_rate),
-            data,
-            batch_size,
-        ), {
-            "target_accuracy": options.target_accuracy,
-            "max_epochs": max_epochs,
-            "generator": torch.Generator().manual_seed(seed),
-            "watch": lambda epochs, accuracy: workbench.tell(
-                f"epoch {epochs:.2f} of {max_epochs}, test accuracy {accuracy:.3f}"
-            ),
-        }
+    def fresh(data: Data, max_epochs: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        subject = workbench.new_engine(engine, seed=seed, learning_rate=rate)
+        return arguments(workbench, subject, data, batch_size, seed=seed, max_epochs=max_epochs)
 
-    part = replace(
-        data,
-        train=data.train.head(max(effort.memory_samples, batch_size)),
-        test=data.test.head(CACHE_SIZED_BATCH),  # at once; more take longer, and no more memory
-    )
-    args, kwargs = fresh(part, max_epochs=1)
+    args, kwargs = fresh(part_of(data, max(effort.memory_samples, batch_size)), max_epochs=1)
     peak = peak_memory(partial(train_until, *args, **kwargs))
-    convergence = benchmark.pedantic(train_until, setup=fresh, rounds=effort.rounds)
+    convergence = benchmark.pedantic(
+        train_until, setup=partial(fresh, data, options.max_epochs), rounds=effort.rounds
+    )
 
     assert convergence.epochs <= options.max_epochs
     workbench.record(
         benchmark,
-        engine=engine,
+        args[0],
         samples=convergence.epochs * len(data.train),
         peak=peak,
         compile_seconds=compile_seconds,
         lr_rule=lr_rule,
-        learning_rate=learning_rate,
         seed=seed,
         target_accuracy=options.target_accuracy,
         max_epochs=options.max_epochs,
         **asdict(convergence),
     )
+    assert not convergence.diverged, f"the loss is not finite at learning rate {rate:g}"

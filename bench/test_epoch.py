@@ -9,6 +9,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import cases
 from bench.instruments import floor
 from bench.instruments.memory import peak_memory
+from bench.suite.parameters import at_each_batch_size, at_each_engine
 from bench.suite.workbench import Workbench
 from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
@@ -25,6 +26,8 @@ def floor_fraction(
     return {"floor_fraction": seconds / benchmark.stats.stats.median}
 
 
+@at_each_batch_size
+@at_each_engine
 def test_epoch(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, batch_size: int
 ) -> None:
@@ -34,20 +37,21 @@ def test_epoch(
     compile_seconds = workbench.compile_seconds(engine, batch_size)
 
     def fresh(split: Split = train) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        subject = workbench.new_engine(engine)
-        return (subject, split, batch_size), {"generator": torch.Generator().manual_seed(0)}
+        generator = torch.Generator().manual_seed(0)
+        return (workbench.new_engine(engine), split, batch_size), {"generator": generator}
 
     args, kwargs = fresh(train.head(max(effort.memory_samples, batch_size)))
     peak = peak_memory(partial(epoch, *args, **kwargs))
     mean_loss = benchmark.pedantic(epoch, setup=fresh, rounds=effort.rounds)
 
     assert mean_loss > 0
+    subject = workbench.new_engine(engine)
     workbench.record(
         benchmark,
-        engine=engine,
+        subject,
         batch_size=batch_size,
         samples=len(train),
         peak=peak,
         compile_seconds=compile_seconds,
-        **floor_fraction(benchmark, fresh()[0][0], len(train), batch_size),
+        **floor_fraction(benchmark, subject, len(train), batch_size),
     )

@@ -5,22 +5,10 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.suite.workbench import Workbench
+from bench.suite.workbench import Workbench, may_fork
 from mnist_mlp.batches import shuffled
 from mnist_mlp.data import Split
 from mnist_mlp.engines.loader import Loader
-from mnist_mlp.model import MLP
-
-# Python warns of forks beside threads; DataLoader's workers compute nothing in theirs.
-may_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-
-
-def loader(workbench: Workbench, *, workers: int) -> Loader:
-    """The question's engine, fed by so many processes beside this one."""
-    network = MLP(seed=0).to(workbench.options.device)
-    subject = Loader(network, learning_rate=workbench.options.learning_rate)
-    subject.workers = workers
-    return subject
 
 
 def fetch(subject: Loader, split: Split, order: torch.Tensor) -> int:
@@ -34,14 +22,14 @@ def test_loading(benchmark: BenchmarkFixture, workbench: Workbench, workers: int
     """One pass of the DataLoader over part of the training set, in so many worker processes."""
     split = workbench.data.train.head(cases.FED_SAMPLES)
     order = shuffled(len(split), generator=torch.Generator().manual_seed(0))
-    subject = loader(workbench, workers=workers)
+    subject = workbench.fed_loader(workers=workers)
 
     samples = benchmark.pedantic(fetch, args=(subject, split, order), rounds=1)
 
     assert samples == len(split)
     workbench.record(
         benchmark,
-        engine="loader",
+        subject,
         batch_size=cases.AXIS_BATCH_SIZE,
         samples=len(split),
         workers=workers,

@@ -11,6 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
 from bench.instruments.peers import MODULES, PEERS
+from bench.suite.parameters import at_each_batch_size
 from bench.suite.workbench import Workbench
 from mnist_mlp.batches import shuffled
 from mnist_mlp.data import Split
@@ -27,6 +28,7 @@ needs_all_peers = pytest.mark.skipif(
 
 
 @needs_all_peers
+@at_each_batch_size
 def test_peers(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int) -> None:
     """The compiled engine's pass over the samples, each round after one of every peer."""
     split = workbench.data.train.head(batch_size * cases.PEER_STEPS)
@@ -55,7 +57,7 @@ def test_peers(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: in
 
     workbench.record(
         benchmark,
-        engine="compiled",
+        ours,
         batch_size=batch_size,
         samples=len(split),
         compile_seconds=compile_seconds,
@@ -79,6 +81,7 @@ def _pass_of_peer(
 
 
 @needs_all_peers  # not that it would use them: a default run has no minute to spare for it
+@at_each_batch_size
 def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int) -> None:
     """The eager engine's steps, each round after as many of autograd and torch.optim.SGD by hand.
 
@@ -99,7 +102,7 @@ def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: 
 
     workbench.record(
         benchmark,
-        engine="eager",
+        ours,
         batch_size=batch_size,
         samples=len(batch) * count,
         peer_seconds={"by hand": seconds},

@@ -6,10 +6,13 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
 from bench.instruments.memory import peak_memory
+from bench.suite.parameters import at_each_batch_size, at_each_engine
 from bench.suite.workbench import Workbench
 from mnist_mlp.training import step
 
 
+@at_each_batch_size
+@at_each_engine
 def test_step(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, batch_size: int
 ) -> None:
@@ -30,7 +33,7 @@ def test_step(
     assert math.isfinite(loss), f"not finite at learning rate {subject.learning_rate:g}"
     workbench.record(
         benchmark,
-        engine=engine,
+        subject,
         batch_size=batch_size,
         samples=len(batch),
         peak=peak,

@@ -8,8 +8,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.suite.workbench import Workbench
-from bench.test_loading import loader, may_fork
+from bench.suite.parameters import at_each_resident_engine
+from bench.suite.workbench import Workbench, may_fork
 from mnist_mlp.training import epoch
 
 at_each_share = pytest.mark.parametrize("threads", cases.shares_of_cores(), ids="threads={}".format)
@@ -25,6 +25,7 @@ def computing_threads(threads: int) -> Iterator[int]:
 
 
 @at_each_share
+@at_each_resident_engine
 def test_threads(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, computing_threads: int
 ) -> None:
@@ -43,7 +44,7 @@ def test_threads(
 
     workbench.record(
         benchmark,
-        engine=engine,
+        subject,
         batch_size=size,
         samples=len(train),
         compile_seconds=compile_seconds,
@@ -59,7 +60,7 @@ def test_feeding(benchmark: BenchmarkFixture, workbench: Workbench, computing_th
         workbench.data.train.head(cases.FED_SAMPLES),
         (os.cpu_count() or 1) - computing_threads,
     )
-    subject = loader(workbench, workers=workers)
+    subject = workbench.fed_loader(workers=workers)
 
     benchmark.pedantic(
         epoch,
@@ -70,7 +71,7 @@ def test_feeding(benchmark: BenchmarkFixture, workbench: Workbench, computing_th
 
     workbench.record(
         benchmark,
-        engine="loader",
+        subject,
         batch_size=cases.AXIS_BATCH_SIZE,
         samples=len(split),
         workers=workers,

@@ -284,54 +284,6 @@ def test_bfloat16_is_for_the_engines_that_offer_it(suite):
     assert "no chosen engine computes in bfloat16: add compiled to --engines" in done.stderr
 
 
-REFUSALS = {
-    "--batch-sizes=8,0": "'0' is not a whole number from 1",
-    "--batch-sizes=8,8": "'8,8' names a value twice",
-    "--batch-sizes=": "'' is not a whole number",
-    "--engines=warp": "'warp' is no engine: choose from loader, eager",
-    "--lr=-1": "'-1' is not a number above 0",
-    "--target-accuracy=95": "'95' is not a fraction above 0 and at most 1",
-    "--max-epochs=0": "'0' is not a whole number from 1",
-    "--seeds=one": "'one' is not a whole number from 0",
-    "--threads=100000": "100000 threads on",
-    "--device=abacus": "'abacus' is not available here",
-    "--data-root=bench": "bench holds no folder NAME/raw",
-    "--data-root=nowhere": "'nowhere' is no folder",
-    "--cache-dir=README.md/cache": "cannot keep the unpacked MNIST files in README.md/cache",
-}
-# One process for all, since importing torch takes seconds.
-REFUSE_EACH = """
-import sys
-import pytest
-for word in sys.argv[1:]:
-    print("trying", word, flush=True)
-    print("trying", word, file=sys.stderr, flush=True)
-    print("exit code", int(pytest.main(["--benchmark-only", "-p", "no:cacheprovider", word])))
-"""
-
-
-@pytest.fixture(scope="module")
-def refused():
-    """What pytest says to each wrong option: standard output and error."""
-    command = [sys.executable, "-c", REFUSE_EACH, *REFUSALS]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    outputs, errors = (
-        dict(re.findall(r"^trying (\S+)$(.*?)(?=^trying|\Z)", text, re.MULTILINE | re.DOTALL))
-        for text in (done.stdout, done.stderr)
-    )
-    return {word: (outputs[word], errors[word]) for word in REFUSALS}
-
-
-@pytest.mark.parametrize("word", REFUSALS)
-def test_a_wrong_option_is_refused_before_any_case_runs(refused, word):
-    """In a sentence, with pytest's exit code for wrong usage."""
-    output, errors = refused[word]
-
-    assert REFUSALS[word] in errors
-    assert f"exit code {int(pytest.ExitCode.USAGE_ERROR)}" in output
-    assert "[  1/" not in output
-
-
 def test_on_a_terminal_one_live_line_shows_case_and_count(small_data):
     """And what the case says of itself."""
     main, terminal = pty.openpty()

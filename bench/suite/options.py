@@ -30,24 +30,9 @@ class Options:
     data_root: Path | None
     cache_dir: Path | None
 
-    def parameters(self, verb: str) -> dict[str, tuple[int, ...] | tuple[str, ...]]:
-        """The values of those parameters of a case that the command line sets."""
-        engines_of = {
-            "convergence": self.convergence_engines,
-            "threads": self._resident_engines,
-            "alignment": self._resident_engines,
-        }
-        return {
-            "engine": engines_of.get(verb, self.engines),
-            "batch_size": (
-                self.convergence_batch_sizes if verb == "convergence" else self.batch_sizes
-            ),
-            "lr_rule": self.lr_rules,
-            "seed": self.seeds,
-        }
-
     @property
-    def _resident_engines(self) -> tuple[str, ...]:
+    def resident_engines(self) -> tuple[str, ...]:
+        """The chosen engines that train on tensors in memory."""
         return tuple(name for name in self.engines if engines.load(name).is_resident)
 
 

@@ -13,7 +13,11 @@ from bench.suite.options import Options
 from mnist_mlp import engines
 from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import CompilerError, Engine
+from mnist_mlp.engines.loader import Loader
 from mnist_mlp.model import MLP
+
+# Python warns of forks beside threads; DataLoader's workers compute nothing in theirs.
+may_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +42,7 @@ class Workbench:
         )
 
     def compile_seconds(self, engine: str, batch_size: int) -> float:
-        """Have the engine compile now what it needs; the seconds that it took.
+        """Let the engine compile what it needs, and return the seconds that it took.
 
         The case is skipped where this machine cannot compile.
         """
@@ -47,32 +51,50 @@ class Workbench:
         except CompilerError as error:
             pytest.skip(str(error))
 
+    def fed_loader(self, *, workers: int) -> Loader:
+        """Build the question's engine, its batches fetched by so many processes beside this."""
+        loader = Loader(
+            MLP(seed=0).to(self.options.device), learning_rate=self.options.learning_rate
+        )
+        loader.workers = workers
+        return loader
+
     def record(
         self,
         benchmark: BenchmarkFixture,
+        engine: Engine,
         *,
-        engine: str,
         batch_size: int,
         samples: float,
         peak: Peak | None = None,
-        **more: Any,
+        **found: Any,
     ) -> None:
-        """Store what a case found in its `extra_info`; `samples` is how many a timed call used."""
-        benchmark.extra_info.update(
+        """Store the engine's setting and what a case found in its `extra_info`.
+
+        Args:
+            benchmark: of the case.
+            engine: that was timed, or one like it.
+            batch_size: samples a step.
+            samples: that one timed call used.
+            peak: memory of an untimed call.
+            found: further fields, as `bench.runs.case.MeasuredCase` names them.
+
+        """
+        info = benchmark.extra_info
+        info.update(
             batch_size=batch_size,
-            engine=engine,
-            precision=self.new_engine(engine).precision,
+            engine=engine.name,
+            precision=engine.precision,
             threads=torch.get_num_threads(),
             device=self.options.device,
-            learning_rate=self.options.learning_rate,
+            learning_rate=engine.learning_rate,
             data=self.data.name,
+            **found,
         )
-        benchmark.extra_info.update(more)
         if benchmark.stats:
-            median_seconds = benchmark.stats.stats.median
-            benchmark.extra_info["samples_per_second"] = samples / median_seconds
+            info["samples_per_second"] = samples / benchmark.stats.stats.median
         if peak:
-            benchmark.extra_info["peak_memory_bytes"] = peak.resident_bytes
-            benchmark.extra_info["peak_memory_method"] = peak.method
-        if peak and peak.cuda_bytes is not None:
-            benchmark.extra_info["peak_cuda_bytes"] = peak.cuda_bytes
+            info["peak_memory_bytes"] = peak.resident_bytes
+            info["peak_memory_method"] = peak.method
+            if peak.cuda_bytes is not None:
+                info["peak_cuda_bytes"] = peak.cuda_bytes
