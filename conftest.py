@@ -13,7 +13,7 @@ from bench.suite import baseline, options, parameters
 from bench.suite.options import Options
 from bench.suite.progress import CaseProgress
 from bench.suite.workbench import Workbench
-from mnist_mlp import cache, datasets
+from mnist_mlp import cache, datasets, device
 from mnist_mlp.data import Data
 
 OPTIONS = pytest.StashKey[Options]()
@@ -34,8 +34,8 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[OPTIONS] = options.read(config)
     config.stash[BASELINES] = []
     config.stash[THREADS_BEFORE] = torch.get_num_threads()
-    if config.stash[OPTIONS].device != "cpu":
-        torch.cuda.set_device(config.stash[OPTIONS].device)
+    device.use(config.stash[OPTIONS].device)
+    if device.is_gpu(config.stash[OPTIONS].device):
         config.option.benchmark_timer = "mnist_mlp.clock.stopwatch"  # waits for the GPU
     if is_measuring(config):
         torch.set_num_threads(config.stash[OPTIONS].threads or torch.get_num_threads())

@@ -12,6 +12,7 @@ from bench.instruments.memory import peak_memory
 from bench.suite.parameters import at_each_batch_size, at_each_engine
 from bench.suite.workbench import Workbench
 from mnist_mlp.data import Split
+from mnist_mlp.device import is_gpu
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.training import epoch
 
@@ -20,7 +21,7 @@ def floor_fraction(
     benchmark: BenchmarkFixture, subject: Engine, samples: int, batch_size: int
 ) -> dict[str, float]:
     """What share of the median the machine would need at the least; known for a CPU."""
-    if not benchmark.stats or subject.device.type != "cpu":
+    if not benchmark.stats or is_gpu(subject.device):
         return {}
     seconds = floor.epoch_seconds(samples, batch_size, precision=subject.precision)
     return {"floor_fraction": seconds / benchmark.stats.stats.median}

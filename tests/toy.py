@@ -13,6 +13,7 @@ import types
 
 __version__ = "toy"
 uint8 = None
+device = str
 cuda = types.SimpleNamespace(is_initialized=lambda: False)
 
 

@@ -6,6 +6,8 @@ from importlib.metadata import version
 import psutil
 import torch
 
+from mnist_mlp import device
+
 
 def describe() -> dict[str, str | int]:
     """Versions and settings that decide how fast torch is, and the physical memory in bytes."""
@@ -21,6 +23,6 @@ def describe() -> dict[str, str | int]:
         "logical_cores": psutil.cpu_count() or 0,
         "physical_memory_bytes": psutil.virtual_memory().total,
     }
-    if torch.cuda.is_initialized():
-        description["gpu"] = torch.cuda.get_device_name()
+    if gpu := device.gpu_name():
+        description["gpu"] = gpu
     return description

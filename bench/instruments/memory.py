@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import torch
+
+from mnist_mlp.device import GpuPeak
 
 SAMPLING_SECONDS = 0.001
 
@@ -25,19 +26,13 @@ class Peak:
 
 def peak_memory(call: Callable[[], object]) -> Peak:
     """Make an untimed call and say how much memory it needed at its peak."""
-    cuda = torch.cuda.is_initialized()
-    if cuda:
-        torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
-        allocated_before = torch.cuda.memory_allocated()
-    _release_free_memory()
     by_kernel = kernel_peak_can_be_reset()
-    resident_bytes = _kernel_peak_bytes(call) if by_kernel else _sampled_peak_bytes(call)
-    if cuda:
-        torch.cuda.synchronize()
+    with GpuPeak() as gpu:
+        _release_free_memory()
+        resident_bytes = _kernel_peak_bytes(call) if by_kernel else _sampled_peak_bytes(call)
     return Peak(
         resident_bytes=resident_bytes,
-        cuda_bytes=torch.cuda.max_memory_allocated() - allocated_before if cuda else None,
+        cuda_bytes=gpu.bytes,
         method="VmHWM" if by_kernel else "sampled",
     )
 

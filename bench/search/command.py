@@ -133,10 +133,9 @@ def run(options: argparse.Namespace) -> int:
 def _prepare(options: argparse.Namespace) -> "Data":
     import torch  # noqa: PLC0415
 
-    from mnist_mlp import datasets  # noqa: PLC0415
+    from mnist_mlp import datasets, device  # noqa: PLC0415
 
-    if options.device != "cpu":
-        torch.cuda.set_device(options.device)
+    device.use(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
     data = datasets.load(

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mnist_mlp import arguments, cache, checkpoint, datasets, engines
+from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data
@@ -118,8 +118,7 @@ def run(options: argparse.Namespace) -> None:
             raise them.
 
     """
-    if options.device != "cpu":
-        torch.cuda.set_device(options.device)
+    device.use(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
     mnist = datasets.load(

@@ -88,13 +88,11 @@ def seed(text: str) -> int:
 
 def device(text: str) -> str:
     """cpu, or a GPU that this machine, and this build of torch, has."""
-    import torch  # noqa: PLC0415 - takes seconds, and nothing else here needs it
+    from mnist_mlp.device import available  # noqa: PLC0415 - torch takes seconds to import
 
-    gpus = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
-    available = ["cpu", *(["cuda", *gpus] if gpus else [])]
-    if text not in available:
+    if text not in available():
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not available here: use {' or '.join(available)}"
+            f"{text!r} is not available here: use {' or '.join(available())}"
         )
     return text
 

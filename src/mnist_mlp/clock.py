@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
+from mnist_mlp import device
 
 
 class Stopwatch:
@@ -18,8 +18,7 @@ class Stopwatch:
 
     def __call__(self) -> float:
         """Seconds; only the difference of two readings means something."""
-        if torch.cuda.is_initialized():
-            torch.cuda.synchronize()
+        device.wait()
         return time.perf_counter() - self._paused_seconds
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ from torch.optim.sgd import sgd
 
 from mnist_mlp.batches import check_batch_size
 from mnist_mlp.data import Split
+from mnist_mlp.device import is_gpu
 from mnist_mlp.engines.engine import Engine
 
 GATHERED_SAMPLES = 1024  # 3 MB of images, gathered at once where batches are smaller
@@ -29,7 +30,7 @@ class Eager(Engine):
                 self.parameters,
                 list(gradients),
                 momentum_buffer_list=[],
-                fused=self.device.type == "cuda",  # on a CPU a loop over four tensors is faster
+                fused=is_gpu(self.device),  # on a CPU a loop over four tensors is faster
                 foreach=False,
                 lr=self.learning_rate,
                 weight_decay=0,

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mnist_mlp.batches import check_batch_size, steps_per_epoch
 from mnist_mlp.data import PIXELS, Split
+from mnist_mlp.device import is_gpu
 from mnist_mlp.engines.compiled import graphs, products
 from mnist_mlp.engines.compiled.closed_form import Batch, Parameters
 from mnist_mlp.engines.compiled.graphs import Form
@@ -119,7 +120,7 @@ class Compiled(Engine):
 
     def _form(self, forms: Iterable[Form], samples: int) -> Form | None:
         """The narrowest of the forms, which are for a CPU, that is wide enough."""
-        if self.device.type != "cpu":
+        if is_gpu(self.device):
             return None
         return next((form for form in forms if samples <= form.width), None)
 
@@ -131,7 +132,7 @@ class Compiled(Engine):
         product: products.Product = products.float32
         if self.precision == "bfloat16":
             product = products.bfloat16
-        elif self.device.type == "cpu":
+        elif not is_gpu(self.device):
             product = products.fastest(threads)
         return graphs.many(product, in_place=in_place, threads=threads, device=self.device)
 
