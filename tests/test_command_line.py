@@ -58,6 +58,7 @@ def test_each_epoch_is_printed_and_a_resumed_run_prints_the_rest(folder, capsys)
         (["--seed", "-1"], "'-1' is not a whole number from 0"),
         (["--device", "abacus"], "'abacus' is not available here"),
         (["--engine", "warp"], "invalid choice: 'warp'"),
+        (["--precision", "bfloat16"], "the eager engine has no bfloat16, only float32: "),
         (["--data-root", "nowhere"], "nowhere holds no folder NAME/raw"),
         (["--resume", "nowhere.pt"], "cannot read the checkpoint nowhere.pt: No such file"),
     ],

@@ -351,6 +351,18 @@ def test_a_search_prints_runs_tables_and_the_answer(data_root, capsys):
     assert "more to run" not in output
 
 
+def test_a_search_keeps_to_its_budget_and_precision(data_root, capsys):
+    """A run that misses the target ends with the last of its epochs."""
+    words = ["--precision=bfloat16", "--max-epochs=2", "--lr-rules=fixed", "--seeds=0"]
+    code = main([data_root, *words, "--target-accuracy=0.9"])
+
+    output = capsys.readouterr().out
+    assert code == 0
+    assert "threads, bfloat16: to test accuracy 0.9 in at most 2 epochs" in output
+    assert "fixed, batch size 8, seed 0: stopped after 2 epochs, at " in output
+    assert "26 steps" in output
+
+
 def test_a_target_out_of_reach_is_said_in_a_sentence(data_root, capsys):
     """For labels that mean nothing, 0.9 is."""
     code = main([data_root, "--engine=eager", "--target-accuracy=0.9", "--lr-rules=linear"])
@@ -370,8 +382,10 @@ def test_a_target_out_of_reach_is_said_in_a_sentence(data_root, capsys):
         (["--lr-rules=cubic"], 2, "'cubic' is no learning rate rule: choose from fixed, linear"),
         (["--seeds=0,0"], 2, "'0,0' names a value twice"),
         (["--time-limit=0"], 2, "'0' is not a number above 0"),
+        (["--max-epochs=0"], 2, "'0' is not a whole number from 1"),
+        (["--precision=bfloat16"], 1, "error: the eager engine has no bfloat16, only float32: "),
     ],
-    ids=["no_time", "no_data", "no_rule", "seed_twice", "no_limit"],
+    ids=["no_time", "no_data", "no_rule", "seed_twice", "no_limit", "no_epochs", "no_precision"],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(data_root, capsys, words, code, sentence):
     """With the command line's exit code, or 1."""

@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench import cases
+from bench import cases, command_line
 from bench.gate import result, revision, saved, verdict
 from bench.gate.comparison import compare
 from bench.gate.duet import Version, WorkerError
@@ -15,7 +15,6 @@ from bench.gate.saved import IncomparableError
 from bench.gate.verdict import Evidence
 from bench.runs import files
 from bench.runs.files import SavedRunError
-from mnist_mlp import arguments, engines
 
 HELP = "is the working tree slower than a revision?"
 DESCRIPTION = """Compare the working tree with a revision: two processes take turns of a few
@@ -57,44 +56,45 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--base-python", metavar="PYTHON", help="that the base runs in (default: this one)")
     add("--head-python", metavar="PYTHON", help="that the head runs in (default: this one)")
-    add(
+    command_line.add(
+        add,
         "--engines",
-        type=arguments.several(arguments.one_of("engine", tuple(engines.ENGINES))),
         default=cases.GATE_ENGINES,
-        metavar="NAME,...",
-        help=f"to compare (default: {','.join(cases.GATE_ENGINES)})",
+        help=f"to compare (default: {command_line.listed(cases.GATE_ENGINES)})",
     )
     add(
         "--margin",
-        type=arguments.percentage,
+        type=command_line.percentage,
         default=verdict.MARGIN,
         metavar="SHARE",
         help="a slowdown up to this passes (default: 5%%)",
     )
-    add(
+    command_line.add(
+        add,
         "--threads",
-        type=arguments.threads,
         default=1,
         metavar="N",
-        help="that each version computes with, on as many cores (default: 1)",
+        help="that each version computes with, on as many cores (default: %(default)s)",
     )
     add(
         "--allow-learning-change",
         action="store_true",
         help="pass although the losses are not the base's",
     )
-    add("--json", type=output_file, metavar="FILE", help="write everything that was measured")
-    add("--markdown", type=output_file, metavar="FILE", help="write a pull request's comment")
+    add(
+        "--json",
+        type=command_line.output_file,
+        metavar="FILE",
+        help="write everything that was measured",
+    )
+    add(
+        "--markdown",
+        type=command_line.output_file,
+        metavar="FILE",
+        help="write a pull request's comment",
+    )
     parser.set_defaults(run=run)
     return parser
-
-
-def output_file(text: str) -> Path:
-    """A file in a folder that exists."""
-    file = Path(text)
-    if file.is_dir() or not file.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that exists")
-    return file
 
 
 def run(options: argparse.Namespace) -> ExitCode:

@@ -4,19 +4,18 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from bench import cases
+from bench import cases, command_line
 from bench.search import race
 from bench.search.findings import Answer, line, report
 from bench.search.race import Run
 from bench.search.trainer import Trainer
 from mnist_mlp import arguments, cache, engines
-from mnist_mlp.learning_rate import RULES
 
 if TYPE_CHECKING:
     from mnist_mlp.data import Data
@@ -36,56 +35,23 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(add_help=False)
-    add = parser.add_argument
-    add(
-        "--engine",
-        choices=tuple(engines.ENGINES),
-        default=cases.CONVERGENCE_ENGINES[0],
-        help="that trains (default: %(default)s)",
-    )
-    add(
-        "--lr-rules",
-        type=arguments.several(arguments.one_of("learning rate rule", tuple(RULES))),
-        default=cases.LR_RULES,
-        metavar="NAME,...",
-        help=f"from batch size to learning rate: {', '.join(RULES)} "
-        f"(default: {','.join(cases.LR_RULES)})",
-    )
-    add(
-        "--lr",
-        type=arguments.positive_number,
-        default=cases.LEARNING_RATE,
-        help="learning rate at batch size 1 (default: %(default)s)",
-    )
-    add(
+    shared = partial(command_line.add, parser.add_argument)
+    shared("--engine", default=cases.CONVERGENCE_ENGINES[0])
+    shared("--precision", "--lr", "--lr-rules")
+    shared(
         "--seeds",
-        type=arguments.several(arguments.seed),
-        default=cases.SEEDS,
-        metavar="N,...",
         help="a run each of what is not clearly slower "
-        f"(default: {','.join(map(str, cases.SEEDS))})",
+        f"(default: {command_line.listed(cases.SEEDS)})",
     )
-    add(
-        "--target-accuracy",
-        type=arguments.fraction,
-        default=cases.TARGET_ACCURACY,
-        help="of the test set, that training must reach (default: %(default)s)",
-    )
-    add(
+    shared("--target-accuracy", "--max-epochs")
+    parser.add_argument(
         "--time-limit",
         type=arguments.positive_number,
         default=TIME_LIMIT_SECONDS,
         metavar="SECONDS",
         help="of the whole search, compiling and evaluating included (default: %(default)s)",
     )
-    add(
-        "--threads",
-        type=arguments.threads,
-        help="that torch computes with (default: torch's own)",
-    )
-    add("--device", type=arguments.device, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    add("--data-root", type=Path, help="a data set in torchvision's layout instead of MNIST")
-    add("--cache-dir", type=Path, help=f"for the unpacked MNIST (or set {cache.CACHE_VARIABLE})")
+    shared("--threads", "--device", "--data-root", "--cache-dir")
     parser.set_defaults(run=run)
     return parser
 
@@ -100,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     started = time.monotonic()
     # torch takes seconds to import, and the other commands need none of it: here and below.
     from mnist_mlp import datasets  # noqa: PLC0415
-    from mnist_mlp.engines.engine import CompilerError  # noqa: PLC0415
+    from mnist_mlp.engines.engine import CompilerError, PrecisionError  # noqa: PLC0415
 
     console = Console(highlight=False)
     runs: list[Run] = []
@@ -110,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         _search(options, data, started + options.time_limit, runs, console)
     except KeyboardInterrupt:
         interrupted = True
-    except (cache.CacheError, datasets.DataError, CompilerError) as error:
+    except (cache.CacheError, datasets.DataError, CompilerError, PrecisionError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if runs:
@@ -135,6 +101,7 @@ def _prepare(options: argparse.Namespace) -> "Data":
 
     from mnist_mlp import datasets, device  # noqa: PLC0415
 
+    engines.load(options.engine).check_precision(options.precision)
     device.use(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -143,8 +110,8 @@ def _prepare(options: argparse.Namespace) -> "Data":
     )
     print(
         f"{data.name}, {options.engine} engine, {options.device}, {torch.get_num_threads()} "
-        f"threads: to test accuracy {options.target_accuracy:g} in at most {cases.MAX_EPOCHS} "
-        f"epochs, {options.time_limit:g} s for the whole search",
+        f"threads, {options.precision}: to test accuracy {options.target_accuracy:g} in at most "
+        f"{options.max_epochs} epochs, {options.time_limit:g} s for the whole search",
         flush=True,
     )
     return data
@@ -171,4 +138,4 @@ def _search(
             deadline=deadline,
         ):
             runs.append(run)
-            progress.console.print(line(run), soft_wrap=True)
+            progress.console.print(line(run, max_epochs=options.max_epochs), soft_wrap=True)

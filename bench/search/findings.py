@@ -7,7 +7,6 @@ from functools import cached_property
 
 from rich.table import Table
 
-from bench import cases
 from bench.answer.laws import TOLERANCE
 from bench.answer.line import LawError
 from bench.runs.seeds import median_over_seeds
@@ -22,13 +21,13 @@ def name(trial: Trial) -> str:
     return f"{trial.lr_rule}, batch size {trial.batch_size}, seed {trial.seed}"
 
 
-def line(run: Run) -> str:
-    """A run in words."""
+def line(run: Run, *, max_epochs: int) -> str:
+    """A run, of at most so many epochs, in words."""
     spent = f"{seconds(run.train_seconds)}, {run.steps:,} steps"
     how = {
         Ending.REACHED: "reached",
         Ending.CAPPED: f"stopped at {CAP:g} times the best, at",
-        Ending.MISSED: f"stopped after {cases.MAX_EPOCHS} epochs, at",
+        Ending.MISSED: f"stopped after {max_epochs} epochs, at",
         Ending.DIVERGED: "diverged, at",
     }
     return f"{name(run.trial)}: {how[run.ending]} {run.test_accuracy:.4f} in {spent}"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from bench import cases
 from bench.search.findings import name
 from bench.search.race import Ending, Run, TimeUpError, Trial
 from mnist_mlp.learning_rate import RULES
@@ -41,6 +40,7 @@ class Trainer:
         engine = engines.load(self.options.engine)(
             model.MLP(seed=trial.seed).to(self.options.device),
             learning_rate=RULES[trial.lr_rule](self.options.lr, trial.batch_size),
+            precision=self.options.precision,
         )
         prepare_seconds = engine.prepare(trial.batch_size)
         steps_per_epoch = batches.steps_per_epoch(len(self.data.train), trial.batch_size)
@@ -48,7 +48,7 @@ class Trainer:
             trial=trial,
             target_accuracy=self.options.target_accuracy,
             deadline=self.deadline,
-            grid=convergence.evaluation_steps(steps_per_epoch, max_epochs=cases.MAX_EPOCHS),
+            grid=convergence.evaluation_steps(steps_per_epoch, max_epochs=self.options.max_epochs),
             clock=clock.stopwatch,
             show=self._show,
             started=clock.stopwatch(),
@@ -59,7 +59,7 @@ class Trainer:
                 self.data,
                 trial.batch_size,
                 target_accuracy=self.options.target_accuracy,
-                max_epochs=cases.MAX_EPOCHS,
+                max_epochs=self.options.max_epochs,
                 generator=torch.Generator().manual_seed(trial.seed),
                 watch=watch,
             )

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data
-from mnist_mlp.engines.engine import CompilerError
+from mnist_mlp.engines.engine import CompilerError, PrecisionError
 from mnist_mlp.model import MLP
 from mnist_mlp.training import EpochReport, NotFiniteError, fit
 
@@ -40,7 +41,8 @@ class UsageError(Exception):
 
 def main(words: Sequence[str] | None = None) -> int:
     """Train as the command line says; the exit code."""
-    options = parser().parse_args(words)
+    # What is not asked for stays None: a resumed run goes on as it was started.
+    options = parser().parse_args(words, argparse.Namespace(**dict.fromkeys(DEFAULTS)))
     try:
         run(options)
     except (
@@ -49,6 +51,7 @@ def main(words: Sequence[str] | None = None) -> int:
         cache.CacheError,
         CheckpointError,
         CompilerError,
+        PrecisionError,
         NotFiniteError,
     ) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -68,44 +71,21 @@ def parser() -> argparse.ArgumentParser:
         epilog="Every epoch writes CHECKPOINTS/NAME.last.pt, and CHECKPOINTS/NAME.best.pt when the "
         "test loss is the lowest so far; NAME tells the settings. --resume continues from either.",
     )
-    add = parser.add_argument
+    add, shared = parser.add_argument, partial(arguments.add, parser.add_argument)
+    number = arguments.whole_number
+    add("--batch-size", type=number, metavar="B", help="samples a step (default: %(default)s)")
+    add("--epochs", type=number, default=10, help="of the whole run (default: %(default)s)")
+    shared("--engine", "--precision")
+    shared("--lr", dest="learning_rate")
     add(
-        "--batch-size",
-        type=arguments.whole_number,
-        metavar="B",
-        help="samples a step (default: 64)",
+        "--seed",
+        type=arguments.seed,
+        help="of the network and the shuffling (default: %(default)s)",
     )
-    add("--epochs", type=arguments.whole_number, default=10, help="of the whole run (default: 10)")
-    add(
-        "--engine",
-        choices=tuple(engines.ENGINES),
-        help="loader: torchvision dataset and DataLoader, as in the question; "
-        "eager: resident tensors; compiled: the whole step as one graph, which needs a C++ "
-        "compiler and some seconds before the first epoch (default: eager)",
-    )
-    add(
-        "--precision",
-        choices=engines.PRECISIONS,
-        help="of the factors of large products; bfloat16 with the compiled engine "
-        "(default: float32)",
-    )
-    add(
-        "--lr",
-        type=arguments.positive_number,
-        dest="learning_rate",
-        help="learning rate (default: 0.1)",
-    )
-    add("--seed", type=arguments.seed, help="of the network and the shuffling (default: 0)")
-    add(
-        "--threads",
-        type=arguments.threads,
-        help="that torch computes with (default: torch's own)",
-    )
-    add("--device", type=arguments.device, default="cpu", help="cpu, cuda or cuda:N (default: cpu)")
-    add("--data-root", type=Path, help="a data set in torchvision's layout instead of MNIST")
-    add("--cache-dir", type=Path, help=f"for the unpacked MNIST (or set {cache.CACHE_VARIABLE})")
+    shared("--threads", "--device", "--data-root", "--cache-dir")
     add("--checkpoints", type=Path, default=Path("checkpoints"), help="folder for checkpoints")
     add("--resume", type=Path, metavar="FILE", help="continue the run of this checkpoint")
+    parser.set_defaults(**DEFAULTS)
     return parser
 
 
@@ -199,12 +179,7 @@ def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None)
         )
     chosen = {name: value for name, value in asked.items() if value is not None}
     settings = {"data": mnist.name, **DEFAULTS, **before, **chosen}
-    offered = engines.load(str(settings["engine"])).precisions
-    if settings["precision"] not in offered:
-        raise UsageError(
-            f"the {settings['engine']} engine computes in {', '.join(offered)} only: "
-            "--precision bfloat16 goes with --engine compiled"
-        )
+    engines.load(str(settings["engine"])).check_precision(str(settings["precision"]))
     return settings
 
 

@@ -1,39 +1,18 @@
-"""Text on a command line to values, refused in a sentence where it makes no sense."""
+"""Command-line options that several commands share, and types for their values.
+
+A type rejects a bad value with a sentence. Nothing here imports torch before a device is parsed.
+"""
 
 import argparse
 import math
 import os
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mnist_mlp import cache, engines
 
 LARGEST = 2**31 - 1
-
-Value = TypeVar("Value")
-
-
-def several(parse: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]:
-    """Parse values separated by commas, each given once."""
-
-    def parse_all(text: str) -> tuple[Value, ...]:
-        values = tuple(parse(word.strip()) for word in text.split(","))
-        if len(set(values)) < len(values):
-            raise argparse.ArgumentTypeError(f"{text!r} names a value twice")
-        return values
-
-    return parse_all
-
-
-def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
-    """Parse one of these names, of engines for instance."""
-
-    def parse(text: str) -> str:
-        if text not in names:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is no {kind}: choose from {', '.join(names)}"
-            )
-        return text
-
-    return parse
 
 
 def whole_number(text: str) -> int:
@@ -55,27 +34,9 @@ def threads(text: str) -> int:
 
 def positive_number(text: str) -> float:
     """A finite number above 0: a learning rate."""
-    value = _number(text)
+    value = number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def fraction(text: str) -> float:
-    """A number above 0 and at most 1: an accuracy."""
-    value = _number(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a fraction above 0 and at most 1, such as 0.95"
-        )
-    return value
-
-
-def percentage(text: str) -> float:
-    """A share above 0 and at most 1, written as 5% or 0.05."""
-    value = _number(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 5% or 0.05")
     return value
 
 
@@ -97,8 +58,49 @@ def device(text: str) -> str:
     return text
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """A number; NaN, which lies in no range, for a text that is no number."""
     try:
         return float(text)
     except ValueError:
         return math.nan
+
+
+# Each option, and its keyword arguments to argparse's add_argument or to pytest's addoption.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--engine": {
+        "choices": tuple(engines.ENGINES),
+        "help": "loader: torchvision dataset and DataLoader, as in the question; eager: resident "
+        "tensors; compiled: the whole step as one graph, which needs a C++ compiler and some "
+        "seconds before the first epoch (default: %(default)s)",
+    },
+    "--precision": {
+        "choices": engines.PRECISIONS,
+        "default": engines.PRECISIONS[0],
+        "help": "of the factors of large products; bfloat16 with the compiled engine "
+        "(default: %(default)s)",
+    },
+    "--lr": {"type": positive_number, "help": "learning rate (default: %(default)s)"},
+    "--threads": {"type": threads, "help": "that torch computes with (default: torch's own)"},
+    "--device": {
+        "type": device,
+        "default": "cpu",
+        "help": "cpu, cuda or cuda:N (default: %(default)s)",
+    },
+    "--data-root": {"type": Path, "help": "a data set in torchvision's layout instead of MNIST"},
+    "--cache-dir": {
+        "type": Path,
+        "help": f"for the unpacked MNIST (or set {cache.CACHE_VARIABLE})",
+    },
+}
+
+
+def add(
+    add_option: Callable[..., object],
+    *flags: str,
+    options: Mapping[str, dict[str, Any]] = OPTIONS,
+    **overrides: Any,
+) -> None:
+    """Add some of `options` to a parser, all of them with these `overrides`."""
+    for flag in flags:
+        add_option(flag, **options[flag] | overrides)

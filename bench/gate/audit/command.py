@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench import command_line
 from bench.gate import revision
 from bench.gate.audit import compare_fail, rates, scenarios
 from bench.gate.audit.compare_fail import RunError
 from bench.gate.audit.planting import PlantError
 from bench.gate.audit.rates import RecordError
 from bench.gate.audit.scenarios import Scenario
-from bench.gate.command import output_file
 from bench.gate.duet import WorkerError
 from bench.gate.result import ExitCode
 from bench.gate.revision import RevisionError
@@ -40,19 +40,24 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     add("--trials", type=arguments.whole_number, default=10, metavar="N", help="of each scenario")
     add(
         "--slowdown",
-        type=arguments.percentage,
+        type=command_line.percentage,
         default=0.10,
         metavar="SHARE",
         help="to plant (default: 10%%)",
     )
     add(
         "--scenarios",
-        type=arguments.several(arguments.one_of("scenario", kinds)),
+        type=command_line.several(command_line.one_of("scenario", kinds)),
         default=DEFAULT_SCENARIOS,
         metavar="NAME,...",
         help=f"{', '.join(kinds)} (default: {','.join(DEFAULT_SCENARIOS)})",
     )
-    add("--record", type=output_file, metavar="FILE", help="append a line of JSON a gate")
+    add(
+        "--record",
+        type=command_line.output_file,
+        metavar="FILE",
+        help="append a line of JSON a gate",
+    )
     add("--read", type=Path, metavar="FILE", help="measure nothing: say what a record says")
     parser.set_defaults(run=command)
 

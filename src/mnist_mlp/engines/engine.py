@@ -13,11 +13,15 @@ class CompilerError(Exception):
     """What an engine needs cannot be compiled on this machine."""
 
 
+class PrecisionError(ValueError):
+    """An engine does not compute in the precision that it is asked for."""
+
+
 class Engine(ABC):
     """A network, (B, 784) to (B, 10), and a way to train it with plain SGD on cross entropy.
 
     Raises:
-        ValueError: the engine does not compute in `precision`.
+        PrecisionError: the engine does not compute in `precision`.
 
     """
 
@@ -29,15 +33,26 @@ class Engine(ABC):
     def __init__(
         self, network: nn.Module, *, learning_rate: float, precision: str = "float32"
     ) -> None:
-        if precision not in self.precisions:
-            raise ValueError(
-                f"the {self.name} engine has no {precision}, only {', '.join(self.precisions)}"
-            )
+        self.check_precision(precision)
         self.precision = precision
         self.network = network
         self.learning_rate = learning_rate
         self.parameters: list[Tensor] = list(network.parameters())
         self.device = self.parameters[0].device
+
+    @classmethod
+    def check_precision(cls, precision: str) -> None:
+        """Refuse a precision that the engine does not compute in.
+
+        Raises:
+            PrecisionError: names those that it does.
+
+        """
+        if precision not in cls.precisions:
+            raise PrecisionError(
+                f"the {cls.name} engine has no {precision}, only {', '.join(cls.precisions)}: "
+                "choose another precision, or another engine"
+            )
 
     def prepare(self, batch_size: int) -> float:
         """Do now what would hold up the first batch of this size; the seconds that it took.
