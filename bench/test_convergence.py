@@ -33,8 +33,8 @@ def arguments(
         "target_accuracy": workbench.options.target_accuracy,
         "max_epochs": max_epochs,
         "generator": torch.Generator().manual_seed(seed),
-        "watch": lambda epochs, accuracy: workbench.tell(
-            f"epoch {epochs:.2f} of {max_epochs}, test accuracy {accuracy:.3f}"
+        "watch": lambda point: workbench.tell(
+            f"epoch {point.epochs:.2f} of {max_epochs}, test accuracy {point.test_accuracy:.3f}"
         ),
     }
 

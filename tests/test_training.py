@@ -1,5 +1,6 @@
 import itertools
 import math
+import time
 
 import pytest
 import torch
@@ -172,7 +173,7 @@ def test_time_to_target_ends_at_the_first_evaluation_that_reaches_it(data, batch
         target_accuracy=0.3,
         max_epochs=5,
         generator=generator(),
-        watch=lambda _, accuracy: accuracies.append(accuracy),
+        watch=lambda point: accuracies.append(point.test_accuracy),
     )
 
     again = new_engine("eager")
@@ -180,6 +181,49 @@ def test_time_to_target_ends_at_the_first_evaluation_that_reaches_it(data, batch
     assert evaluate(again.network, data.test).accuracy == found.test_accuracy == accuracies[-1]
     assert found.reached == (found.test_accuracy >= 0.3)
     assert all(accuracy < 0.3 for accuracy in accuracies[:-1])
+
+
+@given(data=datasets(), batch_size=batch_sizes, last=st.integers(1, 10))
+def test_a_watcher_sees_every_evaluation_and_may_end_the_run(data, batch_size, last):
+    """The run then neither reached its target nor diverged, and has budget left."""
+    seen = []
+
+    def watch(point):
+        seen.append(point)
+        return len(seen) == last
+
+    found = train_until(
+        new_engine("eager"),
+        data,
+        batch_size,
+        target_accuracy=1.01,
+        max_epochs=20,
+        generator=generator(),
+        watch=watch,
+    )
+
+    assert found.trace == tuple((p.train_seconds, p.steps, p.test_accuracy) for p in seen)
+    assert (found.steps, found.epochs) == (seen[-1].steps, seen[-1].epochs)
+    assert len(seen) == last
+    assert not found.reached
+    assert not found.diverged
+    assert found.epochs < 20
+
+
+def test_the_clock_is_paused_while_a_watcher_looks():
+    """A slow watcher costs no training time."""
+    data = new_data(10, 5)
+    found = train_until(
+        new_engine("eager"),
+        data,
+        10,
+        target_accuracy=1.01,
+        max_epochs=3,
+        generator=generator(),
+        watch=lambda _: time.sleep(0.2),
+    )
+
+    assert found.train_seconds < 0.2
 
 
 def test_a_run_that_diverges_is_censored_at_once():

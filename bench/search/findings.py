@@ -11,14 +11,9 @@ from bench.answer.laws import TOLERANCE
 from bench.answer.line import LawError
 from bench.runs.seeds import median_over_seeds
 from bench.search import race
-from bench.search.race import CAP, Candidate, Ending, Run, Trial
+from bench.search.race import CAP, Candidate, Ending, Run
 from bench.units import seconds
 from mnist_mlp.learning_rate import RULES
-
-
-def name(trial: Trial) -> str:
-    """A trial in words."""
-    return f"{trial.lr_rule}, batch size {trial.batch_size}, seed {trial.seed}"
 
 
 def line(run: Run, *, max_epochs: int) -> str:
@@ -30,7 +25,7 @@ def line(run: Run, *, max_epochs: int) -> str:
         Ending.MISSED: f"stopped after {max_epochs} epochs, at",
         Ending.DIVERGED: "diverged, at",
     }
-    return f"{name(run.trial)}: {how[run.ending]} {run.test_accuracy:.4f} in {spent}"
+    return f"{run.trial.name}: {how[run.ending]} {run.test_accuracy:.4f} in {spent}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,6 +43,11 @@ class Trial:
     seed: int
     cap_seconds: float  # of training, after which the run may stop; infinite for no cap
 
+    @property
+    def name(self) -> str:
+        """The trial in words."""
+        return f"{self.lr_rule}, batch size {self.batch_size}, seed {self.seed}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Run:

@@ -2,23 +2,17 @@
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.progress import Progress
 
-from bench.search.findings import name
 from bench.search.race import Ending, Run, TimeUpError, Trial
 from mnist_mlp.learning_rate import RULES
 
 if TYPE_CHECKING:
-    from mnist_mlp.clock import Stopwatch
+    from mnist_mlp.convergence import Convergence, TracePoint
     from mnist_mlp.data import Data
-
-
-class _CappedError(Exception):
-    """A run took longer than its cap."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,49 +25,57 @@ class Trainer:
     progress: Progress
 
     def train(self, trial: Trial) -> Run:
-        """Compile what is needed, then train until the target, the cap or the last epoch."""
-        import torch  # noqa: PLC0415
+        """Compile what is needed, then train until the target, the cap or the last epoch.
 
-        from mnist_mlp import batches, clock, convergence, engines, model  # noqa: PLC0415
+        Raises:
+            TimeUpError: the deadline ended the run.
 
-        self._show(f"{name(trial)}: preparing")
+        """
+        import torch  # noqa: PLC0415 - takes seconds to import
+
+        from mnist_mlp import convergence, engines, model  # noqa: PLC0415
+
+        self._show(f"{trial.name}: preparing")
         engine = engines.load(self.options.engine)(
             model.MLP(seed=trial.seed).to(self.options.device),
             learning_rate=RULES[trial.lr_rule](self.options.lr, trial.batch_size),
             precision=self.options.precision,
         )
         prepare_seconds = engine.prepare(trial.batch_size)
-        steps_per_epoch = batches.steps_per_epoch(len(self.data.train), trial.batch_size)
-        watch = _Watch(
-            trial=trial,
+
+        def watch(point: "TracePoint") -> bool:
+            epoch, accuracy = f"{point.epochs:.2f}", f"{point.test_accuracy:.3f}"
+            self._show(f"{trial.name}: epoch {epoch}, test accuracy {accuracy}")
+            return point.train_seconds > trial.cap_seconds or time.monotonic() >= self.deadline
+
+        found = convergence.train_until(
+            engine,
+            self.data,
+            trial.batch_size,
             target_accuracy=self.options.target_accuracy,
-            deadline=self.deadline,
-            grid=convergence.evaluation_steps(steps_per_epoch, max_epochs=self.options.max_epochs),
-            clock=clock.stopwatch,
-            show=self._show,
-            started=clock.stopwatch(),
+            max_epochs=self.options.max_epochs,
+            generator=torch.Generator().manual_seed(trial.seed),
+            watch=watch,
         )
-        try:
-            found = convergence.train_until(
-                engine,
-                self.data,
-                trial.batch_size,
-                target_accuracy=self.options.target_accuracy,
-                max_epochs=self.options.max_epochs,
-                generator=torch.Generator().manual_seed(trial.seed),
-                watch=watch,
-            )
-        except _CappedError:
-            return watch.capped(prepare_seconds)
-        missed = Ending.DIVERGED if found.diverged else Ending.MISSED
         return Run(
             trial=trial,
             prepare_seconds=prepare_seconds,
             train_seconds=found.train_seconds,
             steps=found.steps,
             test_accuracy=found.test_accuracy,
-            ending=Ending.REACHED if found.reached else missed,
+            ending=self._ending(found, trial),
         )
+
+    def _ending(self, found: "Convergence", trial: Trial) -> Ending:
+        if found.reached:
+            return Ending.REACHED
+        if found.diverged:
+            return Ending.DIVERGED
+        if found.epochs == self.options.max_epochs:
+            return Ending.MISSED
+        if found.train_seconds > trial.cap_seconds:
+            return Ending.CAPPED
+        raise TimeUpError
 
     def _show(self, text: str) -> None:
         """Draw the live line, beside a bar of the time that is spent."""
@@ -82,39 +84,3 @@ class Trainer:
             task = self.progress.add_task("", total=self.options.time_limit)
         spent = self.options.time_limit - (self.deadline - time.monotonic())
         self.progress.update(task, description=text, completed=spent, refresh=True)
-
-
-@dataclass(kw_only=True)
-class _Watch:
-    """Told of each evaluation, while the training clock stands still: shows it, ends the run."""
-
-    trial: Trial
-    target_accuracy: float
-    deadline: float
-    grid: Iterator[int]  # steps of each evaluation
-    clock: "Stopwatch"
-    show: Callable[[str], None]
-    started: float  # by the clock
-    steps: int = 0
-    test_accuracy: float = 0.0
-
-    def __call__(self, epochs: float, accuracy: float) -> None:
-        self.steps, self.test_accuracy = next(self.grid), accuracy
-        self.show(f"{name(self.trial)}: epoch {epochs:.2f}, test accuracy {accuracy:.3f}")
-        if accuracy >= self.target_accuracy:
-            return
-        if time.monotonic() >= self.deadline:
-            raise TimeUpError
-        if self.clock() - self.started > self.trial.cap_seconds:
-            raise _CappedError
-
-    def capped(self, prepare_seconds: float) -> Run:
-        """The run that was ended."""
-        return Run(
-            trial=self.trial,
-            prepare_seconds=prepare_seconds,
-            train_seconds=self.clock() - self.started,
-            steps=self.steps,
-            test_accuracy=self.test_accuracy,
-            ending=Ending.CAPPED,
-        )

@@ -26,7 +26,7 @@ class Workbench:
 
     options: Options
     data: Data
-    tell: Callable[[str], object]
+    tell: Callable[[str], None]
 
     def new_engine(
         self, engine: str, *, seed: int = 0, learning_rate: float | None = None

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
 from mnist_mlp.clock import Stopwatch, stopwatch
-from mnist_mlp.data import Data
+from mnist_mlp.data import Data, Split
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, Walk
@@ -17,15 +17,28 @@ EVALUATIONS_PER_EPOCH = 50  # or this fraction of an epoch, where it is more
 
 
 @dataclass(frozen=True, kw_only=True)
+class TracePoint:
+    """One evaluation of a run."""
+
+    train_seconds: float  # until then, evaluations not included
+    steps: int
+    epochs: float  # fractions counted
+    test_accuracy: float  # fraction of the test set, 0 to 1
+
+
+Watch = Callable[[TracePoint], bool | None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Convergence:
-    """What it took to reach the target, or how far the budget got."""
+    """What it took to reach the target, or how far the run got."""
 
     batch_size: int
     steps: int  # optimizer updates, the short last batch included
     epochs: float  # passes over the training set, fractions counted
     train_seconds: float  # evaluations not included
     test_accuracy: float  # fraction of the test set, 0 to 1
-    reached: bool  # False: censored, by the budget or because the loss diverged
+    reached: bool  # False: censored by the budget, by the watcher, or because the loss diverged
     diverged: bool  # a loss that is not finite ended the run
     # Of each evaluation: training seconds until then, steps, test accuracy.
     trace: tuple[tuple[float, int, float], ...]
@@ -50,7 +63,7 @@ def train_until(
     max_epochs: int,
     generator: torch.Generator,
     clock: Stopwatch = stopwatch,
-    watch: Callable[[float, float], object] | None = None,
+    watch: Watch | None = None,
 ) -> Convergence:
     """Train until an evaluation reaches the target, or the budget is spent, or the loss diverges.
 
@@ -62,36 +75,46 @@ def train_until(
         max_epochs: the budget.
         generator: shuffles.
         clock: measures; it is paused during evaluations.
-        watch: told, at each evaluation, the epochs so far and the accuracy.
+        watch: is called with each evaluation while the clock is paused; True ends the run.
 
     Raises:
         TypeError, ValueError: not a batch size; nothing was trained.
 
     """
     walk = Walk(engine, data.train, batch_size, generator=generator)
-    diverged = False
     trace = []
     started = clock()
     for grid_step in evaluation_steps(walk.steps_per_epoch, max_epochs=max_epochs):
-        try:
-            walk.advance(grid_step - walk.steps)
-        except NotFiniteError:
-            diverged = True
+        diverged = not _has_advanced(walk, grid_step)
         train_seconds = clock() - started
         with clock.paused():
-            accuracy = evaluate(engine.network, data.test).accuracy
-            trace.append((train_seconds, walk.steps, accuracy))
-            if watch:
-                watch(walk.epochs, accuracy)
-        if diverged or accuracy >= target_accuracy:
+            point = _evaluated(walk, data.test, train_seconds)
+            trace.append(point)
+            is_stopped = watch is not None and watch(point)
+        if diverged or is_stopped or point.test_accuracy >= target_accuracy:
             break
     return Convergence(
         batch_size=batch_size,
+        **asdict(point),
+        reached=point.test_accuracy >= target_accuracy and not diverged,
+        diverged=diverged,
+        trace=tuple((each.train_seconds, each.steps, each.test_accuracy) for each in trace),
+    )
+
+
+def _has_advanced(walk: Walk, steps: int) -> bool:
+    """Train up to so many steps; False if the loss diverged."""
+    try:
+        walk.advance(steps - walk.steps)
+    except NotFiniteError:
+        return False
+    return True
+
+
+def _evaluated(walk: Walk, test: Split, train_seconds: float) -> TracePoint:
+    return TracePoint(
+        train_seconds=train_seconds,
         steps=walk.steps,
         epochs=walk.epochs,
-        train_seconds=train_seconds,
-        test_accuracy=accuracy,
-        reached=accuracy >= target_accuracy and not diverged,
-        diverged=diverged,
-        trace=tuple(trace),
+        test_accuracy=evaluate(walk.engine.network, test).accuracy,
     )
