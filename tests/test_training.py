@@ -16,7 +16,7 @@ from mnist_mlp.convergence import (
     train_until,
 )
 from mnist_mlp.evaluation import evaluate
-from mnist_mlp.training import NotFiniteError, Walk, fit
+from mnist_mlp.training import NotFiniteError, Walk, fit, resume
 from tests.strategies import (
     batch_sizes,
     datasets,
@@ -28,6 +28,13 @@ from tests.strategies import (
     seeds,
     splits,
 )
+
+SETTINGS = {"seed": 0}
+
+
+def new_keeper(folder, **more):
+    """Keeps a run's checkpoints in that folder."""
+    return Keeper(settings=SETTINGS, best=folder / "best.pt", last=folder / "last.pt", **more)
 
 
 @given(
@@ -69,41 +76,39 @@ def test_evaluation_depends_on_nothing_but_network_and_split(split, batch_size, 
 def test_a_resumed_run_loses_nothing(tmp_path_factory, name, data, batch_size, stop):
     """Stopped after any epoch and resumed from another state, a run ends bit for bit alike."""
     folder = tmp_path_factory.mktemp("run")
-    keeper = Keeper(best=folder / "best.pt", last=folder / "last.pt")
     straight, stopped = new_engine(name), new_engine(name)
-    common = {"batch_size": batch_size, "settings": {"seed": 0}, "keeper": keeper}
-    reports = list(fit(straight, data, epochs=3, generator=generator(), **common))
+    walk = Walk(straight, data.train, batch_size, generator=generator())
+    keeper = new_keeper(folder)
+    reports = list(fit(walk, data.test, epochs=3, keeper=keeper))
     expected_best = checkpoint.load(keeper.best)
-    list(fit(stopped, data, epochs=stop, generator=generator(), **common))
+    walk = Walk(stopped, data.train, batch_size, generator=generator())
+    list(fit(walk, data.test, epochs=stop, keeper=new_keeper(folder)))
 
-    resumed = new_engine(name, seed=1)
-    later = fit(
-        resumed,
-        data,
-        epochs=3,
-        generator=generator(1),
-        resumed=checkpoint.load(keeper.last),
-        **common,
-    )
+    resumed, kept = new_engine(name, seed=1), checkpoint.load(keeper.last)
+    walk = Walk(resumed, data.train, batch_size, generator=generator(1))
+    resume(walk, kept)
+    again = new_keeper(folder, best_test_loss=kept.best_test_loss)
+    later = fit(walk, data.test, epochs=3, keeper=again)
 
     assert [(r.epoch, r.train_loss, r.test_loss) for r in later] == [
         (r.epoch, r.train_loss, r.test_loss) for r in reports[stop:]
     ]
     assert torch.equal(parameters_of(resumed), parameters_of(straight))
-    best = checkpoint.load(keeper.best)
+    best, last = checkpoint.load(keeper.best), checkpoint.load(keeper.last)
     assert best.epoch == expected_best.epoch
+    assert last.best_test_loss == best.test_loss == expected_best.test_loss
+    assert last.settings == best.settings == SETTINGS
     assert all(torch.equal(best.network[k], v) for k, v in expected_best.network.items())
 
 
 def test_the_best_checkpoint_has_the_lowest_test_loss(tmp_path):
     """Of all epochs reported, and it reproduces that loss when loaded into a new network."""
     data = new_data(40, 20)
-    keeper = Keeper(best=tmp_path / "best.pt", last=tmp_path / "last.pt")
+    keeper = new_keeper(tmp_path)
 
     engine = new_engine("eager", learning_rate=4.0)
-    reports = list(
-        fit(engine, data, 8, epochs=12, generator=generator(), settings={}, keeper=keeper)
-    )
+    walk = Walk(engine, data.train, 8, generator=generator())
+    reports = list(fit(walk, data.test, epochs=12, keeper=keeper))
 
     best = min(reports, key=lambda report: report.test_loss)
     kept = checkpoint.load(keeper.best)
@@ -119,17 +124,19 @@ def test_the_best_checkpoint_has_the_lowest_test_loss(tmp_path):
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_step_and_rate(name, tmp_path):
     """The step is counted from the run's start; what was kept before it stays."""
     data = new_data(10, 5)
-    keeper = Keeper(best=tmp_path / "best.pt", last=tmp_path / "last.pt")
-    common = {"batch_size": 4, "settings": {}, "keeper": keeper}
+    keeper = new_keeper(tmp_path)
     engine = new_engine(name)
-    list(fit(engine, data, epochs=1, generator=generator(), **common))
+    walk = Walk(engine, data.train, 4, generator=generator())
+    list(fit(walk, data.test, epochs=1, keeper=keeper))
     kept = keeper.best.read_bytes()
     engine.parameters[0].data.fill_(math.nan)
     poisoned = checkpoint.load(keeper.last)
     poisoned.network["output.bias"].fill_(math.inf)
 
+    walk = Walk(engine, data.train, 4, generator=generator())
+    resume(walk, poisoned)
     with pytest.raises(NotFiniteError, match=r"step 4 is not finite at learning rate 0\.1"):
-        list(fit(engine, data, epochs=2, generator=generator(), resumed=poisoned, **common))
+        list(fit(walk, data.test, epochs=2, keeper=keeper))
 
     assert keeper.best.read_bytes() == kept
 

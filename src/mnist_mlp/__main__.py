@@ -1,6 +1,7 @@
 """python -m mnist_mlp: train, and print what the question's author printed."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -13,10 +14,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
-from mnist_mlp.data import Data
+from mnist_mlp.data import Data, Split
 from mnist_mlp.engines.engine import CompilerError, PrecisionError
 from mnist_mlp.model import MLP
-from mnist_mlp.training import EpochReport, NotFiniteError, fit
+from mnist_mlp.training import EpochReport, NotFiniteError, Walk, fit, resume
 
 DEFAULTS: Settings = {
     "engine": "eager",
@@ -106,41 +107,53 @@ def run(options: argparse.Namespace) -> None:
     )
     resumed = checkpoint.load(options.resume) if options.resume else None
     settings = settle(options, mnist, resumed)
-    network = MLP(seed=int(settings["seed"])).to(options.device)
+    name = "-".join(str(value) for value in settings.values())
+    keeper = Keeper(
+        settings=settings,
+        best=options.checkpoints / f"{name}.best.pt",
+        last=options.checkpoints / f"{name}.last.pt",
+        best_test_loss=resumed.best_test_loss if resumed else math.inf,
+    )
+    steps = steps_per_epoch(len(mnist.train), int(settings["batch_size"]))
+    print(f"{run_line(settings)}: {steps:,} steps an epoch")
+    walk = new_walk(settings, mnist, options.device)
+    if resumed:
+        resume(walk, resumed)
+    print_epochs(walk, mnist.test, options.epochs, keeper)
+    if keeper.best.exists():
+        print(f"best by test loss: {keeper.best}")
+    print(f"latest:            {keeper.last}")
+
+
+def new_walk(settings: Settings, mnist: Data, device: str) -> Walk:
+    """Training as it starts, with a fresh network."""
+    seed = int(settings["seed"])
     engine = engines.load(str(settings["engine"]))(
-        network,
+        MLP(seed=seed).to(device),
         learning_rate=float(settings["learning_rate"]),
         precision=str(settings["precision"]),
     )
-    name = "-".join(str(value) for value in settings.values())
-    keeper = Keeper(
-        best=options.checkpoints / f"{name}.best.pt", last=options.checkpoints / f"{name}.last.pt"
-    )
-    size = int(settings["batch_size"])
-    steps = steps_per_epoch(len(mnist.train), size)
-    print(f"{run_line(settings)}: {steps:,} steps an epoch")
+    generator = torch.Generator().manual_seed(seed)
+    return Walk(engine, mnist.train, int(settings["batch_size"]), generator=generator)
+
+
+def print_epochs(walk: Walk, test: Split, epochs: int, keeper: Keeper) -> None:
+    """Train up to so many epochs, print each, and show on a terminal how far the current one is."""
     console = Console()
     columns = TextColumn("epoch"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as progress:
-        task = progress.add_task("epoch", total=steps)
+        task = progress.add_task("epoch", total=walk.steps_per_epoch)
         for report in fit(
-            engine,
-            mnist,
-            size,
-            epochs=options.epochs,
-            generator=torch.Generator().manual_seed(int(settings["seed"])),
-            settings=settings,
+            walk,
+            test,
+            epochs=epochs,
             keeper=keeper,
-            resumed=resumed,
             watch=lambda steps: progress.advance(task, steps),
         ):
             console.print(epoch_line(report), highlight=False, soft_wrap=True)
             progress.reset(task)
-    if keeper.best.exists():
-        print(f"best by test loss: {keeper.best}")
-    print(f"latest:            {keeper.last}")
 
 
 def run_line(settings: Settings) -> str:

@@ -1,11 +1,12 @@
 """A training run on disk: enough to use its network, or to go on exactly where it was."""
 
+import math
 import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 HINT = "name a file that python -m mnist_mlp wrote"
 
@@ -28,21 +29,34 @@ class Checkpoint:
     best_test_loss: float  # of any epoch so far
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Keeper:
     """Keeps a run's latest checkpoint, and the one with the lowest test loss."""
 
+    settings: Settings  # what the run was started with
     best: Path
     last: Path
+    best_test_loss: float = math.inf  # of any epoch so far
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Write `checkpoint` wherever it belongs.
+    def keep(
+        self, network: nn.Module, generator: torch.Generator, *, epoch: int, test_loss: float
+    ) -> None:
+        """Write the state after `epoch` epochs wherever it belongs.
 
         Raises:
             CheckpointError: a folder cannot be written.
 
         """
-        if checkpoint.test_loss <= checkpoint.best_test_loss:
+        self.best_test_loss = min(self.best_test_loss, test_loss)
+        checkpoint = Checkpoint(
+            settings=self.settings,
+            network=network.state_dict(),
+            generator=generator.get_state(),
+            epoch=epoch,
+            test_loss=test_loss,
+            best_test_loss=self.best_test_loss,
+        )
+        if test_loss == self.best_test_loss:
             save(checkpoint, self.best)
         save(checkpoint, self.last)
 

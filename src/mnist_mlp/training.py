@@ -1,4 +1,4 @@
-"""The verbs of training: step, walk, epoch, fit."""
+"""The verbs of training: step, walk, epoch, fit, resume."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from mnist_mlp.batches import check_batch_size, mean_over_samples, shuffled, steps_per_epoch
-from mnist_mlp.checkpoint import Checkpoint, Keeper, Settings
+from mnist_mlp.checkpoint import Checkpoint, Keeper
 from mnist_mlp.clock import stopwatch
-from mnist_mlp.data import Data, Split
+from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
 
@@ -45,7 +45,6 @@ class Walk:
         split: the training set, N samples.
         batch_size: at least 1; from N on, one batch of the whole split.
         generator: shuffles.
-        steps: taken before, a whole number of epochs.
 
     Raises:
         TypeError, ValueError: not a batch size.
@@ -60,14 +59,13 @@ class Walk:
         batch_size: int,
         *,
         generator: torch.Generator,
-        steps: int = 0,
     ) -> None:
         self.engine = engine
         self.split = split
         self.batch_size = min(check_batch_size(batch_size), len(split))
         engine.prepare(self.batch_size)
         self.generator = generator
-        self.steps = steps
+        self.steps = 0
         self.steps_per_epoch = steps_per_epoch(len(split), batch_size)
         self._order = torch.empty(0, dtype=torch.int64)
 
@@ -127,65 +125,48 @@ def _finish_epoch(walk: Walk, watch: Callable[[int], object] | None = None) -> f
     return mean_over_samples(torch.cat(losses), len(walk.split), walk.batch_size)
 
 
+def resume(walk: Walk, checkpoint: Checkpoint) -> None:
+    """Set the walk's network, generator and steps to those of the checkpoint."""
+    walk.engine.network.load_state_dict(checkpoint.network)
+    walk.generator.set_state(checkpoint.generator)
+    walk.steps = checkpoint.epoch * walk.steps_per_epoch
+
+
 def fit(
-    engine: Engine,
-    data: Data,
-    batch_size: int,
+    walk: Walk,
+    test: Split,
     *,
     epochs: int,
-    generator: torch.Generator,
-    settings: Settings,
     keeper: Keeper | None = None,
-    resumed: Checkpoint | None = None,
     watch: Callable[[int], object] | None = None,
 ) -> Iterator[EpochReport]:
     """Train up to epoch `epochs`, reporting each as it ends.
 
     Args:
-        engine: whose network is trained.
-        data: the training set, and the test set that each epoch ends with.
-        batch_size: at least 1.
-        epochs: of the whole run, those before `resumed` included.
-        generator: shuffles.
-        settings: what the checkpoints say the run was started with.
+        walk: at the start of an epoch.
+        test: the test set, on which each epoch ends with an evaluation.
+        epochs: of the whole run, those that the walk has made before included.
         keeper: keeps the best and the last checkpoint.
-        resumed: go on from here: network, generator and epoch count are set to its.
-        watch: told, now and then, how many steps were taken since it was last told.
+        watch: is called now and then with the number of steps since its last call.
 
     Raises:
-        TypeError, ValueError: not a batch size; nothing was trained.
         NotFiniteError: training broke down; what was kept stays.
         CheckpointError: a checkpoint cannot be written.
 
     """
-    completed, best_test_loss = 0, math.inf
-    if resumed:
-        engine.network.load_state_dict(resumed.network)
-        generator.set_state(resumed.generator)
-        completed, best_test_loss = resumed.epoch, resumed.best_test_loss
-    steps = completed * steps_per_epoch(len(data.train), batch_size)
-    walk = Walk(engine, data.train, batch_size, generator=generator, steps=steps)
-    for number in range(completed + 1, epochs + 1):
+    for number in range(walk.steps // walk.steps_per_epoch + 1, epochs + 1):
         started = stopwatch()
         train_loss = _finish_epoch(walk, watch)
         seconds = stopwatch() - started
-        evaluation = evaluate(engine.network, data.test)
+        evaluation = evaluate(walk.engine.network, test)
         if not math.isfinite(evaluation.loss):
             raise NotFiniteError(
                 f"the test loss after step {walk.steps} is not finite at learning rate "
-                f"{engine.learning_rate:g}: try a lower one"
+                f"{walk.engine.learning_rate:g}: try a lower one"
             )
-        best_test_loss = min(best_test_loss, evaluation.loss)
         if keeper:
             keeper.keep(
-                Checkpoint(
-                    settings=settings,
-                    network=engine.network.state_dict(),
-                    generator=generator.get_state(),
-                    epoch=number,
-                    test_loss=evaluation.loss,
-                    best_test_loss=best_test_loss,
-                )
+                walk.engine.network, walk.generator, epoch=number, test_loss=evaluation.loss
             )
         yield EpochReport(
             epoch=number,
