@@ -18,7 +18,7 @@ from mnist_mlp.data import Data
 
 OPTIONS = pytest.StashKey[Options]()
 DATA = pytest.StashKey[Data]()
-BASELINES = pytest.StashKey[list[baseline.Run]]()
+BASELINES = pytest.StashKey[list[baseline.SavedJson]]()
 PROGRESS = pytest.StashKey[CaseProgress]()
 THREADS_BEFORE = pytest.StashKey[int]()
 

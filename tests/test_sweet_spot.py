@@ -16,7 +16,7 @@ from bench import cases
 from bench.answer.line import LawError
 from bench.search import findings, race
 from bench.search.command import main
-from bench.search.race import CAP, CONTENDING, Ending, Run, TimeUpError, Trial
+from bench.search.race import CAP, CONTENDING, Ending, TimeUpError, Trial, TrialResult
 from mnist_mlp.engines.eager import Eager
 from mnist_mlp.engines.engine import CompilerError
 from tests import idx
@@ -71,7 +71,7 @@ class Machine:
         ending = Ending.REACHED if steps_made == steps else Ending.CAPPED
         if steps_made == self.budget(size) < steps:
             ending = Ending.MISSED
-        run = Run(
+        run = TrialResult(
             trial=trial,
             prepare_seconds=0,
             train_seconds=steps_made * step_seconds,
@@ -240,7 +240,7 @@ def test_first_seeds_come_first():
 
 def run_of(size, seed, train_seconds, ending):
     """A run, as if made by hand."""
-    return Run(
+    return TrialResult(
         trial=Trial(lr_rule="fixed", batch_size=size, seed=seed, cap_seconds=math.inf),
         prepare_seconds=0,
         train_seconds=train_seconds,

@@ -13,12 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from bench import cases, command_line
 from bench.search import race
 from bench.search.findings import Answer, line, report
-from bench.search.race import Run
-from bench.search.trainer import Trainer
-from mnist_mlp import arguments, cache, engines
+from bench.search.race import TrialResult
+from mnist_mlp import arguments
 
 if TYPE_CHECKING:
-    from mnist_mlp.data import Data
+    from bench.search.trainer import Trainer
 
 HELP = "which batch size trains fastest to a target accuracy here?"
 DESCRIPTION = """Train to the target at batch sizes around the square root of the training set, go
@@ -62,21 +61,24 @@ def main(words: Sequence[str]) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Search, and say what was found: all of it, or what there is when it ends early."""
+    """Search, and print the answer: all of it, or what there is when the search ends early."""
     started = time.monotonic()
-    # torch takes seconds to import, and the other commands need none of it: here and below.
-    from mnist_mlp import datasets  # noqa: PLC0415
-    from mnist_mlp.engines.engine import CompilerError, PrecisionError  # noqa: PLC0415
+    from bench.search import trainer  # noqa: PLC0415 - torch takes seconds to import
 
     console = Console(highlight=False)
-    runs: list[Run] = []
+    runs: list[TrialResult] = []
     interrupted = False
     try:
-        data = _prepare(options)
-        _search(options, data, started + options.time_limit, runs, console)
+        data = trainer.prepare(options)
+        with _progress(console) as progress:
+            deadline = started + options.time_limit
+            _search(
+                trainer.Trainer(options=options, data=data, deadline=deadline, progress=progress),
+                runs,
+            )
     except KeyboardInterrupt:
         interrupted = True
-    except (cache.CacheError, datasets.DataError, CompilerError, PrecisionError) as error:
+    except trainer.OBSTACLES as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if runs:
@@ -96,46 +98,27 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _prepare(options: argparse.Namespace) -> "Data":
-    import torch  # noqa: PLC0415
-
-    from mnist_mlp import datasets, device  # noqa: PLC0415
-
-    engines.load(options.engine).check_precision(options.precision)
-    device.use(options.device)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    data = datasets.load(
-        data_root=options.data_root, cache_dir=options.cache_dir, device=options.device
-    )
-    print(
-        f"{data.name}, {options.engine} engine, {options.device}, {torch.get_num_threads()} "
-        f"threads, {options.precision}: to test accuracy {options.target_accuracy:g} in at most "
-        f"{options.max_epochs} epochs, {options.time_limit:g} s for the whole search",
-        flush=True,
-    )
-    return data
-
-
-def _search(
-    options: argparse.Namespace, data: "Data", deadline: float, runs: list[Run], console: Console
-) -> None:
-    """Append each run as it ends, a line each; on a terminal, show how the current one goes."""
-    with Progress(
+def _progress(console: Console) -> Progress:
+    """On a terminal, a live line that shows how the current run goes."""
+    return Progress(
         BarColumn(bar_width=20),
         TextColumn("{task.description}", markup=False),
         console=console,
         auto_refresh=False,  # a thread that redraws would disturb what is measured
         transient=True,
         disable=not console.is_terminal,
-    ) as progress:
-        trainer = Trainer(options=options, data=data, deadline=deadline, progress=progress)
-        for run in race.search(
-            trainer.train,
-            lr_rules=options.lr_rules,
-            seeds=options.seeds,
-            samples=len(data.train),
-            deadline=deadline,
-        ):
-            runs.append(run)
-            progress.console.print(line(run, max_epochs=options.max_epochs), soft_wrap=True)
+    )
+
+
+def _search(trainer: "Trainer", runs: list[TrialResult]) -> None:
+    """Append and print each run as it ends."""
+    for run in race.search(
+        trainer.train,
+        lr_rules=trainer.options.lr_rules,
+        seeds=trainer.options.seeds,
+        samples=len(trainer.data.train),
+        deadline=trainer.deadline,
+    ):
+        runs.append(run)
+        text = line(run, max_epochs=trainer.options.max_epochs)
+        trainer.progress.console.print(text, soft_wrap=True)

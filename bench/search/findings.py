@@ -11,12 +11,12 @@ from bench.answer.laws import TOLERANCE
 from bench.answer.line import LawError
 from bench.runs.seeds import median_over_seeds
 from bench.search import race
-from bench.search.race import CAP, Candidate, Ending, Run
+from bench.search.race import CAP, Candidate, Ending, TrialResult
 from bench.units import seconds
 from mnist_mlp.learning_rate import RULES
 
 
-def line(run: Run, *, max_epochs: int) -> str:
+def line(run: TrialResult, *, max_epochs: int) -> str:
     """A run, of at most so many epochs, in words."""
     spent = f"{seconds(run.train_seconds)}, {run.steps:,} steps"
     how = {
@@ -34,7 +34,7 @@ class Answer:
 
     options: argparse.Namespace
     samples: int  # of the training set
-    runs: Sequence[Run]
+    runs: Sequence[TrialResult]
     took_seconds: float
 
     @cached_property
@@ -112,7 +112,7 @@ def _of_rule(answer: Answer, rule: str) -> Iterator[str]:
     yield from _thumb(found, answer.samples)
 
 
-def _predicted(runs: Sequence[Run], rule: str) -> str:
+def _predicted(runs: Sequence[TrialResult], rule: str) -> str:
     """What the laws say."""
     try:
         predicted = race.predict(runs, rule)

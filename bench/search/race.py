@@ -50,7 +50,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class TrialResult:
     """What came of a trial."""
 
     trial: Trial
@@ -81,7 +81,7 @@ class Candidate:
     """A batch size and its runs, one a seed."""
 
     batch_size: int
-    runs: tuple[Run, ...]
+    runs: tuple[TrialResult, ...]
 
     @property
     def reached(self) -> int:
@@ -130,7 +130,7 @@ class Prediction:
     largest_misfit: float  # of either law, a share
 
 
-Measure = Callable[[Trial], Run]
+Measure = Callable[[Trial], TrialResult]
 
 
 def search(
@@ -141,7 +141,7 @@ def search(
     samples: int,
     deadline: float,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Run]:
+) -> Iterator[TrialResult]:
     """Make one run after the other until nothing is left to learn, or the time is up.
 
     Rules take turns, the one that has had the least time first.
@@ -155,7 +155,7 @@ def search(
         clock: gives seconds.
 
     """
-    runs: dict[str, list[Run]] = {rule: [] for rule in lr_rules}
+    runs: dict[str, list[TrialResult]] = {rule: [] for rule in lr_rules}
     seconds = dict.fromkeys(lr_rules, 0.0)
     while seconds and (started := clock()) < deadline:
         rule = min(seconds, key=seconds.__getitem__)
@@ -199,9 +199,9 @@ def _next_size(found: Sequence[Candidate], samples: int) -> int | None:
     return next((size for size in sizes if size not in tried), None)
 
 
-def candidates(runs: Iterable[Run]) -> list[Candidate]:
+def candidates(runs: Iterable[TrialResult]) -> list[Candidate]:
     """Runs with one rule by batch size, the smallest first."""
-    by_size: dict[int, list[Run]] = {}
+    by_size: dict[int, list[TrialResult]] = {}
     for run in runs:
         by_size.setdefault(run.trial.batch_size, []).append(run)
     return [Candidate(batch_size=size, runs=tuple(by_size[size])) for size in sorted(by_size)]
@@ -263,7 +263,7 @@ def _between(size: int, samples: int) -> list[int]:
     return [size * 3 // part for part in (4, 2) if size % part == 0 and size * 3 <= part * samples]
 
 
-def predict(runs: Sequence[Run], lr_rule: str) -> Prediction:
+def predict(runs: Sequence[TrialResult], lr_rule: str) -> Prediction:
     """Fit step time to all runs, and steps to target to those with the rule.
 
     Raises:

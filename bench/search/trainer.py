@@ -3,16 +3,43 @@
 import argparse
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+import torch
 from rich.progress import Progress
 
-from bench.search.race import Ending, Run, TimeUpError, Trial
+from bench.search.race import Ending, TimeUpError, Trial, TrialResult
+from mnist_mlp import cache, datasets, device, engines
+from mnist_mlp.convergence import Convergence, TracePoint, train_until
+from mnist_mlp.data import Data
+from mnist_mlp.engines.engine import CompilerError, PrecisionError
 from mnist_mlp.learning_rate import RULES
+from mnist_mlp.model import MLP
 
-if TYPE_CHECKING:
-    from mnist_mlp.convergence import Convergence, TracePoint
-    from mnist_mlp.data import Data
+# What keeps a search from starting, each with a sentence for its user.
+OBSTACLES = (cache.CacheError, datasets.DataError, CompilerError, PrecisionError)
+
+
+def prepare(options: argparse.Namespace) -> Data:
+    """Set the device and the threads, load the data, and print what the search is about.
+
+    Raises:
+        OBSTACLES: the search cannot start.
+
+    """
+    engines.load(options.engine).check_precision(options.precision)
+    device.use(options.device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    data = datasets.load(
+        data_root=options.data_root, cache_dir=options.cache_dir, device=options.device
+    )
+    print(
+        f"{data.name}, {options.engine} engine, {options.device}, {torch.get_num_threads()} "
+        f"threads, {options.precision}: to test accuracy {options.target_accuracy:g} in at most "
+        f"{options.max_epochs} epochs, {options.time_limit:g} s for the whole search",
+        flush=True,
+    )
+    return data
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,35 +47,31 @@ class Trainer:
     """Trains as a trial says."""
 
     options: argparse.Namespace
-    data: "Data"
+    data: Data
     deadline: float  # by time.monotonic
     progress: Progress
 
-    def train(self, trial: Trial) -> Run:
+    def train(self, trial: Trial) -> TrialResult:
         """Compile what is needed, then train until the target, the cap or the last epoch.
 
         Raises:
             TimeUpError: the deadline ended the run.
 
         """
-        import torch  # noqa: PLC0415 - takes seconds to import
-
-        from mnist_mlp import convergence, engines, model  # noqa: PLC0415
-
         self._show(f"{trial.name}: preparing")
         engine = engines.load(self.options.engine)(
-            model.MLP(seed=trial.seed).to(self.options.device),
+            MLP(seed=trial.seed).to(self.options.device),
             learning_rate=RULES[trial.lr_rule](self.options.lr, trial.batch_size),
             precision=self.options.precision,
         )
         prepare_seconds = engine.prepare(trial.batch_size)
 
-        def watch(point: "TracePoint") -> bool:
+        def watch(point: TracePoint) -> bool:
             epoch, accuracy = f"{point.epochs:.2f}", f"{point.test_accuracy:.3f}"
             self._show(f"{trial.name}: epoch {epoch}, test accuracy {accuracy}")
             return point.train_seconds > trial.cap_seconds or time.monotonic() >= self.deadline
 
-        found = convergence.train_until(
+        found = train_until(
             engine,
             self.data,
             trial.batch_size,
@@ -57,7 +80,7 @@ class Trainer:
             generator=torch.Generator().manual_seed(trial.seed),
             watch=watch,
         )
-        return Run(
+        return TrialResult(
             trial=trial,
             prepare_seconds=prepare_seconds,
             train_seconds=found.train_seconds,
@@ -66,7 +89,7 @@ class Trainer:
             ending=self._ending(found, trial),
         )
 
-    def _ending(self, found: "Convergence", trial: Trial) -> Ending:
+    def _ending(self, found: Convergence, trial: Trial) -> Ending:
         if found.reached:
             return Ending.REACHED
         if found.diverged:

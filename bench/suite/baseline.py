@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-Run = Mapping[str, Any]  # pytest-benchmark's JSON
+SavedJson = Mapping[str, Any]  # pytest-benchmark's JSON
 
 
-def left_out(baselines: Sequence[Run], measured: set[str]) -> list[str]:
+def left_out(baselines: Sequence[SavedJson], measured: set[str]) -> list[str]:
     """Say, a line each, which cases a baseline or the run lacks.
 
     Args:
@@ -24,7 +24,7 @@ def left_out(baselines: Sequence[Run], measured: set[str]) -> list[str]:
 
 
 def changed_outcomes(
-    baselines: Sequence[Run], measured: Mapping[str, Mapping[str, Any]]
+    baselines: Sequence[SavedJson], measured: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:
     """Yield the cases that reached the target in a baseline or in this run, but not in both.
 
