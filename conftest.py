@@ -69,7 +69,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Load the data before any case runs, so that what is wrong with it is said once."""
+    """Load the data before any case runs, so that an error in it is reported once."""
     config = session.config
     if is_measuring(config) and session.items and not config.option.collectonly:
         chosen = config.stash[OPTIONS]
@@ -89,7 +89,7 @@ def workbench(pytestconfig: pytest.Config) -> Workbench:
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
-    """Say more about the machine in saved runs."""
+    """Add to what saved runs store about the machine."""
     machine_info.update(machine.describe())
 
 

@@ -13,7 +13,7 @@ from bench.search import command as search_command
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Do what the command line says; the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     search_command.add_to(commands)
@@ -30,6 +30,6 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # What is temporary goes when CI cancels a job, too.
+    # Temporary files are removed, too, when CI cancels a job.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""What is measured: batch sizes, engines, and how much effort each combination is worth."""
+"""What a default run measures: batch sizes, engines, and how often each case is timed."""
 
 import math
 import os
@@ -104,7 +104,7 @@ EFFORTS: tuple[tuple[str, str, float, Effort], ...] = (
 
 
 def effort(verb: str, engine: str, batch_size: int) -> Effort:
-    """How much effort a case is worth."""
+    """Return how often a case is timed, and on how much its memory is measured."""
     return next(
         effort
         for its_verb, its_engine, largest, effort in EFFORTS

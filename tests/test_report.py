@@ -214,9 +214,12 @@ def test_runs_whose_files_share_a_name_are_told_apart_by_their_folders(make):
 @pytest.mark.parametrize(
     ("slower", "words"),
     [
-        ((3.0, 4.0, 5.0), "It can't be told from 64, whose seeds overlap with its own. Two equal "),
+        (
+            (3.0, 4.0, 5.0),
+            "Its seeds overlap with those of 64: which is faster is not known. Two equal ",
+        ),
         ((9.0, 9.1, 9.2), "All seeds of every other batch size took longer than all of its own. "),
-        ((3.0,), "One seed a batch size can't tell them apart"),
+        ((3.0,), "With one seed each, batch sizes cannot be told apart"),
     ],
     ids="seconds={}".format,
 )

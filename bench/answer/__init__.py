@@ -1,1 +1,1 @@
-"""Which batch size, and why? Laws fitted to a run, and what they say."""
+"""From measured cases to laws, then to sentences, tables, figures and the page."""

@@ -18,7 +18,7 @@ from bench.runs.seeds import median_over_seeds
 
 TOLERANCE = 0.2  # a size that is off by more breaks the law
 FEWEST_SIZES = 3  # a line through two has no misfit to judge it by
-FEWEST_SIZES_FOR_SLOPE = 4  # three give an interval that says nothing
+FEWEST_SIZES_FOR_SLOPE = 4  # with three the interval is too wide to use
 LARGEST_BATCH_SIZE = 1024  # beyond it caches overflow and a sample's cost changes
 
 
@@ -35,7 +35,7 @@ class Law:
 
     @property
     def largest_misfit(self) -> float:
-        """A share, whichever way: 0.08 is 8 % off."""
+        """The largest misfit as a fraction without its sign: 0.08 is 8 % off."""
         return abs(self.misfits[self.worst_batch_size])
 
     @property
@@ -170,7 +170,7 @@ def slope_of_log_steps(steps: Mapping[int, Sequence[float]]) -> Estimate:
 
 
 def censored(steps: Mapping[int, Sequence[float]]) -> tuple[int, ...]:
-    """Batch sizes whose median seed missed the target: it takes longer than anyone knows."""
+    """Return the batch sizes whose median seed missed the target."""
     return tuple(size for size in sorted(steps) if median_over_seeds(steps[size]) == math.inf)
 
 

@@ -19,7 +19,7 @@ ROUNDING = 1e-12  # relative; a smaller trend is none
 
 
 class LawError(Exception):
-    """No law can be fitted; says why."""
+    """No law can be fitted; the message is the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - a command's signature
-    """Train, stop at a geometric grid of steps, and print what the gradients say there."""
+    """Train, and print the noise scale at a geometric grid of steps."""
     from mnist_mlp import datasets  # noqa: PLC0415 - torch takes seconds; others need none of it
 
     try:

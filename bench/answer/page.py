@@ -14,7 +14,7 @@ from bench.answer.charts import Figure
 from bench.runs.case import MeasuredCase
 from bench.runs.files import SavedRun
 from bench.runs.seeds import Seeds, by_series
-from bench.units import gigabytes
+from bench.units import gigabytes, listed
 
 # Rows of the machine's table beside its processor and memory, and their keys in machine_info.
 MACHINE = {
@@ -39,7 +39,7 @@ class Finding:
 
 
 def page(runs: Sequence[SavedRun], figures: Sequence[Figure]) -> str:
-    """One HTML page; every name in it is text, whatever a file says."""
+    """Return one HTML page; every name from a file is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -103,14 +103,14 @@ def _equals(found: Sequence[Seeds]) -> str:
         return ""
     chance = max(_chance_to_part(best, other) for other in others)
     if chance == 1:
-        return "One seed a batch size can't tell them apart; --seeds=0,1,2 begins to."
+        return "With one seed each, batch sizes cannot be told apart: --seeds=0,1,2 runs three."
     equals = sorted(other.batch_size for other in others if other.overlaps(best))
-    told = (
-        f"It can't be told from {', '.join(map(str, equals))}, whose seeds overlap with its own"
+    overlap = (
+        f"Its seeds overlap with those of {listed(equals)}: which is faster is not known"
         if equals
         else "All seeds of every other batch size took longer than all of its own"
     )
-    return f"{told}. Two equal batch sizes would not overlap in {100 * chance:.0f} % of cases."
+    return f"{overlap}. Two equal batch sizes would not overlap in {100 * chance:.0f} % of cases."
 
 
 def _chance_to_part(one: Seeds, other: Seeds) -> float:

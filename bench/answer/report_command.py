@@ -58,12 +58,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Do what the command line says; the exit code."""
+    """Run the command line; return the exit code."""
     return run(parser().parse_args(words))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Read, draw, and only then write."""
+    """Read and draw everything, then write."""
     from bench.answer import charts, page  # noqa: PLC0415 - other commands need no figures
 
     try:
@@ -119,7 +119,7 @@ def write(files: Mapping[Path, bytes]) -> None:
 
 @contextmanager
 def told_of(file: Path) -> Iterator[None]:
-    """Say which file it is that can't be written."""
+    """Name the file that cannot be written."""
     try:
         yield
     except OSError as error:

@@ -29,7 +29,7 @@ def of_memory(cases: Sequence[MeasuredCase], physical_bytes: float) -> list[str]
 
 
 def _limit(largest_batch: int, samples: int, physical_bytes: float) -> str:
-    """Say what the memory of the machine holds; a line through few sizes says no more."""
+    """Compare the largest batch that fits with the training set."""
     machine = gigabytes(physical_bytes)
     if largest_batch >= samples:
         return f"{machine} hold a batch of all {samples:,}, so memory is no limit here"

@@ -1,4 +1,4 @@
-"""The least time that an epoch could take here, from what the machine shows in the same minute.
+"""The least time that an epoch could take here, from rates measured in the same minute.
 
 A step multiplies, and it moves memory; it takes at least as long as the longer of both would alone:
 its two large products at the best rate seen, or the hidden weight read once, then read and written

@@ -1,4 +1,4 @@
-"""What a saved run says about the machine, beside pytest-benchmark's own lines."""
+"""Describes the machine in saved runs, beside pytest-benchmark's own fields."""
 
 import re
 from importlib.metadata import version
@@ -10,7 +10,7 @@ from mnist_mlp import device
 
 
 def describe() -> dict[str, str | int]:
-    """Versions and settings that decide how fast torch is, and the physical memory in bytes."""
+    """Return the versions and settings that decide how fast torch is, and the memory in bytes."""
     build = torch.__config__.show()
     blas = re.search(r"BLAS_INFO=(\w+)", build)
     description: dict[str, str | int] = {

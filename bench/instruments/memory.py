@@ -25,7 +25,7 @@ class Peak:
 
 
 def peak_memory(call: Callable[[], object]) -> Peak:
-    """Make an untimed call and say how much memory it needed at its peak."""
+    """Make an untimed call and measure how much memory it needed at its peak."""
     by_kernel = kernel_peak_can_be_reset()
     with GpuPeak() as gpu:
         _release_free_memory()
@@ -38,7 +38,7 @@ def peak_memory(call: Callable[[], object]) -> Peak:
 
 
 def _release_free_memory() -> None:
-    """Give freed memory back, so that it isn't taken for the call's floor."""
+    """Return freed memory to the system, so that it does not count as resident before the call."""
     gc.collect()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl hasn't
@@ -51,7 +51,7 @@ def _resident_bytes() -> int:
 
 
 def kernel_peak_can_be_reset() -> bool:
-    """Whether this kernel lets a process start its peak again, as Linux does."""
+    """Whether this kernel lets a process reset its peak, as Linux does."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
@@ -60,7 +60,7 @@ def kernel_peak_can_be_reset() -> bool:
 
 
 def _kernel_peak_bytes(call: Callable[[], object]) -> int:
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again from what is resident
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to what is resident now
     floor = _resident_bytes()
     call()
     status = Path("/proc/self/status").read_text()

@@ -115,7 +115,7 @@ class ScikitLearn(Peer):
 
 
 class Keras(Peer):
-    """A Sequential model's fit, on JAX unless KERAS_BACKEND says otherwise; it shuffles itself."""
+    """A Sequential model's fit, on JAX unless KERAS_BACKEND names another; it shuffles itself."""
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)

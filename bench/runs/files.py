@@ -21,7 +21,7 @@ MACHINE = (
 
 
 class SavedRunError(Exception):
-    """A file that is no saved run, or holds none of what is asked of it."""
+    """A file that is no saved run, or lacks the cases that a command needs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from bench.search.trainer import Trainer
 
 HELP = "which batch size trains fastest to a target accuracy here?"
-DESCRIPTION = """Train to the target at batch sizes around the square root of the training set, go
-on where training is fastest, and stop early what is slower."""
+DESCRIPTION = """Train to the target at batch sizes around the square root of the training set, try
+more of them where training is fastest, and stop slower runs early."""
 TIME_LIMIT_SECONDS = 90
 INTERRUPTED = 130
 
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
     shared("--precision", "--lr", "--lr-rules")
     shared(
         "--seeds",
-        help="a run each of what is not clearly slower "
+        help="one run each for every batch size that is not clearly slower "
         f"(default: {command_line.listed(cases.SEEDS)})",
     )
     shared("--target-accuracy", "--max-epochs")
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Do what the command line says; the exit code."""
+    """Run the command line; return the exit code."""
     return run(parser().parse_args(words))
 
 

@@ -12,12 +12,12 @@ from bench.answer.line import LawError
 from bench.runs.seeds import median_over_seeds
 from bench.search import race
 from bench.search.race import CAP, Candidate, Ending, TrialResult
-from bench.units import seconds
+from bench.units import listed, seconds
 from mnist_mlp.learning_rate import RULES
 
 
 def line(run: TrialResult, *, max_epochs: int) -> str:
-    """A run, of at most so many epochs, in words."""
+    """Describe a run, of at most `max_epochs` epochs, in one line."""
     spent = f"{seconds(run.train_seconds)}, {run.steps:,} steps"
     how = {
         Ending.REACHED: "reached",
@@ -39,7 +39,7 @@ class Answer:
 
     @cached_property
     def found(self) -> dict[str, list[Candidate]]:
-        """What ran with each rule."""
+        """The batch sizes that ran, by rule."""
         rules = dict.fromkeys(run.trial.lr_rule for run in self.runs)
         return {
             rule: race.candidates(run for run in self.runs if run.trial.lr_rule == rule)
@@ -48,7 +48,7 @@ class Answer:
 
 
 def report(answer: Answer) -> Iterator[Table | str]:
-    """A table and sentences a rule, then what is to say over all."""
+    """Yield a table and sentences for each rule, then sentences that compare the rules."""
     for rule in answer.found:
         yield ""
         yield table(answer.found[rule], lr_rule=rule, rate=answer.options.lr)
@@ -59,7 +59,7 @@ def report(answer: Answer) -> Iterator[Table | str]:
 
 
 def table(found: Sequence[Candidate], *, lr_rule: str, rate: float) -> Table:
-    """A row a batch size."""
+    """Lay out a row for each batch size."""
     first = race.best(found)
     table = Table(title=f"{lr_rule} learning rate", title_justify="left", title_style="bold")
     for heading in ("batch size", "rate", "reached", "median", "seeds", "steps"):
@@ -96,7 +96,7 @@ def _at_least(text: str, censored: bool) -> str:  # noqa: FBT001 - what makes th
 
 
 def _of_rule(answer: Answer, rule: str) -> Iterator[str]:
-    """The fastest, who else may be, and what theory and the rule of thumb say."""
+    """Yield the fastest size, those like it, the prediction, and the cost of the rule of thumb."""
     found, target = answer.found[rule], f"test accuracy {answer.options.target_accuracy:g}"
     first = race.best(found)
     if not first.reached:
@@ -104,16 +104,16 @@ def _of_rule(answer: Answer, rule: str) -> Iterator[str]:
         yield f"No batch size reached {target}: {nearest}."
         return
     yield f"Batch size {first.batch_size} is fastest: {_median(first)} to {target}."
-    if others := [str(one.batch_size) for one in found if race.overlap(one, first)]:
-        yield f"Seeds' times overlap, so that it can't be told from {', '.join(others)}."
+    if others := [one.batch_size for one in found if race.overlap(one, first)]:
+        yield f"Its seeds overlap with those of {listed(others)}: which is faster is not known."
     if len(first.runs) == 1:
-        yield "It ran with one seed, which does not tell how far others differ."
+        yield "It ran with one seed, so how far seeds differ is not known."
     yield _predicted(answer.runs, rule)
     yield from _thumb(found, answer.samples)
 
 
 def _predicted(runs: Sequence[TrialResult], rule: str) -> str:
-    """What the laws say."""
+    """Return the batch size that the laws predict."""
     try:
         predicted = race.predict(runs, rule)
     except LawError as error:
@@ -127,19 +127,19 @@ def _predicted(runs: Sequence[TrialResult], rule: str) -> str:
 
 
 def _thumb(found: Sequence[Candidate], samples: int) -> Iterator[str]:
-    """What the rule of thumb costs, where its size ran."""
+    """Yield what the rule of thumb costs, where its size ran."""
     first, picked = race.best(found), race.rule_of_thumb(samples)
-    said = f"The rule of thumb, the power of two nearest to sqrt({samples}), picks"
+    thumb = f"The rule of thumb, the power of two nearest to sqrt({samples}), picks"
     for one in found:
         if one is first and one.batch_size == picked:
-            yield f"{said} it, too."
+            yield f"{thumb} it, too."
         elif one.batch_size == picked:
             least, times = "more than " * one.is_censored, one.spent_seconds / first.spent_seconds
-            yield f"{said} {picked}: {least}{times:.2g} times as long."
+            yield f"{thumb} {picked}: {least}{times:.2g} times as long."
 
 
 def _over_all(answer: Answer) -> Iterator[str]:
-    """Which rule won, where several ran."""
+    """Yield which rule won, where several ran."""
     firsts = {rule: race.best(found) for rule, found in answer.found.items()}
     order = sorted(firsts, key=lambda rule: (not firsts[rule].reached, firsts[rule].spent_seconds))
     won = firsts[order[0]]
@@ -158,7 +158,7 @@ def _over_all(answer: Answer) -> Iterator[str]:
 
 
 def _effort(answer: Answer) -> str:
-    """How long it took, and for which rules it was not long enough."""
+    """Return how long the search took, and which rules it cut short."""
     compiling = sum(run.prepare_seconds for run in answer.runs)
     took = f"The search took {answer.took_seconds:.0f} s, {compiling:.0f} s of it to compile"
     seeds, samples = answer.options.seeds, answer.samples

@@ -1,4 +1,4 @@
-"""The search for the batch size that trains fastest: which run comes next, and what all say.
+"""The search for the batch size that trains fastest: which run comes next.
 
 With one seed run powers of two around the square root of the training set, the powers beside the
 best, until it lies between two slower ones, and then 3/4 and 3/2 of it. What is not clearly slower
@@ -22,7 +22,7 @@ CONTENDING = 1.3  # times the best median: a size up to there gets more seeds
 
 
 class TimeUpError(Exception):
-    """The time of the whole search was spent within a run, which says nothing then."""
+    """The time of the whole search ended during a run, whose result is then unknown."""
 
 
 class Ending(StrEnum):
@@ -51,7 +51,7 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialResult:
-    """What came of a trial."""
+    """What a trial took, and how it ended."""
 
     trial: Trial
     prepare_seconds: float  # compiling
@@ -72,7 +72,7 @@ class TrialResult:
 
     @property
     def fewest_seconds_to_target(self) -> float:
-        """As if a capped run had been about to reach it."""
+        """As `seconds_to_target`, but a capped run counts as reaching the target at its cap."""
         return self.train_seconds if self.ending is Ending.CAPPED else self.seconds_to_target
 
 
@@ -90,22 +90,22 @@ class Candidate:
 
     @property
     def median_seconds(self) -> float:
-        """To the target; infinite where half the runs or more did not reach it."""
+        """Median time to the target; infinite where half of the runs or more missed it."""
         return median_over_seeds(run.seconds_to_target for run in self.runs)
 
     @property
     def is_censored(self) -> bool:
-        """Whether the median is beyond what was seen."""
+        """Whether half of the runs or more missed the target."""
         return self.median_seconds == math.inf
 
     @property
     def fewest_seconds(self) -> float:
-        """The least that the median may be, were capped runs not capped."""
+        """The least that the median could be without caps."""
         return median_over_seeds(run.fewest_seconds_to_target for run in self.runs)
 
     @property
     def spent_seconds(self) -> float:
-        """The median run's training, to the target or not: time to target is at least that."""
+        """Median training time, to the target or not: time to target is at least that."""
         return median_over_seeds(run.train_seconds for run in self.runs)
 
     @property
@@ -142,7 +142,7 @@ def search(
     deadline: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[TrialResult]:
-    """Make one run after the other until nothing is left to learn, or the time is up.
+    """Make one run after the other until no run is left, or the time is up.
 
     Rules take turns, the one that has had the least time first.
 
@@ -175,7 +175,7 @@ def search(
 def next_trial(
     found: Sequence[Candidate], *, lr_rule: str, seeds: Sequence[int], samples: int
 ) -> Trial | None:
-    """What to run after what was found with the rule; None where that suffices."""
+    """Return the run that comes after those found with the rule; None where none is needed."""
     cap = CAP * best(found).fewest_seconds if found else math.inf
     size, seed = _next_size(found, samples), seeds[0]
     if size is None:
@@ -188,7 +188,7 @@ def next_trial(
 
 
 def _next_size(found: Sequence[Candidate], samples: int) -> int | None:
-    """What to try next, so that a fast size is found early, whose times cap all others."""
+    """Choose the next size so that a fast one is found early: its times cap all others."""
     sizes = starting_sizes(samples)
     if found:
         first = best(found)
@@ -200,7 +200,7 @@ def _next_size(found: Sequence[Candidate], samples: int) -> int | None:
 
 
 def candidates(runs: Iterable[TrialResult]) -> list[Candidate]:
-    """Runs with one rule by batch size, the smallest first."""
+    """Group runs with one rule by batch size, the smallest first."""
     by_size: dict[int, list[TrialResult]] = {}
     for run in runs:
         by_size.setdefault(run.trial.batch_size, []).append(run)
@@ -208,7 +208,7 @@ def candidates(runs: Iterable[TrialResult]) -> list[Candidate]:
 
 
 def best(found: Sequence[Candidate]) -> Candidate:
-    """The fastest to the target; where none reached it, the one that came nearest."""
+    """Return the fastest to the target; where none reached it, the most accurate."""
     return min(
         found,
         key=lambda one: (
@@ -220,7 +220,7 @@ def best(found: Sequence[Candidate]) -> Candidate:
 
 
 def contenders(found: Sequence[Candidate]) -> list[Candidate]:
-    """Those that are not clearly slower than the best; none where that missed the target."""
+    """Return those that are not clearly slower than the best; none where the best missed."""
     most = CONTENDING * best(found).fewest_seconds
     return [one for one in found if one.fewest_seconds <= most < math.inf]
 
@@ -267,7 +267,7 @@ def predict(runs: Sequence[TrialResult], lr_rule: str) -> Prediction:
     """Fit step time to all runs, and steps to target to those with the rule.
 
     Raises:
-        LawError: a law cannot be fitted; says why.
+        LawError: a law cannot be fitted.
 
     """
     step_seconds: dict[int, list[float]] = {}

@@ -1,4 +1,4 @@
-"""Runs of a search for the best batch size: trained, shown, and ended when they are too slow."""
+"""Trains the runs of a search, shows how they go, and ends those that are too slow."""
 
 import argparse
 import time
@@ -44,7 +44,7 @@ def prepare(options: argparse.Namespace) -> Data:
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer:
-    """Trains as a trial says."""
+    """Carries out trials."""
 
     options: argparse.Namespace
     data: Data

@@ -7,7 +7,7 @@ SavedJson = Mapping[str, Any]  # pytest-benchmark's JSON
 
 
 def left_out(baselines: Sequence[SavedJson], measured: set[str]) -> list[str]:
-    """Say, a line each, which cases a baseline or the run lacks.
+    """Return a line for each case that a baseline or the run lacks.
 
     Args:
         baselines: saved runs.
@@ -28,7 +28,7 @@ def changed_outcomes(
 ) -> Iterator[tuple[str, str]]:
     """Yield the cases that reached the target in a baseline or in this run, but not in both.
 
-    The time of a training that missed its target is no time to the target, and looks like one.
+    A training that missed its target has a time that looks like a time to the target.
 
     Args:
         baselines: saved runs.

@@ -1,4 +1,4 @@
-"""The suite's command-line options, each refused in a sentence when it makes no sense."""
+"""The suite's command-line options; bad values are rejected with one sentence."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -1,4 +1,4 @@
-"""Shows which case a run is at, how far it is, and what the case says of itself."""
+"""Shows which case is running, how many are done, and how far the case is."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def own_stdout() -> TextIO:
-    """Standard output by a descriptor of its own, since pytest redirects 1 while a case runs."""
+    """Open standard output by a new descriptor: pytest redirects descriptor 1 while a case runs."""
     try:
         descriptor = os.dup(sys.stdout.fileno())
     except (AttributeError, OSError, ValueError):  # a notebook's stream, or none
@@ -23,8 +23,8 @@ def own_stdout() -> TextIO:
 class CaseProgress:
     """A pytest plugin: one live line on a terminal, one plain line a case where there is none.
 
-    Nothing is drawn but at a case's start and when it tells something, which is never in timed
-    code: a thread that redraws would disturb what is measured.
+    It draws when a case starts and when a case reports how far it is, never in timed code. A thread
+    that redraws would disturb what is measured.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class CaseProgress:
         self._case = ""
 
     def tell(self, text: str) -> None:
-        """Show what the current case says of itself; on a terminal only."""
+        """Show how far the current case is; on a terminal only."""
         if self._is_terminal:
             self._bar.update(self._task, description=f"{self._case}: {text}", refresh=True)
 
@@ -81,6 +81,6 @@ class CaseProgress:
         return ("passed", "", "") if report.passed and report.when == "call" else None
 
     def pytest_sessionfinish(self) -> None:
-        """Take the live line away."""
+        """Remove the live line."""
         self._bar.stop()
         self._stream.flush()

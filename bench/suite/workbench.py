@@ -1,4 +1,4 @@
-"""What every case needs: the data, new engines, and one way to record what was measured."""
+"""What every case needs: the data, new engines, and one way to record a measurement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ may_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:Deprecation
 
 @dataclass(frozen=True, kw_only=True)
 class Workbench:
-    """The data and options of a run, and where its cases say how far they are."""
+    """The data and options of a run, and a way for its cases to show how far they are."""
 
     options: Options
     data: Data
