@@ -1,6 +1,8 @@
 """The closed form compiled: one graph for each small width, and one for every larger batch."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from types import FunctionType
@@ -110,7 +112,7 @@ def _compiled(function: Any, options: dict[str, Any], *example: Any) -> Any:
     )
     graph = torch.compile(own, fullgraph=True, dynamic=False, options=options)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _silent_on_missing_gpu():
             graph(*example)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
@@ -119,3 +121,18 @@ def _compiled(function: Any, options: dict[str, Any], *example: Any) -> Any:
             "or use another engine"
         ) from error
     return graph
+
+
+@contextmanager
+def _silent_on_missing_gpu() -> Iterator[None]:
+    """Drop the warning that torch logs when it compiles on a machine that has nvcc and no GPU."""
+    logger = logging.getLogger("torch.utils.cpp_extension")
+
+    def is_wanted(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("No CUDA runtime is found")
+
+    logger.addFilter(is_wanted)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_wanted)
