@@ -9,6 +9,7 @@ import pytest
 from bench import __main__ as bench_main
 from bench import cases
 from bench.gate.audit import rates
+from bench.gate.audit.record import IDENTICAL, read
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "docs" / "gate-audit.jsonl"
@@ -157,6 +158,6 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(words, sentence, capsys):
 
 def test_the_record_in_the_repository_can_be_read():
     """So that its rates can be computed again."""
-    record = rates.read(RECORD)
+    record = read(RECORD)
 
-    assert sum(line["scenario"] == rates.IDENTICAL for line in record) >= 40
+    assert sum(line["scenario"] == IDENTICAL for line in record) >= 40

@@ -3,7 +3,9 @@
 import argparse
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bench import cases, command_line
 from bench.gate import result, revision, saved, verdict
@@ -38,30 +40,17 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 def parser() -> argparse.ArgumentParser:
     """The command's options."""
     parser = argparse.ArgumentParser(add_help=False)
-    add = parser.add_argument
+    add, shared = parser.add_argument, partial(command_line.add, parser.add_argument)
     add("--base", metavar="REVISION", help="what the working tree is compared with: main, a tag")
-    add(
-        "--saved",
-        type=Path,
-        nargs="+",
-        metavar="BASE.json",
-        help="runs that pytest-benchmark saved, in place of --base",
-    )
-    add(
-        "--against",
-        type=Path,
-        nargs="+",
-        metavar="HEAD.json",
-        help="runs of the head, to compare with --saved",
-    )
-    add("--base-python", metavar="PYTHON", help="that the base runs in (default: this one)")
-    add("--head-python", metavar="PYTHON", help="that the head runs in (default: this one)")
-    command_line.add(
-        add,
-        "--engines",
-        default=cases.GATE_ENGINES,
-        help=f"to compare (default: {command_line.listed(cases.GATE_ENGINES)})",
-    )
+    saved_runs: dict[str, Any] = {"type": Path, "nargs": "+"}
+    runs = "runs that pytest-benchmark saved, in place of --base"
+    add("--saved", metavar="BASE.json", help=runs, **saved_runs)
+    add("--against", metavar="HEAD.json", help="the head's, to compare with --saved", **saved_runs)
+    for side in ("base", "head"):
+        python = f"that the {side} runs in (default: this one)"
+        add(f"--{side}-python", metavar="PYTHON", help=python)
+    engines = f"to compare (default: {command_line.listed(cases.GATE_ENGINES)})"
+    shared("--engines", default=cases.GATE_ENGINES, help=engines)
     add(
         "--margin",
         type=command_line.percentage,
@@ -69,30 +58,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="a slowdown up to this passes (default: 5%%)",
     )
-    command_line.add(
-        add,
-        "--threads",
-        default=1,
-        metavar="N",
-        help="that each version computes with, on as many cores (default: %(default)s)",
-    )
-    add(
-        "--allow-learning-change",
-        action="store_true",
-        help="pass although the losses are not the base's",
-    )
-    add(
-        "--json",
-        type=command_line.output_file,
-        metavar="FILE",
-        help="write everything that was measured",
-    )
-    add(
-        "--markdown",
-        type=command_line.output_file,
-        metavar="FILE",
-        help="write a pull request's comment",
-    )
+    threads = "that each version computes with, on as many cores (default: %(default)s)"
+    shared("--threads", default=1, metavar="N", help=threads)
+    allowed = "pass although the losses are not the base's"
+    add("--allow-learning-change", action="store_true", help=allowed)
+    written: dict[str, Any] = {"type": command_line.output_file, "metavar": "FILE"}
+    add("--json", help="write everything that was measured", **written)
+    add("--markdown", help="write a pull request's comment", **written)
     parser.set_defaults(run=run)
     return parser
 

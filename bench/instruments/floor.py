@@ -5,13 +5,12 @@ its two large products at the best rate seen, or the hidden weight read once, th
 once, with the images read from where they lie (the roofline model, Williams et al. 2009).
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
-from torch.utils.benchmark import Timer
 
 from mnist_mlp.batches import steps_per_epoch
+from mnist_mlp.clock import shortest_seconds
 from mnist_mlp.data import PIXELS
 from mnist_mlp.engines.compiled import products
 from mnist_mlp.model import HIDDEN
@@ -19,6 +18,8 @@ from mnist_mlp.model import HIDDEN
 PRODUCT_SAMPLES = 1024  # a shape at which the best products are at their best
 POOL_SAMPLES = 16_384  # 51 MB of images, more than a cache holds
 TRIAL_SECONDS = 0.01
+
+_seconds = partial(shortest_seconds, for_seconds=TRIAL_SECONDS)
 
 
 def epoch_seconds(samples: int, batch_size: int, *, precision: str) -> float:
@@ -34,23 +35,18 @@ def _product_seconds_per_sample(precision: str) -> float:
     weight, images = torch.ones(HIDDEN, PIXELS), torch.ones(PRODUCT_SAMPLES, PIXELS)
     descent = torch.ones(HIDDEN, PRODUCT_SAMPLES)
     return (
-        min(_median_seconds(partial(product, weight, images)) for product in candidates)
-        + min(_median_seconds(partial(product, descent, images.t())) for product in candidates)
+        min(_seconds(partial(product, weight, images)) for product in candidates)
+        + min(_seconds(partial(product, descent, images.t())) for product in candidates)
     ) / PRODUCT_SAMPLES
 
 
 def _weight_traffic_seconds() -> float:
     """Two reads and a write of as many numbers as the hidden weight has."""
     weight, other = torch.zeros(HIDDEN, PIXELS), torch.zeros(HIDDEN, PIXELS)
-    return _median_seconds(lambda: weight.sub_(other))
+    return _seconds(lambda: weight.sub_(other))
 
 
 def _gather_seconds_per_sample() -> float:
     pool = torch.ones(POOL_SAMPLES, PIXELS)
     rows = torch.randint(POOL_SAMPLES, (PRODUCT_SAMPLES,), generator=torch.Generator())
-    return _median_seconds(lambda: pool.index_select(0, rows)) / PRODUCT_SAMPLES
-
-
-def _median_seconds(call: Callable[[], object]) -> float:
-    timer = Timer("call()", globals={"call": call}, num_threads=torch.get_num_threads())
-    return float(timer.blocked_autorange(min_run_time=TRIAL_SECONDS).median)
+    return _seconds(lambda: pool.index_select(0, rows)) / PRODUCT_SAMPLES

@@ -4,6 +4,7 @@ Every finished gate is a line of JSON in the record, from which all rates can be
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,24 +13,24 @@ from typing import Any
 
 from bench import command_line
 from bench.gate import revision
-from bench.gate.audit import compare_fail, rates, scenarios
-from bench.gate.audit.compare_fail import RunError
+from bench.gate.audit import compare_fail, rates, record, scenarios
+from bench.gate.audit.compare_fail import PytestBenchmarkError
 from bench.gate.audit.planting import PlantError
-from bench.gate.audit.rates import RecordError
+from bench.gate.audit.record import RecordError
 from bench.gate.audit.scenarios import Scenario
 from bench.gate.duet import WorkerError
 from bench.gate.result import ExitCode
 from bench.gate.revision import RevisionError
 from mnist_mlp import arguments
 
-RULES = "pytest-benchmark"
-RULES_ASKED = ("identical", "step")  # it times no epoch in the time of a gate
-DEFAULT_SCENARIOS = ("identical", "step", "family", RULES)
+PYTEST_BENCHMARK = "pytest-benchmark"
+COMPARE_FAIL_SCENARIOS = ("identical", "step")  # its epochs would take longer than a gate
+DEFAULT_SCENARIOS = ("identical", "step", "family", PYTEST_BENCHMARK)
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command and its options."""
-    kinds = (*scenarios.known(0.1), RULES)
+    kinds = (*scenarios.known(0.1), PYTEST_BENCHMARK)
     parser = commands.add_parser(
         "audit",
         help="how far can the gate be believed on this machine?",
@@ -66,10 +67,10 @@ def command(options: argparse.Namespace) -> ExitCode:
     """Run the gates, or read a record of some, and print the rates."""
     try:
         if options.read:
-            print(rates.as_text(rates.read(options.read)))
+            print(rates.as_text(record.read(options.read)))
         else:
             _audit(options)
-    except (PlantError, RecordError, RevisionError, RunError, WorkerError) as error:
+    except (PlantError, RecordError, RevisionError, PytestBenchmarkError, WorkerError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.USAGE
     return ExitCode.OK
@@ -77,17 +78,17 @@ def command(options: argparse.Namespace) -> ExitCode:
 
 def _audit(options: argparse.Namespace) -> None:
     tree = revision.root(Path(__file__).parent)
-    known, record = scenarios.known(options.slowdown), []
+    known, gates = scenarios.known(options.slowdown), []
     try:
         for trial in range(options.trials):
             for line in measure(options.scenarios, known, tree):
-                record.append(line)
+                gates.append(line)
                 print(f"trial {trial + 1}: {describe(line)}", file=sys.stderr, flush=True)
                 if options.record:
                     with options.record.open("a") as file:
                         file.write(json.dumps(line) + "\n")
     finally:  # Ctrl-C keeps what is there
-        print(rates.as_text(record))
+        print(rates.as_text(gates))
 
 
 def measure(
@@ -95,10 +96,12 @@ def measure(
 ) -> Iterator[dict[str, Any]]:
     """One gate of every chosen scenario: its line in the record."""
     for name in chosen:
-        if name == RULES:
-            yield from (compare_fail.run(one, tree) for key in RULES_ASKED for one in known[key])
+        if name == PYTEST_BENCHMARK:
+            for scenario in itertools.chain(*(known[key] for key in COMPARE_FAIL_SCENARIOS)):
+                yield compare_fail.run(scenario, tree)
         else:
-            yield from (scenarios.run(one, tree) for one in known[name])
+            for scenario in known[name]:
+                yield scenarios.run(scenario, tree)
 
 
 def describe(line: Mapping[str, Any]) -> str:

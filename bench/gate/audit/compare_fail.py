@@ -1,6 +1,5 @@
 """The same scenarios put to pytest-benchmark's own --benchmark-compare-fail, for comparison."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from bench import cases
-from bench.gate.audit import planting, rates
-from bench.gate.audit.scenarios import DIGITS, Scenario
+from bench.gate.audit import planting
+from bench.gate.audit.record import COMPARE_FAIL_FIELDS, DIGITS
+from bench.gate.audit.scenarios import Scenario
+from bench.runs import files
 
 
-class RunError(Exception):
-    """pytest-benchmark's run failed."""
+class PytestBenchmarkError(Exception):
+    """A run of pytest-benchmark failed."""
 
 
 def _measure(tree: Path) -> dict[str, dict[str, float]]:
     """One run of the step cases: each case's min and mean, seconds.
 
     Raises:
-        RunError: it failed.
+        PytestBenchmarkError: the run failed.
 
     """
     sizes = ",".join(map(str, cases.GATE_BATCH_SIZES["step"]))
@@ -41,11 +42,11 @@ def _measure(tree: Path) -> dict[str, dict[str, float]]:
             check=False,
         )
         if done.returncode:
-            raise RunError(f"pytest-benchmark's run failed: {done.stdout}{done.stderr}")
-        saved = json.loads(file.read_text())
+            raise PytestBenchmarkError(f"pytest-benchmark's run failed: {done.stdout}{done.stderr}")
+        measured = files.read(file).cases
     return {
-        case["name"].removeprefix("test_"): {rule: case["stats"][rule] for rule in rates.RULES}
-        for case in saved["benchmarks"]
+        case.name.removeprefix("test_"): {"min": case.min_seconds, "mean": case.mean_seconds}
+        for case in measured
     }
 
 
@@ -60,7 +61,10 @@ def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
         "planted": bool(scenario.plants),
         "took_seconds": round(time.monotonic() - started, 1),
         "ratios": {
-            case: {rule: round(head[case][rule] / base[case][rule], DIGITS) for rule in rates.RULES}
+            case: {
+                field: round(head[case][field] / base[case][field], DIGITS)
+                for field in COMPARE_FAIL_FIELDS
+            }
             for case in base
         },
     }

@@ -1,15 +1,12 @@
 """What a record of audited gates says: how often they were wrong, and how often they would be."""
 
 import itertools
-import json
 import math
 import random
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -19,20 +16,19 @@ from scipy import stats
 
 from bench.cases import Case, gate_cases
 from bench.gate import trial, verdict
+from bench.gate.audit.record import (
+    COMPARE_FAIL_FIELDS,
+    IDENTICAL,
+    Line,
+    by_scenario,
+    is_slip,
+)
 from bench.gate.result import WIDTH
 from bench.gate.verdict import Evidence, Pair, Verdict
 
-IDENTICAL = "identical code"  # the scenario whose pairs are resampled
-RULES = ("min", "mean")  # of pytest-benchmark's --benchmark-compare-fail
-RULE_LIMIT = 1.10  # its 10%
+COMPARE_FAIL_LIMIT = 1.10  # --benchmark-compare-fail=min:10%
 RESAMPLED_GATES = 10_000
 LEAST_PAIRS = 100  # of each case, for resampling to say something
-
-Line = Mapping[str, Any]  # one finished gate, as the audit records it
-
-
-class RecordError(Exception):
-    """A file that is no record of audited gates."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,52 +47,30 @@ class Rate:
         return float(bounds.low), float(bounds.high)
 
 
-def read(file: Path) -> list[Line]:
-    """The gates of a record.
-
-    Raises:
-        RecordError: it cannot be read, or is something else.
-
-    """
-    try:
-        lines: list[Line] = [json.loads(line) for line in file.read_text().splitlines()]
-        _by_scenario(lines)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{file} is no record of an audit: {error}") from error
-    return lines
-
-
 def measured(record: Sequence[Line]) -> list[Rate]:
     """A rate for each scenario but slips; two for each that pytest-benchmark's rules were asked."""
     rates = []
-    for scenario, gates in _by_scenario(record).items():
-        if _is_slip(gates[0]):
+    for scenario, gates in by_scenario(record).items():
+        if is_slip(gates[0]):
             continue
-        rules = RULES if "verdicts" not in gates[0] else ("",)
+        fields = ("",) if "verdicts" in gates[0] else COMPARE_FAIL_FIELDS
         rates += [
             Rate(
-                what=f"{scenario}, {rule}:10%" if rule else scenario,
-                times=sum(_called(gate, rule) for gate in gates),
+                what=f"{scenario}, {field}:10%" if field else scenario,
+                times=sum(_called(gate, field) for gate in gates),
                 gates=len(gates),
                 median_seconds=statistics.median(gate["took_seconds"] for gate in gates),
             )
-            for rule in rules
+            for field in fields
         ]
     return rates
 
 
-def _by_scenario(record: Sequence[Line]) -> dict[str, list[Line]]:
-    grouped = defaultdict(list)
-    for line in record:
-        grouped[line["scenario"]].append(line)
-    return grouped
-
-
-def _called(gate: Line, rule: str) -> bool:
+def _called(gate: Line, field: str) -> bool:
     """Whether the guilty case was called a regression, or any where none is named."""
     names = [gate["guilty"]] if gate["guilty"] else list(gate["ratios"])
-    if rule:
-        return any(gate["ratios"][name][rule] > RULE_LIMIT for name in names)
+    if field:
+        return any(gate["ratios"][name][field] > COMPARE_FAIL_LIMIT for name in names)
     return any(gate["verdicts"].get(name) == Verdict.REGRESSION for name in names)
 
 
@@ -234,7 +208,7 @@ def _table(first: str, *others: str) -> Table:
 def _slips(record: Sequence[Line]) -> Iterator[str]:
     """What became of a change that was planted at its own size."""
     for gate in record:
-        if _is_slip(gate):
+        if is_slip(gate):
             name = max(gate["ratios"], key=lambda name: gate["ratios"][name] or 0)
             said = [
                 f"{case} {said}{_because(gate, case)} (x {gate['ratios'][case]:.3f})"
@@ -246,11 +220,6 @@ def _slips(record: Sequence[Line]) -> Iterator[str]:
                 f"{gate['detectable'][name]:.0%} would have been caught"
             )
             yield f"{gate['scenario']}: {'; '.join(said) or missed}"
-
-
-def _is_slip(gate: Line) -> bool:
-    """Whether something was planted at a size of its own, to be called wherever it shows."""
-    return bool(gate["planted"] and not gate["guilty"])
 
 
 def _because(gate: Line, case: str) -> str:

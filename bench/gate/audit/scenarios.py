@@ -11,14 +11,14 @@ from typing import Any
 from bench import cases
 from bench.cases import Case
 from bench.gate import verdict
-from bench.gate.audit import planting, rates
+from bench.gate.audit import planting
 from bench.gate.audit.planting import Plant
+from bench.gate.audit.record import DIGITS, IDENTICAL
 from bench.gate.comparison import compare
 from bench.gate.duet import Version
 
 SLOWED_STEP = Case(verb="step", engine="eager", batch_size=64)
 SLOWED_FAMILY = "epoch[engine=eager]"
-DIGITS = 6  # of a recorded log ratio
 # Busy and idle for up to a second each, as a neighbour on a shared machine may be.
 NEIGHBOUR = """
 import random, time
@@ -45,8 +45,8 @@ def known(slowdown: float) -> dict[str, list[Scenario]]:
     """By the name that the command line knows them by."""
     slowed = f"{slowdown:.0%}"
     return {
-        "identical": [Scenario(name=rates.IDENTICAL)],
-        "neighbour": [Scenario(name=f"{rates.IDENTICAL}, noisy neighbour", neighbour=True)],
+        "identical": [Scenario(name=IDENTICAL)],
+        "neighbour": [Scenario(name=f"{IDENTICAL}, noisy neighbour", neighbour=True)],
         "step": [
             Scenario(
                 name=f"{slowed} in {SLOWED_STEP.name}",

@@ -110,9 +110,9 @@ def _compiled(function: Any, options: dict[str, Any], *example: Any) -> Any:
     own = FunctionType(
         function.__code__.replace(), function.__globals__, closure=function.__closure__
     )
-    graph = torch.compile(own, fullgraph=True, dynamic=False, options=options)
     try:
         with torch.no_grad(), _silent_on_missing_gpu():
+            graph = torch.compile(own, fullgraph=True, dynamic=False, options=options)
             graph(*example)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
