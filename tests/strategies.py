@@ -6,7 +6,7 @@ from torchvision.datasets import MNIST
 from torchvision.transforms import ToTensor
 
 from bench.cases import Case
-from bench.gate.verdict import Pair
+from bench.gate.pair_tests import Pair
 from mnist_mlp import engines
 from mnist_mlp.data import Data, Split
 from mnist_mlp.datasets import resident

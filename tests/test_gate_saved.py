@@ -7,7 +7,8 @@ import pytest
 
 from bench.gate import command
 from bench.gate import saved as rank_tests
-from bench.gate.verdict import LEVEL, Verdict
+from bench.gate.pair_tests import LEVEL
+from bench.gate.verdict import Verdict
 from tests.runs import case, saved
 
 SIZES = (1, 16, 64)

@@ -8,8 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.cases import Case
-from bench.gate import trial, verdict
-from bench.gate.verdict import Evidence, Pair, Verdict
+from bench.gate import pair_tests, trial, verdict
+from bench.gate.pair_tests import Pair
+from bench.gate.verdict import Evidence, Verdict
 from tests.strategies import gates
 
 MARGIN = 0.05
@@ -83,23 +84,23 @@ def test_a_pair_does_not_depend_on_the_unit_of_time(turns, scale):
     """Nor on how fast the machine is."""
     base, head = (list(seconds) for seconds in zip(*turns, strict=True))
 
-    pair = verdict.log_ratio(base, head)
+    pair = pair_tests.log_ratio(base, head)
 
     scaled = [[second * scale for second in seconds] for seconds in (base, head)]
-    assert verdict.log_ratio(*scaled) == pytest.approx(pair, abs=1e-9)
-    assert verdict.log_ratio(head, base) == pytest.approx(-pair, abs=1e-9)
+    assert pair_tests.log_ratio(*scaled) == pytest.approx(pair, abs=1e-9)
+    assert pair_tests.log_ratio(head, base) == pytest.approx(-pair, abs=1e-9)
 
 
 @pytest.mark.parametrize("hypotheses", range(1, 101))
 def test_the_smallest_reachable_p_passes_the_corrected_level(hypotheses):
     """A gate that cannot fail is a defect; here one pair may even say the contrary."""
-    pairs = verdict.pairs_needed(hypotheses)
+    pairs = pair_tests.pairs_needed(hypotheses)
     slower = [1.0] * (pairs - 1) + [-1.0]
 
-    assert verdict.sign_test(slower, margin=MARGIN) <= verdict.LEVEL / hypotheses
-    assert verdict.contrary_allowed(pairs) >= 1
-    assert {f"case {n}" for n in range(hypotheses)} == verdict.holm(
-        {f"case {n}": verdict.sign_test(slower, margin=MARGIN) for n in range(hypotheses)}
+    assert pair_tests.sign_test(slower, margin=MARGIN) <= pair_tests.LEVEL / hypotheses
+    assert pair_tests.contrary_allowed(pairs) >= 1
+    assert {f"case {n}" for n in range(hypotheses)} == pair_tests.holm(
+        {f"case {n}": pair_tests.sign_test(slower, margin=MARGIN) for n in range(hypotheses)}
     )
 
 
@@ -138,25 +139,27 @@ def test_stopping_early_changes_no_verdict(gate):
     """A test is left only where it could not reject any more."""
     cases, measured = gate
     screen = trial.screen(iterator(measured), cases)
-    names = verdict.routed(screen, margin=MARGIN)
+    names = pair_tests.routed(screen, margin=MARGIN)
     assume(names)
-    needed = verdict.pairs_needed(len(names))
+    needed = pair_tests.pairs_needed(len(names))
     confirm = trial.confirm(iterator(measured), cases, names, margin=MARGIN)
 
-    everything = verdict.with_families(
+    everything = pair_tests.with_families(
         {name: pairs[:needed] for name, pairs in measured.items()}, cases
     )
     for sign in (1, -1):
         p_values = {
-            name: verdict.sign_test([sign * pair.head for pair in pairs], margin=MARGIN)
+            name: pair_tests.sign_test([sign * pair.head for pair in pairs], margin=MARGIN)
             for name, pairs in confirm.items()
         }
         in_full = {
-            name: verdict.sign_test([sign * pair.head for pair in everything[name]], margin=MARGIN)
+            name: pair_tests.sign_test(
+                [sign * pair.head for pair in everything[name]], margin=MARGIN
+            )
             for name in names
         }
 
-        assert verdict.holm(p_values) == verdict.holm(in_full)
+        assert pair_tests.holm(p_values) == pair_tests.holm(in_full)
 
 
 def iterator(measured):
@@ -189,7 +192,7 @@ def test_a_machine_that_calms_down_is_believed_the_second_time():
     """The one repeat is declared in advance."""
     measured, cases = one_case(head=0.0)
     (name,) = measured
-    restless = verdict.SCREENING_PAIRS + verdict.pairs_needed(1)
+    restless = verdict.SCREENING_PAIRS + pair_tests.pairs_needed(1)
     measured[name] = [Pair(head=0.0, control=0.2)] * restless + measured[name]
 
     (judged,) = decide(measured, cases).values()
@@ -279,8 +282,8 @@ def test_losses_agree_within_rounding_or_name_the_step(base, head, step):
 
 def test_holm_is_between_bonferroni_and_no_correction():
     """Worked out by hand: 0.01 over 3, 2 and 1."""
-    assert verdict.holm({"a": 0.003, "b": 0.005, "c": 0.01}) == {"a", "b", "c"}
-    assert verdict.holm({"a": 0.003, "b": 0.011, "c": 0.001}) == {"a", "c"}
-    assert verdict.holm({"a": 0.004, "b": 0.004}) == {"a", "b"}
-    assert verdict.holm({"a": 0.006, "b": 0.0051}) == set()
-    assert verdict.holm({}) == set()
+    assert pair_tests.holm({"a": 0.003, "b": 0.005, "c": 0.01}) == {"a", "b", "c"}
+    assert pair_tests.holm({"a": 0.003, "b": 0.011, "c": 0.001}) == {"a", "c"}
+    assert pair_tests.holm({"a": 0.004, "b": 0.004}) == {"a", "b"}
+    assert pair_tests.holm({"a": 0.006, "b": 0.0051}) == set()
+    assert pair_tests.holm({}) == set()

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from bench.gate import verdict
+from bench.gate import pair_tests, verdict
 from bench.gate.verdict import Judgement, Verdict
 from bench.runs.files import SavedRun
 
@@ -121,11 +121,11 @@ def judge_speed(
     if not logs:
         return {}
     base_runs, head_runs = (len(side) for side in next(iter(logs.values())))
-    enough = smallest_p(base_runs, head_runs) <= verdict.LEVEL / len(logs)
+    enough = smallest_p(base_runs, head_runs) <= pair_tests.LEVEL / len(logs)
     threshold = math.log1p(margin)
     slower = {name: _rank_test(head, base + threshold) for name, (base, head) in logs.items()}
     faster = {name: _rank_test(base, head + threshold) for name, (base, head) in logs.items()}
-    regressed, improved = verdict.holm(slower), verdict.holm(faster)
+    regressed, improved = pair_tests.holm(slower), pair_tests.holm(faster)
     judgements = {}
     for name, (base, head) in logs.items():
         estimate = _estimate(base, head, margin=margin, hypotheses=len(logs))
@@ -155,7 +155,9 @@ def smallest_p(base_runs: int, head_runs: int) -> float:
 def runs_needed(hypotheses: int) -> int:
     """How many runs a side let the rank test of each of so many hypotheses reject."""
     return next(
-        runs for runs in itertools.count(1) if smallest_p(runs, runs) <= verdict.LEVEL / hypotheses
+        runs
+        for runs in itertools.count(1)
+        if smallest_p(runs, runs) <= pair_tests.LEVEL / hypotheses
     )
 
 
@@ -173,7 +175,7 @@ def _estimate(
     welch = stats.ttest_ind(head, base, equal_var=False)
     interval = welch.confidence_interval(verdict.CONFIDENCE)
     error = math.sqrt(head.var(ddof=1) / len(head) + base.var(ddof=1) / len(base))
-    reach = float(np.sum(stats.t.ppf([1 - verdict.LEVEL / hypotheses, verdict.POWER], welch.df)))
+    reach = float(np.sum(stats.t.ppf([1 - pair_tests.LEVEL / hypotheses, verdict.POWER], welch.df)))
     return {
         "ratio": ratio,
         "low": math.exp(interval.low),

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from bench.cases import Case
-from bench.gate import duet, verdict
+from bench.gate import duet, pair_tests, verdict
 from bench.gate.duet import CaseError, Version, Worker, WorkerError
-from bench.gate.verdict import Evidence, Pair, Pairs
+from bench.gate.pair_tests import Pair, Pairs
+from bench.gate.verdict import Evidence
 
 ATTEMPTS = 2  # where identical code is convicted, once more from the start: declared in advance
 
@@ -26,7 +27,7 @@ def screen(measure: Measure, cases: Sequence[Case]) -> dict[str, list[Pair]]:
         for name, pair in measure(cases).items():
             pairs[name].append(pair)
     whole = {name: seen for name, seen in pairs.items() if len(seen) == verdict.SCREENING_PAIRS}
-    return verdict.with_families(whole, cases)
+    return pair_tests.with_families(whole, cases)
 
 
 def confirm(
@@ -34,18 +35,18 @@ def confirm(
 ) -> dict[str, list[Pair]]:
     """Fresh pairs of each hypothesis, a case or a family, until its test is decided."""
     pairs: dict[str, list[Pair]] = {name: [] for name in hypotheses}
-    needed = verdict.pairs_needed(max(1, len(hypotheses)))
+    needed = pair_tests.pairs_needed(max(1, len(hypotheses)))
     for _ in range(needed):
         undecided = {
             name
             for name, seen in pairs.items()
-            if verdict.is_open(seen, margin=margin, needed=needed)
+            if pair_tests.is_open(seen, margin=margin, needed=needed)
         }
         chosen = [case for case in cases if undecided & {case.name, case.family}]
         if not chosen:
             break
         measured = {name: [pair] for name, pair in measure(chosen).items()}
-        for name, (pair,) in verdict.with_families(measured, cases).items():
+        for name, (pair,) in pair_tests.with_families(measured, cases).items():
             if name in undecided:
                 pairs[name].append(pair)
     return {name: seen for name, seen in pairs.items() if seen}
@@ -58,9 +59,9 @@ def attempt(measure: Measure, cases: Sequence[Case], *, margin: float) -> tuple[
     """
     for _ in range(ATTEMPTS):
         screened = screen(measure, cases)
-        hypotheses = verdict.routed(screened, margin=margin)
+        hypotheses = pair_tests.routed(screened, margin=margin)
         confirmed = confirm(measure, cases, hypotheses, margin=margin)
-        restless = verdict.is_restless(confirmed, margin=margin)
+        restless = pair_tests.is_restless(confirmed, margin=margin)
         if not restless:
             break
     return screened, confirmed, restless
@@ -139,8 +140,8 @@ class Duets:
         seconds[0].append(statistics.median(turns[0]))
         seconds[1].append(statistics.median(turns[2]))
         pairs[case.name] = Pair(
-            head=verdict.log_ratio(turns[0], turns[2]),
-            control=verdict.log_ratio(turns[0], turns[1]),
+            head=pair_tests.log_ratio(turns[0], turns[2]),
+            control=pair_tests.log_ratio(turns[0], turns[1]),
         )
 
 

@@ -23,8 +23,9 @@ from bench.gate.audit.record import (
     by_scenario,
     is_slip,
 )
+from bench.gate.pair_tests import Pair
 from bench.gate.result import WIDTH
-from bench.gate.verdict import Evidence, Pair, Verdict
+from bench.gate.verdict import Evidence, Verdict
 
 COMPARE_FAIL_LIMIT = 1.10  # --benchmark-compare-fail=min:10%
 RESAMPLED_GATES = 10_000

@@ -10,12 +10,12 @@ from typing import Any
 
 from bench import cases
 from bench.cases import Case
-from bench.gate import verdict
 from bench.gate.audit import planting
 from bench.gate.audit.planting import Plant
 from bench.gate.audit.record import DIGITS, IDENTICAL
 from bench.gate.comparison import compare
 from bench.gate.duet import Version
+from bench.gate.pair_tests import Pairs
 
 SLOWED_STEP = Case(verb="step", engine="eager", batch_size=64)
 SLOWED_FAMILY = "epoch[engine=eager]"
@@ -113,7 +113,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DIGITS)
 
 
-def _log_ratios(pairs: verdict.Pairs) -> dict[str, list[list[float]]]:
+def _log_ratios(pairs: Pairs) -> dict[str, list[list[float]]]:
     return {
         name: [[round(pair.head, DIGITS), round(pair.control, DIGITS)] for pair in seen]
         for name, seen in pairs.items()
