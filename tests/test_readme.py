@@ -1,4 +1,4 @@
-"""The README tells the truth about commands, options and files."""
+"""The README and the pages in docs/ tell the truth about commands, options and files."""
 
 import configparser
 import re
@@ -9,9 +9,10 @@ import pytest
 
 from bench.gate import command
 from bench.suite import options
+from mnist_mlp import __main__ as training
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("src/mnist_mlp", "bench", "bench/answer", "bench/gate", "tests")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -44,28 +45,56 @@ def test_ci_runs_the_readmes_test_command():
     assert "python -m tox run\n" in (ROOT / ".ci" / "run").read_text()
 
 
+def test_the_first_page_is_one_that_a_newcomer_finishes(readme):
+    """At most 170 lines of at most 120 characters."""
+    lines = readme.splitlines()
+
+    assert len(lines) <= 170
+    assert max(map(len, lines)) <= 120
+
+
 def test_the_tree_is_the_tree(readme):
-    """Every file that git tracks has a place in the README's tree, and no other has."""
+    """It shows every folder that git tracks, every file of the package, and nothing else."""
     try:
         command = ["git", "ls-files"]
         tracked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a git checkout")
-    hidden = {".gitignore", *(f"{folder}/__init__.py" for folder in PACKAGES)}
-    files = {
-        name if "/mnist/" not in name else "src/mnist_mlp/mnist/"
-        for name in tracked.stdout.splitlines()
+    files = {Path(name) for name in tracked.stdout.splitlines()}
+    folders = {parent for file in files for parent in file.parents} - {Path(), Path("src")}
+    modules = {
+        file
+        for file in files
+        if file.is_relative_to("src") and file.suffix == ".py" and file.name != "__init__.py"
     }
+    engine_parts = {file for file in modules if file.is_relative_to(COMPILED)}
 
+    assert tree(readme) == (folders - {Path(".github/workflows")}) | (modules - engine_parts)
+
+
+COMPILED = Path("src/mnist_mlp/engines/compiled")
+
+
+def tree(readme):
+    """The paths in the README's tree; two spaces of indent a level."""
     shown, folders = set(), []
     for line in code_blocks(readme, "text")[-1].splitlines():
-        name = line.split()[0]
         depth = (len(line) - len(line.lstrip())) // 2
-        folders = [*folders[:depth], name]
-        shown.add("".join(folders))
+        folders = [*folders[:depth], line.split()[0]]
+        shown.add(Path("".join(folders)))
+    return shown
 
-    leaves = {path for path in shown if not any(o != path and o.startswith(path) for o in shown)}
-    assert leaves == files - hidden
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_and_every_named_file_exists(page):
+    """A path with NAME in it is a pattern."""
+    text = page.read_text()
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    named = re.findall(r"`((?:bench|src|tests|docs)/[\w/.-]+)`", text)
+
+    missing = [link for link in links if not (page.parent / link).exists()]
+    missing += [name for name in named if "NAME" not in name and not (ROOT / name).exists()]
+    assert not missing
 
 
 class Recorder:
@@ -81,23 +110,42 @@ class Recorder:
         self.names.add(name)
 
 
-def test_every_option_has_a_row(readme):
+def section(page, start, end):
+    """The part of a page from one heading to another."""
+    text = (ROOT / "docs" / page).read_text()
+    return text[text.index(f"\n## {start}") : text.index(f"\n## {end}")]
+
+
+def rows(text):
+    """The options that stand in the first column of a table."""
+    cells = re.findall(r"^\| (`--[^|]*)\|", text, re.MULTILINE)
+    return set(re.findall(r"--[a-z][a-z-]+", " ".join(cells)))
+
+
+def test_every_option_of_the_suite_has_a_row():
     """And every row has an option."""
     added = Recorder()
     options.add_to(added)
 
-    section = readme[readme.index("## Options") : readme.index("## Train")]
-    assert set(re.findall(r"^\| `(--[a-z-]+)", section, re.MULTILINE)) == added.names
+    suite = section("options.md", "The suite", "`python -m bench report`")
+    assert {name for name in rows(suite) if not name.startswith("--benchmark")} == added.names
+
+
+def test_every_option_of_the_trainer_has_a_row():
+    """And every row has an option."""
+    text = (ROOT / "docs" / "options.md").read_text()
+    known = set(re.findall(r"--[a-z][a-z-]+", training.parser().format_help()))
+
+    assert rows(text[text.index("\n## `python -m mnist_mlp`") :]) == known - {"--help"}
 
 
 def test_the_gates_options_are_those_of_the_command(readme):
-    """And the workflow's gate is the README's."""
-    section = readme[readme.index("## Is this change slower?") : readme.index("### In CI")]
+    """And the workflow's gate is the page's."""
     known = set(re.findall(r"--[a-z][a-z-]+", command.parser().format_help()))
     workflow = (ROOT / ".github" / "workflows" / "benchmark.yml").read_text()
     gate = 'python -m tox run -e gate -- --base "origin/$GITHUB_BASE_REF" --json gate.json'
 
-    rows = [line for line in section.splitlines() if line.startswith("| `--")]
-    assert {*re.findall(r"--[a-z][a-z-]+", " ".join(rows)), "--base"} == known
-    assert gate in readme
+    assert rows(section("gate.md", "Options", "In CI")) == known
+    assert gate in section("gate.md", "In CI", "What is compared")
     assert gate in " ".join(workflow.split())
+    assert "python -m bench gate --base main" in readme
