@@ -230,7 +230,7 @@ REFUSALS = {
     "--threads=100000": (2, "100000 threads on"),
     "--json=nowhere/gate.json": (2, "'nowhere/gate.json' is no file in a folder that exists"),
     "--against=a.json": (2, "--against names runs to compare with --saved"),
-    "--saved=nowhere.json --against=a.json": (2, "nowhere.json is no run saved"),
+    "--saved=nowhere.json --against=a.json": (2, "nowhere.json cannot be read"),
     "--saved=a.json": (2, "saved runs are compared with saved runs"),
     "--head-python=/no/python": (4, "head: cannot run /no/python"),
     "": (2, "name what to compare with: --base main"),

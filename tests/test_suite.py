@@ -1,8 +1,8 @@
 """pytest --benchmark-only, as its users call it."""
 
+import functools
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -31,18 +31,25 @@ CASES = [
         for size in SIZES
     ),
 ]
-# Far more than a step of eight samples takes on any machine.
-SLOW_STEP = """
-import time
+# Runs the same comparison twice in one process, since importing torch takes seconds.
+COMPARE = """
+import sys, time
+import pytest
+common = ["--benchmark-only", "-p", "no:cacheprovider", "--color=no", *sys.argv[1:]]
+unslowed = ["--batch-sizes", "20,16", "--benchmark-compare-fail=min:600%"]
+print("exit code", int(pytest.main([*common, *unslowed])))
+
 from mnist_mlp.engines.eager import Eager
 
 quick_step = Eager.step
 
 def slow_step(self, images, labels):
-    time.sleep(0.02)
+    time.sleep(0.02)  # far more than a step of twenty samples takes on any machine
     return quick_step(self, images, labels)
 
 Eager.step = slow_step
+slowed = ["--batch-sizes", "20", "--benchmark-compare-fail=min:10%"]
+sys.exit(pytest.main([*common, *slowed]))
 """
 
 
@@ -61,20 +68,20 @@ def storage(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def suite(small_data, storage, tmp_path_factory):
-    """Run the suite on small data."""
-    plugins = tmp_path_factory.mktemp("plugins")
-    (plugins / "slow_step.py").write_text(SLOW_STEP)
+def run(small_data, storage, tmp_path_factory):
+    """Run Python with the suite's options for small data."""
+    nvcc = tmp_path_factory.mktemp("cuda") / "bin" / "nvcc"
+    nvcc.parent.mkdir()
+    nvcc.touch(mode=0o755)  # torch logs a warning where this is and no GPU
 
-    def run(*words, **environment):
-        command = [sys.executable, "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider"]
+    def run(start, *words, **environment):
         words = [word.replace("bench/", f"{ROOT}/bench/") for word in words]
         own = [f"--data-root={small_data}", f"--benchmark-storage={storage.as_uri()}"]
         return subprocess.run(
-            [*command, "--color=no", *own, *words],
+            [sys.executable, *start, *own, *words],
             cwd=storage.parent,  # above the storage, or pytest-benchmark fails to name its files
             env=os.environ
-            | {"PYTHONPATH": str(plugins), "COLUMNS": "100", "PYTEST_ADDOPTS": ""}
+            | {"COLUMNS": "100", "PYTEST_ADDOPTS": "", "CUDA_HOME": str(nvcc.parent.parent)}
             | environment,
             capture_output=True,
             text=True,
@@ -82,6 +89,13 @@ def suite(small_data, storage, tmp_path_factory):
         )
 
     return run
+
+
+@pytest.fixture(scope="module")
+def suite(run):
+    """Run the suite on small data."""
+    start = "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider", "--color=no"
+    return functools.partial(run, start)
 
 
 @pytest.fixture(scope="module")
@@ -195,38 +209,45 @@ def test_without_a_terminal_each_case_is_a_plain_line(whole_run):
 
 
 @pytest.fixture(scope="module")
-def one_step(suite, whole_run, storage):
-    """Compare one step case with the baseline, as if that came from another machine."""
+def comparisons(run, whole_run, storage):
+    """Compare one step case with the baseline, as it is and slowed; output and exit code."""
     assert whole_run.returncode == 0
-    (baseline,) = storage.glob("*/0001_base.json")
+    (baseline,) = storage.glob("*/0001_base.json")  # as if it came from another machine
     baseline.write_text(baseline.read_text().replace('"node": "', '"node": "not-'))
-    words = "bench/test_step.py", "--engines", "eager", "--benchmark-compare"
 
-    return lambda *more: suite(*words, *more)
+    done = run(("-c", COMPARE), "bench/test_step.py", "--engines=eager", "--benchmark-compare")
+
+    unslowed, code, slowed = re.split(r"^exit code (\d+)$", done.stdout, flags=re.MULTILINE)
+    return {"unslowed": (unslowed, int(code)), "slowed": (slowed + done.stderr, done.returncode)}
 
 
-def test_an_unslowed_step_is_listed_and_cases_left_out_are_named(one_step):
+def test_an_unslowed_step_is_listed_and_cases_left_out_are_named(comparisons):
     """Beside its baseline; those that the baseline lacks, and those that the run lacks."""
-    done = one_step("--batch-sizes", "20,16", "--benchmark-compare-fail=min:600%")
+    output, code = comparisons["unslowed"]
 
-    assert done.returncode == 0
-    assert re.search(r"test_step\[engine=eager-batch_size=20\] \(NOW\)", done.stdout)
-    assert re.search(r"test_step\[engine=eager-batch_size=20\] \(0001_base\)", done.stdout)
-    lacking = re.findall(r"^not in this run, but in [^ ]+'s: (\S+)$", done.stdout, re.MULTILINE)
+    assert code == 0
+    assert re.search(r"test_step\[engine=eager-batch_size=20\] \(NOW\)", output)
+    assert re.search(r"test_step\[engine=eager-batch_size=20\] \(0001_base\)", output)
+    lacking = re.findall(r"^not in this run, but in [^ ]+'s: (\S+)$", output, re.MULTILINE)
     assert sorted(lacking) == sorted(
         set(CASES) - {"bench/test_step.py::test_step[engine=eager-batch_size=20]"}
     )
-    new = re.findall(r"^not in the baseline of \S+: (\S+)$", done.stdout, re.MULTILINE)
+    new = re.findall(r"^not in the baseline of \S+: (\S+)$", output, re.MULTILINE)
     assert new == ["bench/test_step.py::test_step[engine=eager-batch_size=16]"]
 
 
-def test_a_slowed_step_is_caught(one_step):
+def test_a_slowed_step_is_caught(comparisons):
     """By pytest-benchmark's own comparison; the summary is printed all the same."""
-    done = one_step("--batch-sizes", "20", "--benchmark-compare-fail=min:10%", "-p", "slow_step")
+    output, code = comparisons["slowed"]
 
-    assert done.returncode != 0
-    assert "Performance has regressed" in done.stdout + done.stderr
-    assert "eager engine, KMNIST" in done.stdout
+    assert code != 0
+    assert "Performance has regressed" in output
+    assert "eager engine, KMNIST" in output
+
+
+def test_torch_does_not_write_into_the_output(whole_run):
+    """It would log that there is nvcc and no GPU as soon as something is compiled."""
+    assert "CUDA" not in whole_run.stdout + whole_run.stderr
 
 
 def test_saved_runs_can_be_compared_afterwards(storage, whole_run):
@@ -274,49 +295,3 @@ def test_without_a_compiler_the_cases_that_need_one_are_skipped(suite, tmp_path)
     assert done.returncode == 0, done.stdout
     assert "1 passed, 1 skipped" in done.stdout
     assert "the compiled engine has no working compiler here" in done.stdout
-
-
-def test_bfloat16_is_for_the_engines_that_offer_it(suite):
-    """A case says what it computed in; where no engine would, that is said before any runs."""
-    done = suite("bench/test_step.py", "--engines=eager,loader", "--precision=bfloat16")
-
-    assert done.returncode == int(pytest.ExitCode.USAGE_ERROR)
-    assert "no chosen engine computes in bfloat16: add compiled to --engines" in done.stderr
-
-
-def test_on_a_terminal_one_live_line_shows_case_and_count(small_data):
-    """And what the case says of itself."""
-    main, terminal = pty.openpty()
-    words = "--batch-sizes=8", "--engines=eager", "--lr-rules=fixed", "--seeds=0", "--max-epochs=1"
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "--benchmark-only",
-            f"--data-root={small_data}",
-            *words,
-            "bench/test_convergence.py",
-        ],
-        cwd=ROOT,
-        stdout=terminal,
-        stderr=terminal,
-        env=os.environ | {"TERM": "xterm", "COLUMNS": "150", "PYTEST_ADDOPTS": ""},
-    )
-    os.close(terminal)
-    shown = b""
-    while chunk := read_terminal(main):
-        shown += chunk
-    text = shown.decode()
-
-    assert process.wait() == 0
-    assert "0/1" in text
-    assert re.search(r"test_convergence\[\S+\]: epoch 1\.00 of 1, test accuracy 0\.\d+", text)
-
-
-def read_terminal(descriptor):
-    """The next bytes, none at the end."""
-    try:
-        return os.read(descriptor, 65536)
-    except OSError:
-        return b""

@@ -21,6 +21,7 @@ REFUSALS = {
     "--device=abacus": "'abacus' is not available here",
     "--data-root=bench": "bench holds no folder NAME/raw",
     "--data-root=nowhere": "'nowhere' is no folder",
+    "--engines=eager,loader --precision=bfloat16": "no chosen engine computes in bfloat16: add",
     "--cache-dir=README.md/cache": "cannot keep the unpacked MNIST files in README.md/cache",
 }
 # One process for all, since importing torch takes seconds.
@@ -30,7 +31,8 @@ import pytest
 for word in sys.argv[1:]:
     print("trying", word, flush=True)
     print("trying", word, file=sys.stderr, flush=True)
-    print("exit code", int(pytest.main(["--benchmark-only", "-p", "no:cacheprovider", word])))
+    words = ["--benchmark-only", "-p", "no:cacheprovider", *word.split()]
+    print("exit code", int(pytest.main(words)))
 """
 
 
@@ -40,7 +42,7 @@ def refused():
     command = [sys.executable, "-c", REFUSE_EACH, *REFUSALS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     outputs, errors = (
-        dict(re.findall(r"^trying (\S+)$(.*?)(?=^trying|\Z)", text, re.MULTILINE | re.DOTALL))
+        dict(re.findall(r"^trying ([^\n]+)$(.*?)(?=^trying|\Z)", text, re.MULTILINE | re.DOTALL))
         for text in (done.stdout, done.stderr)
     )
     return {word: (outputs[word], errors[word]) for word in REFUSALS}
