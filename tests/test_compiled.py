@@ -39,7 +39,7 @@ def relative_error(ours, theirs):
 @pytest.mark.parametrize(
     "batch_size", [1, 4, 16, 96, 1023, 1024, 1025, 4097], ids="batch_size={}".format
 )
-def test_after_an_epoch_the_parameters_are_eagers(mnist, batch_size):
+def test_an_epoch_gives_the_parameters_of_the_eager_engine(mnist, batch_size):
     """Within 1e-4 of their norm, on real images, at sizes of every form and on each edge."""
     eager, compiled = new_engine("eager"), new_engine("compiled")
     split = mnist.train.head(min(len(mnist.train), 2_000 + 3 * batch_size))
@@ -54,7 +54,7 @@ def test_after_an_epoch_the_parameters_are_eagers(mnist, batch_size):
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 5, 16, 17, 300, 1025, 2049], ids="samples={}".format)
-def test_a_single_step_is_eagers(samples):
+def test_a_step_equals_that_of_the_eager_engine(samples):
     """At any number of samples."""
     eager, compiled = new_engine("eager"), new_engine("compiled")
     split = new_split(samples, seed=3)
@@ -126,7 +126,7 @@ def test_compiling_leaves_logging_as_it_was():
     assert (logger.filters, logger.level) == before
 
 
-def test_what_is_compiled_once_is_at_hand():
+def test_graphs_are_compiled_once_a_process():
     """For every engine of the process, at every larger size, and for a network resumed in place."""
     new_engine("compiled").prepare(64)
     known = graphs.many.cache_info().currsize
@@ -178,7 +178,7 @@ def test_the_thread_count_may_change_between_runs():
     assert relative_error(*each) < 1e-5
 
 
-def test_a_batch_size_that_is_none_is_refused_before_compiling():
+def test_a_wrong_batch_size_is_refused_before_compiling():
     """By prepare, as by run."""
     with pytest.raises(ValueError, match="too small"):
         new_engine("compiled").prepare(0)

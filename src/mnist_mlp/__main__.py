@@ -37,12 +37,12 @@ OPTIONS = {
 
 
 class UsageError(Exception):
-    """What was asked for makes no sense."""
+    """The options contradict the resumed run."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Train as the command line says; the exit code."""
-    # What is not asked for stays None: a resumed run goes on as it was started.
+    """Train as the command line says, and return the exit code."""
+    # An option that is not given stays None, so that a resumed run keeps its own setting.
     options = parser().parse_args(words, argparse.Namespace(**dict.fromkeys(DEFAULTS)))
     try:
         run(options)
@@ -64,13 +64,13 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m mnist_mlp",
         description="Train the 784-256-10 sigmoid network on MNIST with plain SGD, and print each "
         "epoch's losses, test accuracy and training seconds.",
         epilog="Every epoch writes CHECKPOINTS/NAME.last.pt, and CHECKPOINTS/NAME.best.pt when the "
-        "test loss is the lowest so far; NAME tells the settings. --resume continues from either.",
+        "test loss is the lowest so far; NAME lists the settings. --resume continues from either.",
     )
     add, shared = parser.add_argument, partial(arguments.add, parser.add_argument)
     number = arguments.whole_number
@@ -91,12 +91,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Train, print each epoch, keep checkpoints.
+    """Train, print each epoch, and keep checkpoints.
 
     Raises:
-        UsageError: options that contradict the machine or the resumed run.
-        DataError, CacheError, CheckpointError, CompilerError, NotFiniteError: as `load` and `fit`
-            raise them.
+        UsageError: the options contradict the resumed run.
+        DataError, CacheError, CheckpointError, CompilerError, PrecisionError, NotFiniteError: as
+            the functions that it calls raise them.
 
     """
     device.use(options.device)
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def new_walk(settings: Settings, mnist: Data, device: str) -> Walk:
-    """Training as it starts, with a fresh network."""
+    """Build a fresh network and its engine, ready for the first step."""
     seed = int(settings["seed"])
     engine = engines.load(str(settings["engine"]))(
         MLP(seed=seed).to(device),
@@ -157,7 +157,7 @@ def print_epochs(walk: Walk, test: Split, epochs: int, keeper: Keeper) -> None:
 
 
 def run_line(settings: Settings) -> str:
-    """What is trained, and how."""
+    """Describe the run in one line."""
     return (
         f"{settings['data']}, {settings['engine']} engine, batch size {settings['batch_size']}, "
         f"learning rate {settings['learning_rate']:g}, seed {settings['seed']}, "
@@ -167,7 +167,7 @@ def run_line(settings: Settings) -> str:
 
 
 def epoch_line(report: EpochReport) -> str:
-    """One epoch, as the question's author printed it."""
+    """Describe one epoch as the question's author printed it."""
     return (
         f"epoch {report.epoch:3d}  train loss {report.train_loss:.4f}  "
         f"test loss {report.test_loss:.4f}  test accuracy {report.test_accuracy:.4f}  "
@@ -176,7 +176,13 @@ def epoch_line(report: EpochReport) -> str:
 
 
 def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None) -> Settings:
-    """What the run is started with: as asked for, else as the resumed run was, else the default."""
+    """Choose each setting: the option if it is given, else the resumed run's, else the default.
+
+    Raises:
+        UsageError: an option differs from the resumed run, or that run has all its epochs.
+        PrecisionError: the engine does not compute in the precision.
+
+    """
     before = resumed.settings if resumed else {}
     asked = {name: getattr(options, name) for name in DEFAULTS}
     asked["data"] = mnist.name

@@ -1,6 +1,6 @@
 """Command-line options that several commands share, and types for their values.
 
-A type rejects a bad value with a sentence. Nothing here imports torch before a device is parsed.
+A type rejects a bad value with one sentence. This module imports torch only to check a device.
 """
 
 import argparse
@@ -16,14 +16,14 @@ LARGEST = 2**31 - 1
 
 
 def whole_number(text: str) -> int:
-    """A whole number of at least 1: a batch size, a budget."""
+    """Parse a whole number of at least 1: a batch size, a budget."""
     if not text.isdecimal() or not 1 <= int(text) <= LARGEST:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {LARGEST}")
     return int(text)
 
 
 def threads(text: str) -> int:
-    """A thread count that this machine has cores for."""
+    """Parse a thread count that this machine has cores for."""
     count, cores = whole_number(text), os.cpu_count() or 1
     if count > cores:
         raise argparse.ArgumentTypeError(
@@ -33,7 +33,7 @@ def threads(text: str) -> int:
 
 
 def positive_number(text: str) -> float:
-    """A finite number above 0: a learning rate."""
+    """Parse a finite number above 0: a learning rate."""
     value = number(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
@@ -41,14 +41,14 @@ def positive_number(text: str) -> float:
 
 
 def seed(text: str) -> int:
-    """A whole number that torch takes as a seed."""
+    """Parse a whole number that torch takes as a seed."""
     if not text.isdecimal() or int(text) >= 2**63:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2**63 - 1")
     return int(text)
 
 
 def device(text: str) -> str:
-    """cpu, or a GPU that this machine, and this build of torch, has."""
+    """Parse cpu, or a GPU that this machine and this build of torch have."""
     from mnist_mlp.device import available  # noqa: PLC0415 - torch takes seconds to import
 
     if text not in available():
@@ -59,7 +59,7 @@ def device(text: str) -> str:
 
 
 def number(text: str) -> float:
-    """A number; NaN, which lies in no range, for a text that is no number."""
+    """Parse a number; other text gives NaN, which lies in no range."""
     try:
         return float(text)
     except ValueError:

@@ -10,7 +10,7 @@ def check_batch_size(batch_size: object) -> int:
     """Return `batch_size` if it is an int of at least 1.
 
     Raises:
-        TypeError: not an int (a bool is none).
+        TypeError: not an int; a bool does not count as an int.
         ValueError: less than 1.
 
     """

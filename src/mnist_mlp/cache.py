@@ -26,7 +26,7 @@ class CacheError(Exception):
 
 
 def default_folder() -> Path:
-    """The folder that MNIST_MLP_CACHE names, or the platform's own place for caches."""
+    """Return the folder that MNIST_MLP_CACHE names, or the platform's own place for caches."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen) if chosen else platformdirs.user_cache_path("mnist-mlp")
 
@@ -34,8 +34,8 @@ def default_folder() -> Path:
 def unpacked(folder: Path) -> Path:
     """Make `folder` hold the four IDX files in torchvision's layout, each intact, and return it.
 
-    Every file is written to a temporary name and renamed: a killed process leaves no file by its
-    own name half written, and of two processes that unpack at once the second renames equal bytes.
+    Every file is written under a temporary name and then renamed, so that a killed process leaves
+    no half-written file. Two processes may unpack at once: both write the same bytes.
 
     Raises:
         CacheError: the folder cannot be read or written.
@@ -49,8 +49,8 @@ def unpacked(folder: Path) -> Path:
                 _unpack(name, raw)
     except OSError as error:
         raise CacheError(
-            f"cannot keep the unpacked MNIST files in {folder} ({error.strerror or error}): name a "
-            f"folder with {UNPACKED_MEGABYTES} MB to write in with --cache-dir or {CACHE_VARIABLE}"
+            f"cannot keep the unpacked MNIST files in {folder} ({error.strerror or error}): use "
+            f"--cache-dir or {CACHE_VARIABLE} to name a folder with {UNPACKED_MEGABYTES} MB free"
         ) from error
     return folder
 

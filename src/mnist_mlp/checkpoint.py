@@ -1,4 +1,4 @@
-"""A training run on disk: enough to use its network, or to go on exactly where it was."""
+"""Save a training run to disk: enough to use its network, or to continue the run exactly."""
 
 import math
 import tempfile
@@ -41,7 +41,7 @@ class Keeper:
     def keep(
         self, network: nn.Module, generator: torch.Generator, *, epoch: int, test_loss: float
     ) -> None:
-        """Write the state after `epoch` epochs wherever it belongs.
+        """Write the state after `epoch` epochs to `last`, and to `best` at the lowest test loss.
 
         Raises:
             CheckpointError: a folder cannot be written.
@@ -62,7 +62,7 @@ class Keeper:
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write to a temporary name and rename: `path` holds the old checkpoint or the new one.
+    """Write under a temporary name, then rename: `path` holds a whole checkpoint, old or new.
 
     Raises:
         CheckpointError: the folder cannot be written.

@@ -1,4 +1,4 @@
-"""A clock for training time: pauses for what is not training, waits for what is still running."""
+"""A clock for training time: it can be paused, and it waits for the GPU."""
 
 import math
 import time
@@ -9,9 +9,9 @@ from mnist_mlp import device
 
 
 class Stopwatch:
-    """Called, gives seconds from an arbitrary start, less those spent paused.
+    """Gives, when called, the seconds since an arbitrary start, those spent paused left out.
 
-    A GPU runs behind the code that drives it, so each reading first waits for it to finish.
+    A GPU runs later than the code that gives it work, so each reading first waits for the GPU.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class Stopwatch:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave the body's time out."""
+        """Leave out the time that the body of the `with` statement takes."""
         started = self()
         try:
             yield

@@ -12,8 +12,8 @@ from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, Walk
 
-GRID_RATIO = 1.1  # steps to target are known to within this factor,
-EVALUATIONS_PER_EPOCH = 50  # or this fraction of an epoch, where it is more
+GRID_RATIO = 1.1  # from one evaluation to the next, steps grow by at most this factor,
+EVALUATIONS_PER_EPOCH = 50  # or by this part of an epoch where that is more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Convergence:
 
 
 def evaluation_steps(steps_per_epoch: int, *, max_epochs: int) -> Iterator[int]:
-    """Steps at which to evaluate: a geometric grid, no denser than it is worth, the budget last."""
+    """Yield the steps at which to evaluate: a geometric grid that ends with the budget."""
     budget_steps = max_epochs * steps_per_epoch
     smallest_gap = max(1, steps_per_epoch // EVALUATIONS_PER_EPOCH)
     step = 0
@@ -69,12 +69,12 @@ def train_until(
 
     Args:
         engine: whose network is trained.
-        data: the training set, and the test set that decides.
+        data: the training set, and the test set that accuracy is measured on.
         batch_size: at least 1.
         target_accuracy: fraction of the test set, above 0 and at most 1.
         max_epochs: the budget.
-        generator: shuffles.
-        clock: measures; it is paused during evaluations.
+        generator: for shuffling.
+        clock: measures training time; it is paused during evaluations.
         watch: is called with each evaluation while the clock is paused; True ends the run.
 
     Raises:

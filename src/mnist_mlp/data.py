@@ -1,4 +1,4 @@
-"""Samples to train and test on: resident tensors, and the dataset beside them."""
+"""Samples to train and test on: as tensors in memory, and as a torchvision dataset."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ CLASSES = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """N samples, twice: resident, and as torchvision serves them one at a time."""
+    """N samples in two forms: tensors in memory, and a dataset that serves one sample at a time."""
 
     images: Tensor  # (N, 784) float32 in [0, 1]
     labels: Tensor  # (N,) int64, 0 to 9

@@ -1,6 +1,7 @@
 """MNIST, or a data set in its layout, read by torchvision.
 
-Apart from what trains, since importing torchvision takes longer than importing torch.
+The training code does not import this module, because importing torchvision takes longer than
+importing torch.
 """
 
 from pathlib import Path
@@ -27,8 +28,8 @@ def load(
     Args:
         data_root: a folder that holds one of MNIST/raw, FashionMNIST/raw and KMNIST/raw, or one of
             those three itself, with the four IDX files unpacked.
-        cache_dir: where the embedded archives are unpacked; by default `cache.default_folder()`.
-        device: where the resident tensors live.
+        cache_dir: where to unpack the embedded archives; by default `cache.default_folder()`.
+        device: where the tensors live.
 
     Raises:
         DataError: `data_root` holds no such files, several such folders, or damaged files.
@@ -76,9 +77,11 @@ def _find_dataset(data_root: Path) -> tuple[type[MNIST], Path]:
         return found[0], data_root
     if found:
         names = ", ".join(kind.__name__ for kind in found)
-        raise DataError(f"{data_root} holds several data sets, {names}: name one's own folder")
+        raise DataError(
+            f"{data_root} holds several data sets, {names}: name the folder of one of them"
+        )
     names = ", ".join(kind.__name__ for kind in KNOWN_DATASETS)
     raise DataError(
-        f"{data_root} holds no folder NAME/raw, NAME being one of {names}: name a folder in "
-        "torchvision's layout, its four IDX files unpacked"
+        f"{data_root} holds no folder NAME/raw, where NAME is one of {names}: name a folder "
+        "in torchvision's layout that holds the four IDX files, unpacked"
     )

@@ -1,7 +1,7 @@
 """The device that tensors live on: the CPU or a GPU.
 
-A GPU is in use as soon as this process has put something on it. It runs behind the code that drives
-it, so a clock waits for it.
+A GPU is in use as soon as this process has put something on it. It runs later than the code that
+gives it work, so whoever reads a clock waits for it first.
 """
 
 from typing import Self
@@ -27,13 +27,13 @@ def use(device: str) -> None:
 
 
 def wait() -> None:
-    """Wait until the GPU has done all that was asked of it; return at once where none is in use."""
+    """Wait until the GPU has done all its work; return at once where none is in use."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 
 def gpu_name() -> str | None:
-    """The model of the GPU; None where none is in use."""
+    """Return the model of the GPU; None where none is in use."""
     return torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
 
 

@@ -1,4 +1,4 @@
-"""How well a network does on a split."""
+"""Loss and accuracy of a network on a split."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from mnist_mlp.batches import check_batch_size
 from mnist_mlp.data import Split
 
-CACHE_SIZED_BATCH = 2_000  # whose activations, 2 MB, stay in the cache
+CACHE_SIZED_BATCH = 2_000  # its activations, 2 MB, stay in the processor's cache
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Evaluation:
 def evaluate(
     network: nn.Module, split: Split, *, batch_size: int = CACHE_SIZED_BATCH
 ) -> Evaluation:
-    """Loss and accuracy over the whole split; the network is left as it was.
+    """Average over the whole split; the network is left as it was.
 
     Raises:
         TypeError, ValueError: not a batch size.

@@ -1,32 +1,32 @@
-"""Rules from batch size to learning rate, each told by its rate at batch size 1."""
+"""Rules that give the learning rate at any batch size from the rate at batch size 1."""
 
 import math
 from collections.abc import Callable
 
-# Samples beyond which more of them in a step hardly allow a higher rate: for this network on
-# MNIST, found by a search over rates; the noise scale early in training is of this order.
+# The batch size beyond which the best rate hardly grows. A search over rates found it for this
+# network on MNIST; the gradient noise scale early in training is of the same order.
 NOISE_BATCH_SIZE = 20.0
 
 Rule = Callable[[float, int], float]  # rate at batch size 1, batch size -> rate
 
 
 def fixed(rate: float, batch_size: int) -> float:  # noqa: ARG001 - a rule's signature
-    """The same at every batch size, as the question had it."""
+    """The same rate at every batch size, as in the question."""
     return rate
 
 
 def linear(rate: float, batch_size: int) -> float:
-    """In proportion to the batch size (Goyal et al. 2017, arXiv 1706.02677)."""
+    """A rate in proportion to the batch size (Goyal et al. 2017, arXiv 1706.02677)."""
     return rate * batch_size
 
 
 def sqrt(rate: float, batch_size: int) -> float:
-    """In proportion to its square root (Krizhevsky 2014, arXiv 1404.5997)."""
+    """A rate in proportion to the batch size's square root (Krizhevsky 2014, arXiv 1404.5997)."""
     return rate * math.sqrt(batch_size)
 
 
 def noise_limited(rate: float, batch_size: int) -> float:
-    """Linear while noise dominates the gradient, level where it no longer does.
+    """A rate that grows linearly while noise dominates the gradient, and then levels off.
 
     The best rate is lr_max / (1 + B_noise / B) (McCandlish et al. 2018, arXiv 1812.06162, eq. 2.6).
     """

@@ -1,4 +1,4 @@
-"""The question's network: 784-256-10 with a sigmoid between."""
+"""The question's network: two linear layers, 784-256-10, with a sigmoid between them."""
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +9,7 @@ HIDDEN = 256
 
 PARAMETERS = PIXELS * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES
 
-# Two products a layer, forward and weight gradient, and the output layer's input gradient.
+# Each layer takes a forward product and a weight gradient; the output layer, an input gradient too.
 FLOPS_PER_SAMPLE = 2 * (2 * PIXELS * HIDDEN + 3 * HIDDEN * CLASSES)
 
 

@@ -21,11 +21,11 @@ SAMPLES_AT_ONCE = 256  # gradients of single samples held together: 814 KB each
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseScale:
-    """B_simple and what it is made of."""
+    """B_simple, and the two terms of its ratio."""
 
     gradient_square: float  # |G|^2
     covariance_trace: float  # tr(Sigma)
-    standard_error: float  # of samples; 0 where it is exact
+    standard_error: float  # of `samples`; 0 for an exact value
 
     @property
     def samples(self) -> float:
@@ -44,10 +44,10 @@ def estimate(
     draws: int,
     generator: torch.Generator,
 ) -> NoiseScale:
-    """Estimate from the gradients of batches of two sizes.
+    """Estimate the noise scale from the gradients of batches of two sizes.
 
-    Numerator and denominator are each unbiased, and averaged over the draws before one is divided
-    by the other; the standard error is the jackknife's (Efron and Stein 1981).
+    Numerator and denominator are each unbiased, and each is averaged over the draws before the
+    division. The standard error is the jackknife's (Efron and Stein 1981).
 
     Args:
         network: (B, 784) to (B, 10); left as it was.
@@ -55,7 +55,7 @@ def estimate(
         small: samples of the smaller batch, at least 1.
         large: samples of the larger batch, at most N.
         draws: pairs of batches, at least 2.
-        generator: draws.
+        generator: for the draws.
 
     Raises:
         ValueError: not 1 <= small < large <= N, or fewer than two draws.
@@ -66,7 +66,7 @@ def estimate(
             f"batches of {small} and {large} samples of {len(split)}: the first must be smaller, "
             "the second at most the whole"
         )
-    if draws < 2:  # noqa: PLR2004 - one has no spread
+    if draws < 2:  # noqa: PLR2004 - one draw has no spread
         raise ValueError(f"{draws} draws have no spread: ask for 2 or more")
     squares = torch.tensor(
         [
@@ -86,7 +86,7 @@ def estimate(
 
 
 def exact(network: nn.Module, split: Split) -> NoiseScale:
-    """Compute it from the gradient of every single sample of the split."""
+    """Compute the noise scale from the gradient of every single sample of the split."""
     parameters = {name: value.detach() for name, value in network.named_parameters()}
 
     def loss(parameters: dict[str, Tensor], image: Tensor, label: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
 
-CHUNKS_PER_EPOCH = 100  # how often a watched epoch says how far it is
+CHUNKS_PER_EPOCH = 100  # an epoch calls `watch` so often
 
 
 class NotFiniteError(Exception):
@@ -33,18 +33,18 @@ class EpochReport:
 
 
 def step(engine: Engine, images: Tensor, labels: Tensor) -> Tensor:
-    """One optimizer update on a resident batch, (B, 784) and (B,); its mean loss, a scalar."""
+    """Update once on a resident batch, (B, 784) and (B,), and return its mean loss, a scalar."""
     return engine.step(images, labels)
 
 
 class Walk:
-    """Training in stretches of any length, reshuffled at the start of each epoch.
+    """Training in stretches of any length, with a new random order at the start of each epoch.
 
     Args:
         engine: whose network is trained.
         split: the training set, N samples.
         batch_size: at least 1; from N on, one batch of the whole split.
-        generator: shuffles.
+        generator: for shuffling.
 
     Raises:
         TypeError, ValueError: not a batch size.
@@ -71,12 +71,12 @@ class Walk:
 
     @property
     def epochs(self) -> float:
-        """Passes over the training set so far, a pass under way counted by its samples."""
+        """Passes over the training set so far; an unfinished pass counts by its samples."""
         passes, steps = divmod(self.steps, self.steps_per_epoch)
         return passes + steps * self.batch_size / len(self.split)
 
     def advance(self, steps: int) -> Tensor:
-        """Take `steps` more steps: their losses, (steps,).
+        """Take `steps` more steps and return their losses, (steps,).
 
         Raises:
             NotFiniteError: a step's loss is infinite or not a number.
@@ -105,7 +105,7 @@ class Walk:
 
 
 def epoch(engine: Engine, split: Split, batch_size: int, *, generator: torch.Generator) -> float:
-    """One full pass in random order; the loss averaged over samples.
+    """Make one full pass in random order, and return the loss averaged over samples.
 
     Raises:
         TypeError, ValueError: not a batch size; nothing was trained.
@@ -140,12 +140,12 @@ def fit(
     keeper: Keeper | None = None,
     watch: Callable[[int], object] | None = None,
 ) -> Iterator[EpochReport]:
-    """Train up to epoch `epochs`, reporting each as it ends.
+    """Train up to epoch `epochs`, and report each epoch as it ends.
 
     Args:
         walk: at the start of an epoch.
         test: the test set, on which each epoch ends with an evaluation.
-        epochs: of the whole run, those that the walk has made before included.
+        epochs: of the whole run, including those that the walk has made already.
         keeper: keeps the best and the last checkpoint.
         watch: is called now and then with the number of steps since its last call.
 

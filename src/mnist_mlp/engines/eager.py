@@ -10,14 +10,14 @@ from mnist_mlp.data import Split
 from mnist_mlp.device import is_gpu
 from mnist_mlp.engines.engine import Engine
 
-GATHERED_SAMPLES = 1024  # 3 MB of images, gathered at once where batches are smaller
+GATHERED_SAMPLES = 1024  # 3 MB of images; small batches are gathered together, up to so many
 
 
 class Eager(Engine):
-    """The same arithmetic on resident tensors: gathered batches, and no waiting for a loss.
+    """The same arithmetic on resident tensors: it gathers batches, and waits for no loss.
 
-    The update is torch.optim's own, in its functional form: torch.optim.SGD's bookkeeping around
-    it takes a fifth of a step of one sample.
+    The update is the function that torch.optim.SGD calls. The bookkeeping of that class takes a
+    fifth of its step of one sample.
     """
 
     name = "eager"

@@ -1,4 +1,4 @@
-"""What every engine is: a network, and a way to train it."""
+"""What every engine has: a network, and a way to train it."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -55,7 +55,7 @@ class Engine(ABC):
             )
 
     def prepare(self, batch_size: int) -> float:
-        """Do now what would hold up the first batch of this size; the seconds that it took.
+        """Do the work that would delay the first batch of this size, and return its seconds.
 
         Raises:
             TypeError, ValueError: not a batch size.
@@ -67,11 +67,11 @@ class Engine(ABC):
 
     @abstractmethod
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Update once on a batch, (B, 784) and (B,); its mean loss before the update, a scalar."""
+        """Update once on a batch, (B, 784) and (B,); return its mean loss before that, a scalar."""
 
     @abstractmethod
     def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:
-        """Take the steps over the samples that `order`, (n,) int64, names, the last batch short.
+        """Take steps over the samples that `order`, (n,) int64, lists; the last batch may be short.
 
         Returns the mean loss of each batch before its update: (steps,) float32.
 

@@ -21,7 +21,7 @@ class Loader(Engine):
     ) -> None:
         super().__init__(network, learning_rate=learning_rate, precision=precision)
         self.optimizer = torch.optim.SGD(self.parameters, lr=learning_rate)
-        self.workers = 0  # processes that fetch samples beside this one
+        self.workers = 0  # further processes, which fetch samples
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:  # noqa: D102
         self.optimizer.zero_grad()
@@ -39,7 +39,7 @@ class Loader(Engine):
             check_batch_size(batch_size),
             sampler=order.tolist(),
             num_workers=self.workers,
-            generator=torch.Generator(),  # spares the global random state
+            generator=torch.Generator(),  # leaves the global random state alone
         )
 
     def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102

@@ -5,8 +5,8 @@ gradients of the mean cross entropy of B samples are dz = (p - onehot(y)) / B,
 da = (W2' dz) h (1 - h), dW2 = sum dz h', db2 = sum dz, dW1 = sum da x' and db1 = sum da
 (Rumelhart, Hinton and Williams, 1986). A gradient times the learning rate is called a descent.
 
-It stands here twice, for few and for many samples, since what is fast for one is not for the other.
-Both return the batch's mean loss before the update, a scalar.
+There are two versions, for few and for many samples, because different code is fast for each. Both
+return the batch's mean loss before the update, a scalar.
 """
 
 from typing import NamedTuple
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
     images: Tensor  # (B, 784)
     labels: Tensor  # (B,) int64
-    weights: Tensor  # (B,): a sample's share of the mean loss, 0 where it only fills up the batch
+    weights: Tensor  # (B,): a sample's share of the mean loss, 0 for padding
 
 
 def step_few(
@@ -43,9 +43,9 @@ def step_few(
     learning_rate: Tensor,
     layout: type[Layout],
 ) -> Tensor:
-    """Update the parameters, their hidden weight as `layout` stored it: a row a sample.
+    """Update the parameters on few samples; `stored` is their hidden weight in `layout`.
 
-    No product goes to a library, so that all is fused.
+    Each row of an activation is a sample. No product calls a library, so that all of them fuse.
     """
     _, hidden_bias, output_weight, output_bias = parameters
     images, labels, weights = batch
@@ -70,9 +70,9 @@ def step_few(
 def step_many(
     before: Parameters, after: Parameters, batch: Batch, learning_rate: Tensor, product: Product
 ) -> Tensor:
-    """Descend in `after` by the gradient at `before`, which may be the same: a column a sample.
+    """Subtract the descent at `before` from `after`; both may be the same parameters.
 
-    Samples in columns give both large products factors that lie in memory as they are read.
+    Each column of an activation is a sample, so that both large products read memory in order.
     """
     hidden_weight, hidden_bias, output_weight, output_bias = before
     images, labels, weights = batch

@@ -17,24 +17,24 @@ from mnist_mlp.engines.compiled.graphs import Form
 from mnist_mlp.engines.compiled.layouts import Columns, Rows
 from mnist_mlp.engines.engine import Engine
 
-# Where a call costs as much as a step, it takes several; more would take longer to compile.
+# A call costs as much as a small step, so that it takes several; more would compile longer.
 RUN_FORMS = (
     Form(width=1, steps=8, layout=Rows),
     Form(width=4, steps=4, layout=Rows),
     Form(width=16, steps=2, layout=Columns),
 )
 STEP_FORMS = (Form(width=1, steps=1, layout=Rows), Form(width=4, steps=1, layout=Rows))
-BLOCK_SAMPLES = 1024  # of a batch, gathered and trained on while they are in the cache
-FEWEST_MANY = 2  # a graph for any number of samples takes one for a constant
+BLOCK_SAMPLES = 1024  # a larger batch is cut into blocks, which fit into the processor's cache
+FEWEST_MANY = 2  # torch.compile takes a size of 1 for a constant, not for any number
 
 
 class Compiled(Engine):
     """Forward, backward and update fused by torch.compile, from a closed form of the gradient.
 
-    Up to 16 samples go through graphs that are 1, 4 or 16 wide, filled up with samples of weight 0;
-    more go through one graph for any number, in blocks where they are very many. With `precision`
-    bfloat16 the factors of that graph's large products are rounded to it; parameters, sums and
-    update stay in float32.
+    A batch of up to 16 samples goes through a graph for 1, 4 or 16 samples, padded with samples of
+    weight 0. A larger batch goes through one graph for any number of samples, in blocks if it is
+    very large. With `precision` bfloat16, that graph rounds the factors of its large products;
+    parameters, sums and updates stay in float32.
     """
 
     name = "compiled"
@@ -46,7 +46,7 @@ class Compiled(Engine):
     ) -> None:
         super().__init__(network, learning_rate=learning_rate, precision=precision)
         self._rate = torch.tensor(learning_rate, device=self.device)
-        # The parameters' own memory, without autograd's side of it.
+        # These share the parameters' memory, and autograd does not follow them.
         self._parameters = Parameters(*(parameter.detach() for parameter in self.parameters))
 
     def prepare(self, batch_size: int) -> float:  # noqa: D102
@@ -109,7 +109,7 @@ class Compiled(Engine):
         return torch.stack(losses)
 
     def _step_in_blocks(self, blocks: Iterable[Batch]) -> Tensor:
-        """Take one step on a batch that is given in blocks; its mean loss."""
+        """Take one step on a batch that is given in blocks, and return its mean loss."""
         step, before = self._many(in_place=False), self._parameters
         after = Parameters(*(tensor.clone() for tensor in before))
         with _trusted():
@@ -119,7 +119,7 @@ class Compiled(Engine):
         return torch.stack(losses).sum()
 
     def _form(self, forms: Iterable[Form], samples: int) -> Form | None:
-        """The narrowest of the forms, which are for a CPU, that is wide enough."""
+        """Return the narrowest form that is wide enough; None if none is, and on a GPU."""
         if is_gpu(self.device):
             return None
         return next((form for form in forms if samples <= form.width), None)
@@ -139,25 +139,25 @@ class Compiled(Engine):
 
 @contextmanager
 def _trusted() -> Iterator[None]:
-    """Skip the check that what a graph is given is like what it was compiled for: it always is."""
+    """Skip torch's check that inputs match those a graph was compiled for: ours always do."""
     with torch.no_grad(), torch.compiler.set_stance(skip_guard_eval_unsafe=True):
         yield
 
 
 def _filled(part: Tensor, samples: int) -> Tensor:
-    """Zeros added up to so many samples."""
+    """Pad with zeros up to so many samples."""
     if len(part) >= samples:
         return part
     return torch.cat([part, part.new_zeros(samples - len(part), *part.shape[1:])])
 
 
 def _blocks(part: Tensor) -> tuple[Tensor, ...]:
-    """Cut a batch's samples, images or labels into blocks, all of about a size."""
+    """Cut a batch's samples, images or labels into blocks of about equal size."""
     return part.tensor_split(math.ceil(len(part) / BLOCK_SAMPLES))
 
 
 def _gathered(split: Split, samples: Tensor, share: float) -> Batch:
-    """A batch, or a block of one, of which each sample has this share."""
+    """Gather a batch, or a block of it; each sample has this share of the mean loss."""
     filled = _filled(samples, FEWEST_MANY)
     weights = split.images.new_full((len(samples),), share)
     return Batch(
@@ -168,7 +168,7 @@ def _gathered(split: Split, samples: Tensor, share: float) -> Batch:
 
 
 def _calls(order: Tensor, batch_size: int, form: Form) -> tuple[Tensor, Tensor]:
-    """Cut into the samples of each call, and their weights: (calls, steps, width)."""
+    """Return the samples of each call, and their weights: (calls, steps, width) each."""
     calls = math.ceil(steps_per_epoch(len(order), batch_size) / form.steps)
     samples = order.new_zeros(calls * form.steps, form.width)
     weights = torch.zeros(samples.shape)

@@ -1,4 +1,4 @@
-"""The closed form compiled: one graph for each small width, and one for every larger batch."""
+"""Compile the closed form: one graph for each small width, and one for all larger batches."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -18,16 +18,16 @@ from mnist_mlp.engines.compiled.products import Product
 from mnist_mlp.engines.engine import CompilerError
 from mnist_mlp.model import HIDDEN
 
-EXAMPLE_SAMPLES = 64  # what the graph for many samples is first shown
+EXAMPLE_SAMPLES = 64  # in the batch that the graph for many samples is compiled with
 
-# With a size that is open, inductor's C++ wrapper was a fifth slower than its Python one.
+# For a graph of variable size, inductor's C++ wrapper was a fifth slower than its Python wrapper.
 MANY_OPTIONS: dict[str, Any] = {
     "cpp.enable_floating_point_contract_flag": "fast",  # a multiply and an add in one instruction
 }
 FEW_OPTIONS: dict[str, Any] = {
     **MANY_OPTIONS,
-    "cpp_wrapper": True,  # kernels called from C++: a step of some microseconds notices
-    "cpp.min_chunk_size": 4096,  # numbers that are worth a second thread
+    "cpp_wrapper": True,  # calls kernels from C++, which shortens a step of microseconds
+    "cpp.min_chunk_size": 4096,  # fewer numbers stay on one thread
 }
 
 FewSteps = Callable[[Parameters, Tensor, Batch, Tensor], Tensor]
@@ -36,7 +36,7 @@ ManyStep = Callable[[Parameters, Parameters, Batch, Tensor], Tensor]
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """How batches of at most `width` samples are trained on, `steps` of them a call."""
+    """A kind of graph: each call takes `steps` steps on batches of at most `width` samples."""
 
     width: int
     steps: int
@@ -45,7 +45,7 @@ class Form:
 
 @cache
 def few(form: Form, *, threads: int) -> FewSteps:
-    """Compile `form.steps` steps: a batch of (steps, width, ...) to the losses, (steps,).
+    """Compile `form.steps` steps: from batches, (steps, width, ...), to losses, (steps,).
 
     Raises:
         CompilerError: there is no compiler, or it fails.
@@ -72,10 +72,9 @@ def few(form: Form, *, threads: int) -> FewSteps:
 
 @cache
 def many(product: Product, *, in_place: bool, threads: int, device: torch.device) -> ManyStep:
-    """Compile a step on any number of samples but one, to its loss.
+    """Compile a step on any number of samples from 2 up; it returns their mean loss.
 
-    `in_place` tells whether it is read and written to the same parameters, in which case they are
-    given twice.
+    With `in_place`, the step's `before` and `after` are the same parameters.
 
     Raises:
         CompilerError: there is no compiler, or it fails.
@@ -106,7 +105,7 @@ def _parameters(device: torch.device) -> Parameters:
 
 
 def _compiled(function: Any, options: dict[str, Any], *example: Any) -> Any:
-    # torch.compile keeps graphs by code object, eight of each: a copy of the code has its own.
+    # torch.compile keeps at most eight graphs for one code object, so each graph gets a copy.
     own = FunctionType(
         function.__code__.replace(), function.__globals__, closure=function.__closure__
     )

@@ -1,6 +1,6 @@
 """The hidden layer's products for a few samples, as sums that a compiler fuses.
 
-A library's product of thin matrices costs more than reading the weights does.
+A library's product of thin matrices takes longer than reading the weights.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 def total(terms: Iterable[Tensor]) -> Tensor:
-    """Add tensors up term by term, which fuses where a sum over a dimension does not."""
+    """Add tensors term by term: a compiler fuses this, but no sum over a dimension."""
     return reduce(torch.add, terms)
 
 
@@ -27,7 +27,7 @@ class Layout(ABC):
     @staticmethod
     @abstractmethod
     def restore(weight: Tensor, stored: Tensor) -> None:
-        """Bring `weight` up to date with what is stored."""
+        """Copy what is stored back into `weight`."""
 
     @staticmethod
     @abstractmethod
@@ -41,7 +41,7 @@ class Layout(ABC):
 
 
 class Rows(Layout):
-    """As it is: one pass over it makes an update and the next step's sums."""
+    """As torch stores it: one pass over it makes an update and the next step's sums."""
 
     @staticmethod
     def stored(weight: Tensor) -> Tensor:  # noqa: D102

@@ -1,4 +1,4 @@
-"""Products of large matrices, a (m, k) and b (n, k) to a b', (m, n), and the fastest one here."""
+"""Products of large matrices, a (m, k) and b (n, k) to a b', (m, n), and which is the fastest."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +14,7 @@ Product = Callable[[Tensor, Tensor], Tensor]
 
 TRIAL_SAMPLES = 256
 TRIAL_SECONDS = 0.005
-ADVANTAGE = 1.1  # that a private operator must have, so that a tie always goes the same way
+ADVANTAGE = 1.1  # a private operator must be so much faster, so that torch's own wins a tie
 
 
 def float32(a: Tensor, b: Tensor) -> Tensor:
@@ -27,8 +27,8 @@ def bfloat16(a: Tensor, b: Tensor) -> Tensor:
     return (a.bfloat16() @ b.bfloat16().t()).float()
 
 
-# torch gives float32 to MKL, which is twice as slow on some processors as the oneDNN that inductor
-# uses for constant weights. Ours change, hence an operator of our own around its.
+# torch computes float32 products with MKL. On some processors oneDNN is twice as fast, but inductor
+# uses it for constant weights only. Ours change, so an operator of our own calls oneDNN.
 _LIBRARY = torch.library.Library("mnist_mlp", "DEF")
 _LIBRARY.define("onednn(Tensor a, Tensor b) -> Tensor")
 _LIBRARY.impl("onednn", lambda a, b: _private_onednn(a, b, None, "none", [], ""), "CPU")
@@ -51,7 +51,7 @@ def available() -> tuple[Product, ...]:
     a, b = torch.arange(64.0).view(8, 8), torch.arange(32.0).view(4, 8)
     try:
         torch.testing.assert_close(onednn(a, b), float32(a, b))
-    except (AttributeError, RuntimeError, AssertionError):  # gone, not for this processor, changed
+    except (AttributeError, RuntimeError, AssertionError):  # missing, unsupported or changed
         return (float32,)
     return float32, onednn
 
