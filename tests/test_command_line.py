@@ -103,7 +103,7 @@ def test_a_learning_rate_too_high_ends_the_run_with_step_and_rate(capsys):
 
 @pytest.mark.usefixtures("folder")
 def test_a_run_whose_only_step_breaks_the_network_is_not_kept(capsys):
-    """The loss before that step is finite; the test loss after it tells."""
+    """The loss before that step is finite; the test loss after it is not."""
     code = main(["--data-root", "data", "--batch-size", "100", "--lr", "3e38", "--epochs", "1"])
 
     assert "the test loss after step 1 is not finite" in capsys.readouterr().err

@@ -136,7 +136,7 @@ def test_a_worker_that_says_nothing_is_not_waited_for_for_ever(compare, monkeypa
     result = compare(changed("MISBEHAVIOUR", "if case.batch_size == 16: time.sleep(600)"))
 
     assert verdicts(result) == {STEP_1: Verdict.OK, STEP_16: Verdict.INCOMPARABLE}
-    assert "the head worker said nothing for 3 s" in reasons(result)[STEP_16]
+    assert "the head worker did not answer for 3 s" in reasons(result)[STEP_16]
 
 
 def test_a_case_that_one_side_lacks_is_incomparable(compare):

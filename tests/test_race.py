@@ -110,7 +110,7 @@ def test_a_run_is_capped_at_a_multiple_of_the_best_and_counts_as_slower(machine)
 
 
 def test_what_is_clearly_slower_gets_no_more_seeds_and_what_is_not_gets_all():
-    """With no noise, the first seed tells."""
+    """Without noise, the first seed decides."""
     machine = Machine()
     found = race.candidates(search(machine))
 
@@ -121,7 +121,7 @@ def test_what_is_clearly_slower_gets_no_more_seeds_and_what_is_not_gets_all():
 
 
 def test_first_seeds_come_first():
-    """One run of each size tells who is out, before any second one."""
+    """Each size runs once, and slow sizes are out, before any size runs a second time."""
     seeds = [run.trial.seed for run in search(Machine())]
 
     assert seeds == sorted(seeds)

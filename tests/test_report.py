@@ -43,7 +43,7 @@ def whole_run(*, engine="eager"):
 
 @pytest.fixture
 def make(tmp_path, capsys):
-    """Save runs by name, report on them, and give the exit code, the page and what was said."""
+    """Save runs by name, report on them, and give the exit code, the page and what was printed."""
 
     def make(runs, *options):
         files = [tmp_path / name for name in runs]

@@ -159,7 +159,7 @@ def test_a_run_to_the_target_says_how_far_it_got(saved):
 
 
 def test_an_epoch_says_how_near_it_came_to_the_floor(saved):
-    """And compiling is told beside the times, not in them."""
+    """The seconds of compiling are stored beside the times, not in them."""
     epochs = [case for case in saved["benchmarks"] if "floor_fraction" in case["extra_info"]]
 
     assert [case["name"].partition("[")[0] for case in epochs] == ["test_epoch"] * 6
@@ -272,7 +272,7 @@ def test_saved_runs_can_be_compared_afterwards(storage, whole_run):
 
 
 def test_saved_runs_can_be_judged_by_the_gate(storage, saved, capsys):
-    """One run a side is too few, and no more is said; what missed its target has no time."""
+    """One run a side is too few for a verdict; a training that missed its target has no time."""
     again = storage / "again.json"
     again.write_text(json.dumps(saved | {"datetime": "2026-01-01T00:00:00"}))
     words = ["gate", "--saved", str(storage / "whole.json"), "--against", str(again)]

@@ -120,7 +120,7 @@ def test_each_rule_has_its_say():
 
 
 def test_memory_grows_by_so_many_bytes_a_sample_and_is_a_limit_or_not():
-    """Nothing is said where it does not grow; no line reaches beyond the training set."""
+    """No sentence where it does not grow, and none about batches beyond the training set."""
     epochs = measured(
         *(
             case("epoch", size, peak_memory_bytes=1_000_000 + 5_000 * size)

@@ -1,4 +1,4 @@
-"""python -m bench gate: options to a gate, and what it says."""
+"""python -m bench gate: from options to a finished gate, printed."""
 
 import argparse
 import sys
@@ -20,7 +20,8 @@ from bench.runs.files import SavedRunError
 
 HELP = "is the working tree slower than a revision?"
 DESCRIPTION = """Compare the working tree with a revision: two processes take turns of a few
-milliseconds on the same core, what stands out is measured again, and every case gets a verdict."""
+milliseconds on the same core, cases that look different are measured again, and every case gets a
+verdict."""
 EPILOG = """Ends with 0 where every case got a verdict and none is a regression, 1 on a regression,
 2 on a command line that makes no sense, 3 where noise hides the answer, 4 where the two can't be
 compared, 130 when interrupted."""
@@ -70,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(options: argparse.Namespace) -> ExitCode:
-    """Compare as the options say, print, and write what was asked for."""
+    """Compare, print the result, and write the files that the options name."""
     try:
         found = _compare_saved(options) if options.saved else _compare_revisions(options)
     except (RevisionError, SavedRunError, UsageError) as error:

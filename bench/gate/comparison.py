@@ -72,12 +72,12 @@ def compare(
 
 @contextmanager
 def telling() -> Iterator[Callable[[str], object]]:
-    """Say how far a gate is: one live line on a terminal, a line each elsewhere."""
+    """Show how far a gate is: one live line on a terminal, plain lines elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda text: print(text, file=sys.stderr, flush=True)
         return
-    # Drawn when told alone: a thread that redraws would disturb what is measured.
+    # It draws only when something changes: a thread that redraws would disturb the measurement.
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda text: live.update(Text(text), refresh=True)
 
@@ -85,7 +85,7 @@ def telling() -> Iterator[Callable[[str], object]]:
 def _cases_of_both(
     duets: Duets, hellos: Sequence[Mapping[str, Any]], engines: Sequence[str]
 ) -> list[Case]:
-    """The cases that both have; those that one lacks are noted as failures."""
+    """Return the cases that both have, and note those that one side lacks as failures."""
     base, head = ([Case(**fields) for fields in hello["cases"]] for hello in hellos)
     either = [case for case in dict.fromkeys([*head, *base]) if case.engine in engines]
     for case in either:
@@ -96,7 +96,7 @@ def _cases_of_both(
 
 
 def choose_cores(threads: int) -> list[int]:
-    """The least loaded cores, one a thread; none where processes cannot be pinned."""
+    """Choose the least loaded cores, one for each thread; none where processes cannot be pinned."""
     if not hasattr(os, "sched_setaffinity"):
         print("this system cannot pin processes to a core: expect wider intervals", file=sys.stderr)
         return []

@@ -30,7 +30,7 @@ STEADY_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_
 
 
 class WorkerError(Exception):
-    """A version that cannot be measured: it doesn't start, died, or says nothing."""
+    """A version that cannot be measured: it does not start, it died, or it does not answer."""
 
 
 class CaseError(Exception):
@@ -81,14 +81,14 @@ class Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the server and its fork, whatever they are doing."""
+        """End the server and its fork."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
         self._last_words.close()
 
     def greet(self) -> None:
-        """Wait until it has imported its tree and said what it is."""
+        """Wait until the worker has imported its tree and described itself."""
         self.hello = hello = self._answer()
         if hello["protocol"] != PROTOCOL:
             raise WorkerError(
@@ -120,7 +120,7 @@ class Worker:
         return list(self._ask(do="losses", case=asdict(case))["result"])
 
     def _ask(self, **request: object) -> dict[str, Any]:
-        with suppress(BrokenPipeError):  # what it died of comes as the answer
+        with suppress(BrokenPipeError):  # the answer tells why it died
             self._requests.write(json.dumps(request).encode() + b"\n")
         return self._answer()
 
@@ -129,7 +129,7 @@ class Worker:
         while not line.endswith(b"\n"):
             ready, _, _ = select.select([self._answers], [], [], PATIENCE_SECONDS)
             if not ready:
-                raise self._dead(f"said nothing for {PATIENCE_SECONDS} s")
+                raise self._dead(f"did not answer for {PATIENCE_SECONDS} s")
             piece = self._answers.read(1 << 20)
             if not piece:
                 raise self._dead(f"died ({_how_it_ended(self._process.wait())})")

@@ -47,7 +47,7 @@ class Result:
 
     @property
     def exit_code(self) -> ExitCode:
-        """The worst that any case got."""
+        """The exit code of the worst verdict."""
         found = {judgement.verdict for judgement in self.judgements.values()}
         for verdict in (Verdict.REGRESSION, Verdict.INCOMPARABLE, Verdict.INCONCLUSIVE):
             if verdict in found:
@@ -56,7 +56,7 @@ class Result:
 
 
 def sentence(result: Result) -> str:
-    """What the whole gate says."""
+    """Sum up the gate in one sentence."""
     counts = Counter(judgement.verdict for judgement in result.judgements.values())
     named = {
         verdict: ", ".join(
@@ -102,7 +102,7 @@ def rows(result: Result) -> list[tuple[str, ...]]:
 
 
 def reasons(result: Result) -> list[str]:
-    """Why, a line for each reason beside speed, with the cases that it holds for."""
+    """Return a line for each reason that is not speed, with its cases."""
     named = defaultdict(list)
     for name, one in result.judgements.items():
         if one.reason:
@@ -111,25 +111,25 @@ def reasons(result: Result) -> list[str]:
 
 
 def as_text(result: Result) -> str:
-    """The table, the reasons and the sentence."""
+    """Render the table, the reasons and the sentence."""
     table = _laid_out(result, box.HEAVY_HEAD, WIDTH)
     return "\n".join([table, *reasons(result), sentence(result)])
 
 
 def as_markdown(result: Result) -> str:
-    """The same for a comment on a pull request."""
+    """Render the same for a comment on a pull request."""
     # Wide, since a row of markdown is one line.
     table = _laid_out(result, box.MARKDOWN, 10_000)
     return "\n\n".join([table, *reasons(result), sentence(result)]) + "\n"
 
 
 def as_json(result: Result) -> str:
-    """Everything that was measured, and what was made of it."""
+    """Render the evidence and the verdicts as JSON."""
     return json.dumps(asdict(result) | {"exit_code": int(result.exit_code)}, indent=1) + "\n"
 
 
 def write(file: Path, text: str) -> None:
-    """Replace the file whole, or leave it as it was."""
+    """Replace the whole file, or leave it unchanged."""
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as temporary:
         written = Path(temporary) / file.name
         written.write_text(text)

@@ -88,7 +88,7 @@ def judge(
 
 
 def _cannot_compare(name: str, base: Sequence[SavedRun], head: Sequence[SavedRun]) -> str:
-    """Why a case of some run has no verdict; empty where it can have one."""
+    """Return why a case cannot be compared; empty where it can."""
     for run in [*base, *head]:
         if name not in run.by_name:
             return f"missing in {run.file.name}"
@@ -129,16 +129,16 @@ def judge_speed(
     judgements = {}
     for name, (base, head) in logs.items():
         estimate = _estimate(base, head, margin=margin, hypotheses=len(logs))
-        said, reason = verdict.of_tests(name, regressed, improved, estimate["detectable"])
+        found, reason = verdict.of_tests(name, regressed, improved, estimate["detectable"])
         if not enough:
-            said = Verdict.INCONCLUSIVE
+            found = Verdict.INCONCLUSIVE
             reason = (
                 f"too few runs: {base_runs} and {head_runs}, and {runs_needed(len(logs))} a side "
                 "are needed"
             )
         judgements[name] = Judgement(
             name=name,
-            verdict=said,
+            verdict=found,
             reason=reason,
             p_value=slower[name],
             pairs=min(base_runs, head_runs),
@@ -153,7 +153,7 @@ def smallest_p(base_runs: int, head_runs: int) -> float:
 
 
 def runs_needed(hypotheses: int) -> int:
-    """How many runs a side let the rank test of each of so many hypotheses reject."""
+    """Return how many runs a side let the rank test reject so many hypotheses."""
     return next(
         runs
         for runs in itertools.count(1)

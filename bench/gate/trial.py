@@ -1,4 +1,4 @@
-"""One gate: screen every case, confirm what stands out, watch identical code beside it."""
+"""One gate: screen every case, confirm those that differ, and watch identical code beside."""
 
 import random
 import statistics
@@ -92,7 +92,7 @@ class Duets:
         self._running.close()
 
     def start(self) -> list[dict[str, Any]]:
-        """Start a worker for each; what base and head say of themselves.
+        """Start a worker for each, and return how base and head describe themselves.
 
         Raises:
             WorkerError: one cannot be measured at all.

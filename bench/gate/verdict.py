@@ -18,14 +18,14 @@ CONFIDENCE = 0.95
 SCREENING_PAIRS = 3
 BLIND_SLOWDOWN = 0.30
 BLIND = f"blind: noise hides slowdowns of {BLIND_SLOWDOWN:.0%}"
-POWER = 0.95  # of the smallest slowdown that is said to be catchable
+POWER = 0.95  # of finding the slowdown that is printed as "would catch"
 MEMORY_GROWTH = 0.10
 MEMORY_GROWTH_BYTES = 4 * 2**20
 LOSS_TOLERANCE = 1e-4  # relative; rounding moves a loss of the first steps by about 1e-6
 
 
 class Verdict(StrEnum):
-    """What is said of a case; silence is never ok."""
+    """The verdict on a case; a case without an answer is never ok."""
 
     OK = "ok"
     REGRESSION = "regression"
@@ -36,7 +36,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """What is said of a case or a family, and what it rests on."""
+    """The verdict on a case or a family, with the numbers behind it."""
 
     name: str
     verdict: Verdict
@@ -55,7 +55,7 @@ class Evidence:
 
     screen: Pairs  # decided what was routed on, and decides nothing else
     confirm: Pairs  # fresh pairs of what was routed on
-    restless: bool = False  # identical code was convicted: speed says nothing
+    restless: bool = False  # identical code differed: speed cannot be judged
     # Base's and head's: a unit's seconds, a pair each; peak bytes, the same; the first losses.
     seconds: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
     peaks: Mapping[str, tuple[list[int], list[int]]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ def judge(
 ) -> dict[str, Judgement]:
     """One judgement for every case and family that was screened, or failed.
 
-    A slowdown up to `margin` is nobody's business: 0.05 is 5 %.
+    A slowdown up to `margin` passes: 0.05 is 5 %.
     """
     judgements = _judge_speed(evidence, margin=margin)
     for name, reason in evidence.failures.items():
@@ -109,7 +109,7 @@ def _judge_speed(evidence: Evidence, *, margin: float) -> dict[str, Judgement]:
 def of_tests(
     name: str, regressed: AbstractSet[str], improved: AbstractSet[str], detectable: float | None
 ) -> tuple[Verdict, str]:
-    """What rejected hypotheses say of a case, and why where they say nothing."""
+    """Return the verdict that the rejected hypotheses give a case, or why they give none."""
     if name in regressed:
         return Verdict.REGRESSION, ""
     if name in improved:

@@ -59,7 +59,7 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         metavar="FILE",
         help="append a line of JSON a gate",
     )
-    add("--read", type=Path, metavar="FILE", help="measure nothing: say what a record says")
+    add("--read", type=Path, metavar="FILE", help="print the rates of a record; measure nothing")
     parser.set_defaults(run=command)
 
 
@@ -107,7 +107,7 @@ def measure(
 def describe(line: Mapping[str, Any]) -> str:
     """A finished gate in a line."""
     words = [line["scenario"], f"{line['took_seconds']:.0f} s"]
-    for name, said in line.get("verdicts", {}).items():
-        if said != "ok":
-            words.append(f"{name} {said} {line['ratios'][name]} {line['reasons'].get(name, '')}")
+    for name, verdict in line.get("verdicts", {}).items():
+        if verdict != "ok":
+            words.append(f"{name} {verdict} {line['ratios'][name]} {line['reasons'].get(name, '')}")
     return "; ".join(words)

@@ -1,4 +1,4 @@
-"""What a record of audited gates says: how often they were wrong, and how often they would be."""
+"""How often the gates of a record were wrong, and how often they would be when resampled."""
 
 import itertools
 import math
@@ -29,7 +29,7 @@ from bench.gate.verdict import Evidence, Verdict
 
 COMPARE_FAIL_LIMIT = 1.10  # --benchmark-compare-fail=min:10%
 RESAMPLED_GATES = 10_000
-LEAST_PAIRS = 100  # of each case, for resampling to say something
+LEAST_PAIRS = 100  # of each case, for resampling to mean something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,16 +211,16 @@ def _slips(record: Sequence[Line]) -> Iterator[str]:
     for gate in record:
         if is_slip(gate):
             name = max(gate["ratios"], key=lambda name: gate["ratios"][name] or 0)
-            said = [
-                f"{case} {said}{_because(gate, case)} (x {gate['ratios'][case]:.3f})"
-                for case, said in gate["verdicts"].items()
-                if said != Verdict.OK
+            calls = [
+                f"{case} {verdict_}{_because(gate, case)} (x {gate['ratios'][case]:.3f})"
+                for case, verdict_ in gate["verdicts"].items()
+                if verdict_ != Verdict.OK
             ]
             missed = (
                 f"not called; at most x {gate['ratios'][name]:.3f}, in {name}, where "
                 f"{gate['detectable'][name]:.0%} would have been caught"
             )
-            yield f"{gate['scenario']}: {'; '.join(said) or missed}"
+            yield f"{gate['scenario']}: {'; '.join(calls) or missed}"
 
 
 def _because(gate: Line, case: str) -> str:

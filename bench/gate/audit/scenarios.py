@@ -32,7 +32,7 @@ while True:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """What is planted in the head, and what the gate should say of it."""
+    """What is planted in the head, and the verdict that the gate should give."""
 
     name: str
     plants: tuple[Plant, ...] = ()
