@@ -4,29 +4,45 @@ import argparse
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from bench.answer import noise_command, report_command
-from bench.gate import command as gate
-from bench.gate.audit import command as audit
-from bench.gate.result import ExitCode
-from bench.search import command as search_command
+INTERRUPTED = 130
+
+# A command's module, with `add_options` and `run`, and one line on what it answers.
+COMMANDS = {
+    "sweet-spot": (
+        "bench.search.command",
+        "which batch size trains fastest to a target accuracy here?",
+    ),
+    "report": (
+        "bench.answer.report_command",
+        "figures, best batch sizes and machine of saved runs, as one HTML page",
+    ),
+    "noise-scale": (
+        "bench.answer.noise_command",
+        "how many samples a step the gradient's noise can use, from the start to the target",
+    ),
+    "gate": ("bench.gate.command", "is the working tree slower than a revision?"),
+    "audit": ("bench.gate.audit.command", "how often is the gate wrong on this machine?"),
+}
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    words = sys.argv[1:] if words is None else words
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    search_command.add_to(commands)
-    report_command.add_to(commands)
-    noise_command.add_to(commands)
-    gate.add_to(commands)
-    audit.add_to(commands)
+    for name, (module, question) in COMMANDS.items():
+        command = commands.add_parser(name, help=question, description=question)
+        if words[:1] == [name]:  # the others' modules need not be imported: torch takes seconds
+            import_module(module).add_options(command)
+            command.set_defaults(run=import_module(module).run)
     options = parser.parse_args(words)
     try:
         return int(options.run(options))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return ExitCode.INTERRUPTED
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

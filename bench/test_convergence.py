@@ -20,29 +20,8 @@ from bench.suite.workbench import Workbench
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.convergence import train_until
 from mnist_mlp.data import Data
-from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import CACHE_SIZED_BATCH
 from mnist_mlp.learning_rate import RULES
-
-
-def arguments(
-    workbench: Workbench, engine: Engine, data: Data, batch_size: int, *, seed: int, max_epochs: int
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return what `train_until` is called with."""
-    return (engine, data, batch_size), {
-        "target_accuracy": workbench.options.target_accuracy,
-        "max_epochs": max_epochs,
-        "generator": torch.Generator().manual_seed(seed),
-        "watch": lambda point: workbench.tell(
-            f"epoch {point.epochs:.2f} of {max_epochs}, test accuracy {point.test_accuracy:.3f}"
-        ),
-    }
-
-
-def part_of(data: Data, samples: int) -> Data:
-    """Return data on which a training takes as much memory as on all, and less time."""
-    # More test samples than are evaluated at once take longer, and no more memory.
-    return replace(data, train=data.train.head(samples), test=data.test.head(CACHE_SIZED_BATCH))
 
 
 @at_each_seed
@@ -67,25 +46,27 @@ def test_convergence(
 
     def fresh(data: Data, max_epochs: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         subject = workbench.new_engine(engine, seed=seed, learning_rate=rate)
-        return arguments(workbench, subject, data, batch_size, seed=seed, max_epochs=max_epochs)
+        return (subject, data, batch_size), {
+            "target_accuracy": options.target_accuracy,
+            "max_epochs": max_epochs,
+            "generator": torch.Generator().manual_seed(seed),
+            "watch": lambda point: workbench.tell(
+                f"epoch {point.epochs:.2f} of {max_epochs}, test accuracy {point.test_accuracy:.3f}"
+            ),
+        }
 
-    args, kwargs = fresh(part_of(data, max(effort.memory_samples, batch_size)), max_epochs=1)
+    # As much memory as on all data, and less time: more test samples are not evaluated at once.
+    train = data.train.head(max(effort.memory_samples, batch_size))
+    part = replace(data, train=train, test=data.test.head(CACHE_SIZED_BATCH))
+    args, kwargs = fresh(part, max_epochs=1)
     peak = peak_memory(partial(train_until, *args, **kwargs))
-    convergence = benchmark.pedantic(
-        train_until, setup=partial(fresh, data, options.max_epochs), rounds=effort.rounds
-    )
+    measured = partial(fresh, data, options.max_epochs)
+    convergence = benchmark.pedantic(train_until, setup=measured, rounds=effort.rounds)
 
     assert convergence.epochs <= options.max_epochs
-    workbench.record(
-        benchmark,
-        args[0],
-        samples=convergence.epochs * len(data.train),
-        peak=peak,
-        compile_seconds=compile_seconds,
-        lr_rule=lr_rule,
-        seed=seed,
-        target_accuracy=options.target_accuracy,
-        max_epochs=options.max_epochs,
-        **asdict(convergence),
-    )
+    setting: dict[str, Any] = {"lr_rule": lr_rule, "seed": seed}
+    setting |= {"target_accuracy": options.target_accuracy, "max_epochs": options.max_epochs}
+    samples = convergence.epochs * len(data.train)
+    found = setting | asdict(convergence) | {"compile_seconds": compile_seconds}
+    workbench.record(benchmark, args[0], samples=samples, peak=peak, **found)
     assert not convergence.diverged, f"the loss is not finite at learning rate {rate:g}"

@@ -12,6 +12,10 @@ settings.register_profile(
     max_examples=30,
     suppress_health_check=[HealthCheck.too_slow],
 )
+# `pytest --hypothesis-profile=long tests/test_runs.py`: a search for what the short one misses.
+settings.register_profile(
+    "long", settings.get_profile("suite"), derandomize=False, max_examples=2_000
+)
 settings.load_profile("suite")
 
 

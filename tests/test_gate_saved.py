@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from bench.gate import command
+from bench import __main__ as bench_main
 from bench.gate import saved as rank_tests
 from bench.gate.pair_tests import LEVEL
 from bench.gate.verdict import Verdict
@@ -49,7 +49,7 @@ def compare(tmp_path, capsys):
     def compare(base, head, *more):
         result = tmp_path / "gate.json"
         words = ["--saved", *write(base, "base"), "--against", *write(head, "head")]
-        code = command.run(command.parser().parse_args([*words, f"--json={result}", *more]))
+        code = bench_main.main(["gate", *words, f"--json={result}", *more])
         judged = json.loads(result.read_text())["judgements"] if result.exists() else {}
         return code, judged, "".join(capsys.readouterr())
 

@@ -23,8 +23,10 @@ USE_IT = """
 import sys
 import pytest
 import warp
-from bench.search import command
-print(command.parser().format_help())
+from contextlib import suppress
+from bench.__main__ import main
+with suppress(SystemExit):
+    main(["sweet-spot", "--help"])
 pytest.main(["--help"])
 sys.exit(pytest.main(sys.argv[1:]))
 """

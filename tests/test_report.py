@@ -8,7 +8,7 @@ import re
 import numpy as np
 import pytest
 
-from bench.answer import report_command
+from bench import __main__ as bench_main
 from bench.runs import files
 from tests import browser
 from tests.runs import case, saved, traced, training
@@ -51,7 +51,7 @@ def make(tmp_path, capsys):
             file.parent.mkdir(exist_ok=True)
             file.write_text(run if isinstance(run, str) else json.dumps(run))
         page = tmp_path / "report.html"
-        code = report_command.main([*map(str, files), "-o", str(page), *map(str, options)])
+        code = bench_main.main(["report", *map(str, files), "-o", str(page), *map(str, options)])
         return code, page, "".join(capsys.readouterr())
 
     return make
@@ -78,7 +78,7 @@ def shown(tmp_path_factory):
     everything = whole_run()
     everything["benchmarks"] += whole_run(engine=HOSTILE)["benchmarks"][: 2 * len(SIZES)]
     run.write_text(json.dumps(everything))
-    assert report_command.main([str(run), "-o", str(page)]) == 0
+    assert bench_main.main(["report", str(run), "-o", str(page)]) == 0
     return browser.show(page)
 
 
@@ -207,7 +207,9 @@ def test_a_file_that_is_no_run_is_refused_in_a_sentence(make, run, words):
 
 def test_a_missing_file_is_refused_in_a_sentence(tmp_path, capsys):
     """The newest run isn't taken for it."""
-    code = report_command.main([str(tmp_path / "none.json"), "-o", str(tmp_path / "report.html")])
+    code = bench_main.main(
+        ["report", str(tmp_path / "none.json"), "-o", str(tmp_path / "report.html")]
+    )
 
     assert code == 1
     assert capsys.readouterr().err == (
@@ -245,6 +247,6 @@ def test_without_a_file_and_without_a_saved_run_it_says_what_to_do(tmp_path, mon
     """In a sentence."""
     monkeypatch.chdir(tmp_path)
 
-    assert report_command.main([]) == 1
+    assert bench_main.main(["report"]) == 1
     assert "`pytest --benchmark-only --benchmark-autosave`" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())

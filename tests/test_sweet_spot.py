@@ -3,13 +3,21 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from bench.search.command import main
+from bench import __main__ as bench_main
 from mnist_mlp.engines.eager import Eager
 from mnist_mlp.engines.engine import CompilerError
 from tests import idx
+
+ROOT = Path(__file__).parent.parent
+
+
+def main(words):
+    """Run the command."""
+    return bench_main.main(["sweet-spot", *words])
 
 
 @pytest.fixture
@@ -22,7 +30,9 @@ def data_root(tmp_path):
 
 def test_a_search_prints_runs_tables_and_the_answer(data_root, capsys):
     """A target that guessing reaches makes it short."""
-    code = main([data_root, "--engine=eager", "--target-accuracy=0.01", "--time-limit=60"])
+    code = bench_main.main(
+        ["sweet-spot", data_root, "--engine=eager", "--target-accuracy=0.01", "--time-limit=60"]
+    )
 
     output = capsys.readouterr().out
     assert code == 0
@@ -49,7 +59,9 @@ def test_a_search_keeps_to_its_budget_and_precision(data_root, capsys):
 
 def test_a_target_out_of_reach_is_said_in_a_sentence(data_root, capsys):
     """For labels that mean nothing, 0.9 is."""
-    code = main([data_root, "--engine=eager", "--target-accuracy=0.9", "--lr-rules=linear"])
+    code = bench_main.main(
+        ["sweet-spot", data_root, "--engine=eager", "--target-accuracy=0.9", "--lr-rules=linear"]
+    )
 
     output = capsys.readouterr().out
     assert code == 0
@@ -97,9 +109,9 @@ def test_without_a_compiler_the_command_says_so(data_root, capsys, monkeypatch):
 def test_ctrl_c_prints_what_is_there(tmp_path):
     """Exit code 130, no traceback."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=2_000, test=500)
-    program = f"import sys; from {main.__module__} import main; sys.exit(main(sys.argv[1:]))"
     process = subprocess.Popen(
-        [sys.executable, "-c", program, f"--data-root={tmp_path}", "--engine=eager"],
+        [sys.executable, "-m", "bench", "sweet-spot", f"--data-root={tmp_path}", "--engine=eager"],
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

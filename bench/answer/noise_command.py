@@ -2,33 +2,30 @@
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from bench import cases
-from mnist_mlp import cache
+from mnist_mlp import cache, datasets, noise_scale
+from mnist_mlp.data import Data
+from mnist_mlp.engines.eager import Eager
+from mnist_mlp.evaluation import evaluate
+from mnist_mlp.model import MLP
+from mnist_mlp.training import Walk
 
-if TYPE_CHECKING:
-    from mnist_mlp.data import Data
-
-HELP = "how many samples a step the gradient's noise can use, from the start to the target"
 BATCH_SIZE = 4  # the fastest to the target at the question's learning rate
 STEPS_RATIO = 3  # between measurements
 SMALL, LARGE, DRAWS = 8, 8192, 40
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
-    parser = commands.add_parser("noise-scale", help=HELP, description=HELP)
-    parser.set_defaults(run=run)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command has none."""
 
 
 def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - a command's signature
     """Train, and print the noise scale at a geometric grid of steps."""
-    from mnist_mlp import datasets  # noqa: PLC0415 - torch takes seconds; others need none of it
-
     try:
         data = datasets.load()
     except (datasets.DataError, cache.CacheError) as error:
@@ -38,16 +35,8 @@ def run(options: argparse.Namespace) -> int:  # noqa: ARG001 - a command's signa
     return 0
 
 
-def measure(data: "Data") -> Table:
-    """A row a measurement, until an evaluation reaches the target or the budget is spent."""
-    import torch  # noqa: PLC0415 - as above
-
-    from mnist_mlp import noise_scale  # noqa: PLC0415
-    from mnist_mlp.engines.eager import Eager  # noqa: PLC0415
-    from mnist_mlp.evaluation import evaluate  # noqa: PLC0415
-    from mnist_mlp.model import MLP  # noqa: PLC0415
-    from mnist_mlp.training import Walk  # noqa: PLC0415
-
+def measure(data: Data) -> Table:
+    """Return a row for each measurement, up to the target or the end of the budget."""
     engine = Eager(MLP(seed=0), learning_rate=cases.LEARNING_RATE)
     generator = torch.Generator().manual_seed(0)
     walk = Walk(engine, data.train, BATCH_SIZE, generator=generator)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import cases, command_line
+from bench import cases, command_line, output
 from bench.gate import result, revision, saved, verdict
 from bench.gate.comparison import compare
 from bench.gate.duet import Version, WorkerError
@@ -15,10 +15,10 @@ from bench.gate.result import ExitCode, Result
 from bench.gate.revision import RevisionError
 from bench.gate.saved import IncomparableError
 from bench.gate.verdict import Evidence
+from bench.output import OutputError
 from bench.runs import files
 from bench.runs.files import SavedRunError
 
-HELP = "is the working tree slower than a revision?"
 DESCRIPTION = """Compare the working tree with a revision: two processes take turns of a few
 milliseconds on the same core, cases that look different are measured again, and every case gets a
 verdict."""
@@ -31,16 +31,9 @@ class UsageError(Exception):
     """A command line that makes no sense."""
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
-    commands.add_parser(
-        "gate", parents=[parser()], help=HELP, description=DESCRIPTION, epilog=EPILOG
-    )
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    parser = argparse.ArgumentParser(add_help=False)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.description, parser.epilog = DESCRIPTION, EPILOG
     add, shared = parser.add_argument, partial(command_line.add, parser.add_argument)
     add("--base", metavar="REVISION", help="what the working tree is compared with: main, a tag")
     saved_runs: dict[str, Any] = {"type": Path, "nargs": "+"}
@@ -66,8 +59,6 @@ def parser() -> argparse.ArgumentParser:
     written: dict[str, Any] = {"type": command_line.output_file, "metavar": "FILE"}
     add("--json", help="write everything that was measured", **written)
     add("--markdown", help="write a pull request's comment", **written)
-    parser.set_defaults(run=run)
-    return parser
 
 
 def run(options: argparse.Namespace) -> ExitCode:
@@ -81,10 +72,12 @@ def run(options: argparse.Namespace) -> ExitCode:
         print(f"incomparable: {error}", file=sys.stderr)
         return ExitCode.INCOMPARABLE
     print(result.as_text(found))
-    if options.json:
-        result.write(options.json, result.as_json(found))
-    if options.markdown:
-        result.write(options.markdown, result.as_markdown(found))
+    texts = {options.json: result.as_json(found), options.markdown: result.as_markdown(found)}
+    try:
+        output.write({file: text.encode() for file, text in texts.items() if file})
+    except OutputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return found.exit_code or ExitCode.USAGE
     return found.exit_code
 
 

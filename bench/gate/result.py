@@ -2,12 +2,10 @@
 
 import json
 import statistics
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -126,14 +124,6 @@ def as_markdown(result: Result) -> str:
 def as_json(result: Result) -> str:
     """Render the evidence and the verdicts as JSON."""
     return json.dumps(asdict(result) | {"exit_code": int(result.exit_code)}, indent=1) + "\n"
-
-
-def write(file: Path, text: str) -> None:
-    """Replace the whole file, or leave it unchanged."""
-    with tempfile.TemporaryDirectory(dir=file.parent, prefix=".writing-") as temporary:
-        written = Path(temporary) / file.name
-        written.write_text(text)
-        written.replace(file)
 
 
 def _laid_out(result: Result, style: box.Box, width: int) -> str:

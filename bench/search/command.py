@@ -3,37 +3,27 @@
 import argparse
 import sys
 import time
-from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from bench import cases, command_line
-from bench.search import race
+from bench.search import race, trainer
 from bench.search.findings import Answer, line, report
 from bench.search.race import TrialResult
+from bench.search.trainer import Trainer
 from mnist_mlp import arguments
 
-if TYPE_CHECKING:
-    from bench.search.trainer import Trainer
-
-HELP = "which batch size trains fastest to a target accuracy here?"
 DESCRIPTION = """Train to the target at batch sizes around the square root of the training set, try
 more of them where training is fastest, and stop slower runs early."""
 TIME_LIMIT_SECONDS = 90
 INTERRUPTED = 130
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command."""
-    commands.add_parser("sweet-spot", parents=[parser()], help=HELP, description=DESCRIPTION)
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command's options."""
-    parser = argparse.ArgumentParser(add_help=False)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.description = DESCRIPTION
     shared = partial(command_line.add, parser.add_argument)
     shared("--engine", default=cases.CONVERGENCE_ENGINES[0])
     shared("--precision", "--lr", "--lr-rules")
@@ -51,20 +41,11 @@ def parser() -> argparse.ArgumentParser:
         help="of the whole search, compiling and evaluating included (default: %(default)s)",
     )
     shared("--threads", "--device", "--data-root", "--cache-dir")
-    parser.set_defaults(run=run)
-    return parser
-
-
-def main(words: Sequence[str]) -> int:
-    """Run the command line; return the exit code."""
-    return run(parser().parse_args(words))
 
 
 def run(options: argparse.Namespace) -> int:
     """Search, and print the answer: all of it, or what there is when the search ends early."""
     started = time.monotonic()
-    from bench.search import trainer  # noqa: PLC0415 - torch takes seconds to import
-
     console = Console(highlight=False)
     runs: list[TrialResult] = []
     interrupted = False
@@ -73,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         with _progress(console) as progress:
             deadline = started + options.time_limit
             _search(
-                trainer.Trainer(options=options, data=data, deadline=deadline, progress=progress),
+                Trainer(options=options, data=data, deadline=deadline, progress=progress),
                 runs,
             )
     except KeyboardInterrupt:
@@ -110,7 +91,7 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _search(trainer: "Trainer", runs: list[TrialResult]) -> None:
+def _search(trainer: Trainer, runs: list[TrialResult]) -> None:
     """Append and print each run as it ends."""
     for run in race.search(
         trainer.train,

@@ -25,18 +25,15 @@ from mnist_mlp import arguments
 
 PYTEST_BENCHMARK = "pytest-benchmark"
 COMPARE_FAIL_SCENARIOS = ("identical", "step")  # its epochs would take longer than a gate
+DESCRIPTION = """Run real gates on identical code and on planted slowdowns, and print how often each
+was called a regression, beside pytest-benchmark's own rules."""
 DEFAULT_SCENARIOS = ("identical", "step", "family", PYTEST_BENCHMARK)
 
 
-def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the command and its options."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.description = DESCRIPTION
     kinds = (*scenarios.known(0.1), PYTEST_BENCHMARK)
-    parser = commands.add_parser(
-        "audit",
-        help="how far can the gate be believed on this machine?",
-        description="Run real gates on identical code and on planted slowdowns, and print how "
-        "often each was called a regression, beside pytest-benchmark's own rules.",
-    )
     add = parser.add_argument
     add("--trials", type=arguments.whole_number, default=10, metavar="N", help="of each scenario")
     add(
@@ -60,10 +57,9 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
         help="append a line of JSON a gate",
     )
     add("--read", type=Path, metavar="FILE", help="print the rates of a record; measure nothing")
-    parser.set_defaults(run=command)
 
 
-def command(options: argparse.Namespace) -> ExitCode:
+def run(options: argparse.Namespace) -> ExitCode:
     """Run the gates, or read a record of some, and print the rates."""
     try:
         if options.read:
