@@ -60,9 +60,9 @@ def test_several_runs_overlay_each_with_its_dash():
     [
         (
             (3.0, 4.0, 5.0),
-            "Its seeds overlap with those of 64: which is faster is not known. Two equal ",
+            "The seeds of 16 overlap with those of 64: which is faster is not known. Two equal ",
         ),
-        ((9.0, 9.1, 9.2), "All seeds of every other batch size took longer than all of its own. "),
+        ((9.0, 9.1, 9.2), "All seeds of every other batch size took longer than all of 16. "),
         ((3.0,), "With one seed each, batch sizes cannot be told apart"),
     ],
     ids="seconds={}".format,

@@ -106,9 +106,10 @@ def _equals(found: Sequence[Seeds]) -> str:
         return "With one seed each, batch sizes cannot be told apart: --seeds=0,1,2 runs three."
     equals = sorted(other.batch_size for other in others if other.overlaps(best))
     overlap = (
-        f"Its seeds overlap with those of {listed(equals)}: which is faster is not known"
+        f"The seeds of {best.batch_size} overlap with those of {listed(equals)}: which is faster is "
+        "not known"
         if equals
-        else "All seeds of every other batch size took longer than all of its own"
+        else f"All seeds of every other batch size took longer than all of {best.batch_size}"
     )
     return f"{overlap}. Two equal batch sizes would not overlap in {100 * chance:.0f} % of cases."
 
