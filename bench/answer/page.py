@@ -106,8 +106,8 @@ def _equals(found: Sequence[Seeds]) -> str:
         return "With one seed each, batch sizes cannot be told apart: --seeds=0,1,2 runs three."
     equals = sorted(other.batch_size for other in others if other.overlaps(best))
     overlap = (
-        f"The seeds of {best.batch_size} overlap with those of {listed(equals)}: which is faster is "
-        "not known"
+        f"The seeds of {best.batch_size} overlap with those of {listed(equals)}: "
+        "which is faster is not known"
         if equals
         else f"All seeds of every other batch size took longer than all of {best.batch_size}"
     )
