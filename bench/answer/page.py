@@ -16,7 +16,7 @@ from bench.runs.files import SavedRun
 from bench.runs.seeds import Seeds, by_series
 from bench.units import gigabytes, listed
 
-# Rows of the machine's table beside its processor and memory, and their keys in machine_info.
+# Rows of the machine's table beside its processor and memory, and the keys of a saved run
 MACHINE = {
     "GPU": "gpu",
     "logical cores": "logical_cores",
