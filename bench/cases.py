@@ -13,7 +13,7 @@ BATCH_SIZES = (
 )
 # The engines walk through the same parameters: steps to target need finding once, by the fastest,
 # and follow a law that fewer sizes show as well.
-CONVERGENCE_ENGINES = ("compiled",)
+CONVERGENCE_ENGINES = ("native",)
 CONVERGENCE_BATCH_SIZES = (1, 4, 16, 64, 256, 1024, 8192, 60000)
 LEARNING_RATE = 0.1
 LR_RULES = ("fixed", "noise-limited")
@@ -51,7 +51,7 @@ def shares_of_cores() -> tuple[int, ...]:
 
 # What the gate compares: a verb, an engine's parameter, a batch size each.
 GATE_BATCH_SIZES = {"step": (1, 16, 64, 256, 1024), "epoch": (1, 64, 256)}
-GATE_ENGINES = ("eager",)
+GATE_ENGINES = ("eager", "native")
 
 
 @dataclass(frozen=True, kw_only=True)

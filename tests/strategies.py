@@ -11,6 +11,8 @@ from mnist_mlp import engines
 from mnist_mlp.data import Data, Split
 from mnist_mlp.datasets import resident
 from mnist_mlp.engines.engine import Engine
+from mnist_mlp.engines.native import forms
+from mnist_mlp.engines.native.native import Native
 from mnist_mlp.model import MLP
 
 LEARNING_RATE = 0.1
@@ -19,7 +21,12 @@ seeds = st.integers(min_value=0, max_value=2**63 - 1)
 split_sizes = st.integers(min_value=1, max_value=40)
 # Beyond every split that `splits` makes, so that batch sizes of N and more come up.
 batch_sizes = st.integers(min_value=1, max_value=50)
-engine_names = st.sampled_from(sorted(engines.ENGINES))
+# The native engine chooses among forms of a step, each of which must be right: "native: FORM".
+FORMS = {
+    f"native: {form.name}, {form.threads} threads": form for form in forms.available("float32", 2)
+}
+ENGINES = sorted({*engines.ENGINES, *FORMS} - {"native"})
+engine_names = st.sampled_from(ENGINES)
 
 not_batch_sizes = st.one_of(
     st.integers(max_value=0),
@@ -65,7 +72,9 @@ def new_data(train, test) -> Data:
 
 
 def new_engine(name, *, seed=0, learning_rate=LEARNING_RATE) -> Engine:
-    """A fresh network in the engine of that name."""
+    """A fresh network in the engine of that name, or in the native engine with one form."""
+    if form := FORMS.get(name):
+        return Native(MLP(seed=seed), learning_rate=learning_rate, form=form)
     return engines.load(name)(MLP(seed=seed), learning_rate=learning_rate)
 
 
@@ -82,6 +91,14 @@ def parameters_of(engine) -> torch.Tensor:
 def parameters_of_network(network) -> torch.Tensor:
     """All of a network's parameters in one vector, copied."""
     return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def relative_error(ours, theirs):
+    """The largest over parameters of |ours - theirs| / |theirs|."""
+    return max(
+        float((a - b).detach().norm() / b.detach().norm())
+        for a, b in zip(ours.parameters, theirs.parameters, strict=True)
+    )
 
 
 # Mostly near the margin, where verdicts change; now and then far out, as noise is.

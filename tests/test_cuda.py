@@ -5,13 +5,14 @@ from bench.instruments.memory import peak_memory
 from mnist_mlp import engines, training
 from mnist_mlp.clock import Stopwatch
 from mnist_mlp.datasets import resident
+from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.model import MLP
 from tests.strategies import generator, new_engine, new_split, parameters_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 
-@pytest.mark.parametrize("name", sorted(engines.ENGINES))
+@pytest.mark.parametrize("name", sorted(engines.ENGINES.keys() - {"native"}))
 def test_a_gpu_trains_to_the_same_parameters(name):
     """Within rounding, from the same seed and in the same order."""
     split = new_split(40, seed=1)
@@ -24,6 +25,12 @@ def test_a_gpu_trains_to_the_same_parameters(name):
     torch.testing.assert_close(
         parameters_of(on_gpu).cpu(), parameters_of(on_cpu), rtol=1e-3, atol=1e-5
     )
+
+
+def test_the_native_engine_says_that_it_is_for_cpus():
+    """And what to use instead."""
+    with pytest.raises(UnavailableError, match="the native engine is for CPUs"):
+        engines.load("native")(MLP(seed=0).to("cuda"), learning_rate=0.1)
 
 
 def test_the_stopwatch_waits_for_the_gpu():

@@ -19,7 +19,7 @@ RATES = {20: 1.05, 900: pytest.approx(2.1 / (1 + 20 / 600))}  # of 600 samples, 
 CASES = [
     *(
         "bench/test_convergence.py::test_convergence"
-        f"[engine=compiled-batch_size={size}-lr_rule={rule}-seed={seed}]"
+        f"[engine=native-batch_size={size}-lr_rule={rule}-seed={seed}]"
         for size in SIZES
         for rule in ("fixed", "noise-limited")
         for seed in (0, 1)
@@ -27,7 +27,7 @@ CASES = [
     *(
         f"bench/test_{verb}.py::test_{verb}[engine={engine}-batch_size={size}]"
         for verb in ("epoch", "step")
-        for engine in ("loader", "eager", "compiled")
+        for engine in ("loader", "eager", "compiled", "native")
         for size in SIZES
     ),
 ]
@@ -162,7 +162,7 @@ def test_an_epoch_says_how_near_it_came_to_the_floor(saved):
     """The seconds of compiling are stored beside the times, not in them."""
     epochs = [case for case in saved["benchmarks"] if "floor_fraction" in case["extra_info"]]
 
-    assert [case["name"].partition("[")[0] for case in epochs] == ["test_epoch"] * 6
+    assert [case["name"].partition("[")[0] for case in epochs] == ["test_epoch"] * 8
     assert all(0 < case["extra_info"]["floor_fraction"] < 1 for case in epochs)
     compiling = sum(case["extra_info"]["compile_seconds"] for case in saved["benchmarks"])
     assert compiling > max(case["stats"]["median"] for case in epochs if "compiled" in case["name"])

@@ -9,7 +9,7 @@ import pytest
 
 from bench import __main__ as bench_main
 from mnist_mlp.engines.eager import Eager
-from mnist_mlp.engines.engine import CompilerError
+from mnist_mlp.engines.engine import UnavailableError
 from tests import idx
 
 ROOT = Path(__file__).parent.parent
@@ -98,7 +98,7 @@ def test_without_a_compiler_the_command_says_so(data_root, capsys, monkeypatch):
     """And falls back to nothing slower."""
 
     def fail(*_):
-        raise CompilerError("no working compiler here")
+        raise UnavailableError("no working compiler here")
 
     monkeypatch.setattr(Eager, "prepare", fail)
 

@@ -1,42 +1,78 @@
 """The least time that an epoch could take here, from rates measured in the same minute.
 
-A step multiplies, and it moves memory; it takes at least as long as the longer of both would alone:
-its two large products at the best rate seen, or the hidden weight read once, then read and written
-once, with the images read from where they lie (the roofline model, Williams et al. 2009).
+There are two floors, and the smaller one counts (the roofline model, Williams et al. 2009):
+
+- of dense products: a step multiplies and moves memory, and takes at least as long as the longer of
+  both alone. That is its two large products at the best rate seen, or the hidden weight read once,
+  then read and written once, with the images read from where they lie;
+- of passing over pixels that are 0: for each sample, the weight's rows of its other pixels are read
+  once, then read and written once, from the cache of the core that has them.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.clock import shortest_seconds
-from mnist_mlp.data import PIXELS
-from mnist_mlp.engines.compiled import products
+from mnist_mlp.data import PIXELS, Split
+from mnist_mlp.engines.native import products
 from mnist_mlp.model import HIDDEN
 
 PRODUCT_SAMPLES = 1024  # a shape at which the best products are at their best
 POOL_SAMPLES = 16_384  # 51 MB of images, more than a cache holds
+DENSITY_SAMPLES = 1024
 TRIAL_SECONDS = 0.01
 
 _seconds = partial(shortest_seconds, for_seconds=TRIAL_SECONDS)
 
 
-def epoch_seconds(samples: int, batch_size: int, *, precision: str) -> float:
-    """The floor of a pass over `samples` in batches of `batch_size`, on a CPU."""
-    steps = steps_per_epoch(samples, batch_size)
+def epoch_seconds(split: Split, batch_size: int, *, precision: str) -> float:
+    """The floor of a pass over the split on a CPU, on as many threads as torch uses."""
+    steps = steps_per_epoch(len(split), batch_size)
+    dense = dense_seconds(len(split), steps, precision=precision)
+    return min(dense, sparse_seconds(len(split), density(split.images)))
+
+
+def density(images: Tensor) -> float:
+    """Share of pixels that are not 0, among the first images."""
+    return float((images[:DENSITY_SAMPLES] != 0).float().mean())
+
+
+def dense_seconds(samples: int, steps: int, *, precision: str) -> float:
+    """The floor of an epoch of products that multiply zeros, too."""
     traffic = steps * _weight_traffic_seconds() + samples * _gather_seconds_per_sample()
     return max(samples * _product_seconds_per_sample(precision), traffic)
 
 
+def sparse_seconds(samples: int, density: float) -> float:
+    """The floor of an epoch that passes over zeros, sample by sample."""
+    threads = torch.get_num_threads()  # each has a part of every row in its own core's cache
+    torch.set_num_threads(1)
+    try:
+        weight = torch.zeros(PIXELS, HIDDEN)
+        seconds = _cached_seconds(weight, torch.sum) + _cached_seconds(weight, Tensor.neg_)
+    finally:
+        torch.set_num_threads(threads)
+    return samples * density * seconds / threads
+
+
+def _cached_seconds(weight: Tensor, pass_over: Callable[[Tensor], object]) -> float:
+    """The seconds of a pass over the weight in a core's cache, without what a call costs."""
+    half = weight[: len(weight) // 2]
+    return 2 * (_seconds(lambda: pass_over(weight)) - _seconds(lambda: pass_over(half)))
+
+
 def _product_seconds_per_sample(precision: str) -> float:
     """The forward product and that of the weight's gradient, each by whatever is best at it."""
-    candidates = products.available() if precision == "float32" else (products.bfloat16,)
-    weight, images = torch.ones(HIDDEN, PIXELS), torch.ones(PRODUCT_SAMPLES, PIXELS)
-    descent = torch.ones(HIDDEN, PRODUCT_SAMPLES)
+    weight, bias = torch.zeros(PIXELS, HIDDEN), torch.zeros(HIDDEN)
+    images, descents = torch.ones(PRODUCT_SAMPLES, PIXELS), torch.ones(PRODUCT_SAMPLES, HIDDEN)
+    candidates = products.available(precision)
     return (
-        min(_seconds(partial(product, weight, images)) for product in candidates)
-        + min(_seconds(partial(product, descent, images.t())) for product in candidates)
+        min(_seconds(partial(each.sums, bias, images, weight)) for each in candidates)
+        + min(_seconds(partial(each.descend, weight, images, descents)) for each in candidates)
     ) / PRODUCT_SAMPLES
 
 

@@ -48,6 +48,8 @@ class MeasuredCase:
     threads: Count = 0
     device: Text = "cpu"
     data: Text = ""
+    form: Text | None = None  # of the step, which the native engine chose
+    form_threads: Count | None = None
     learning_rate: float = 0.0
     lr_rule: Text = "fixed"  # runs saved before there were others do not name it
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

@@ -11,12 +11,12 @@ from bench.search.race import Ending, TimeUpError, Trial, TrialResult
 from mnist_mlp import cache, datasets, device, engines
 from mnist_mlp.convergence import Convergence, TracePoint, train_until
 from mnist_mlp.data import Data
-from mnist_mlp.engines.engine import CompilerError, PrecisionError
+from mnist_mlp.engines.engine import PrecisionError, UnavailableError
 from mnist_mlp.learning_rate import RULES
 from mnist_mlp.model import MLP
 
 # What keeps a search from starting, each with a sentence for its user.
-OBSTACLES = (cache.CacheError, datasets.DataError, CompilerError, PrecisionError)
+OBSTACLES = (cache.CacheError, datasets.DataError, UnavailableError, PrecisionError)
 
 
 def prepare(options: argparse.Namespace) -> Data:
@@ -64,7 +64,7 @@ class Trainer:
             learning_rate=RULES[trial.lr_rule](self.options.lr, trial.batch_size),
             precision=self.options.precision,
         )
-        prepare_seconds = engine.prepare(trial.batch_size)
+        prepare_seconds = engine.prepare(trial.batch_size, self.data.train)
 
         def watch(point: TracePoint) -> bool:
             epoch, accuracy = f"{point.epochs:.2f}", f"{point.test_accuracy:.3f}"

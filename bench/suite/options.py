@@ -70,7 +70,7 @@ def read(config: pytest.Config) -> Options:
         precision in engines.load(name).precisions for name in chosen_engines or engines.ENGINES
     ):
         raise pytest.UsageError(
-            f"no chosen engine computes in {precision}: add compiled to --engines"
+            f"no chosen engine computes in {precision}: add native to --engines"
         )
     return Options(
         batch_sizes=chosen_sizes or cases.BATCH_SIZES,

@@ -12,7 +12,7 @@ from bench.instruments.memory import Peak
 from bench.suite.options import Options
 from mnist_mlp import engines
 from mnist_mlp.data import Data
-from mnist_mlp.engines.engine import CompilerError, Engine
+from mnist_mlp.engines.engine import Engine, UnavailableError
 from mnist_mlp.engines.loader import Loader
 from mnist_mlp.model import MLP
 
@@ -42,13 +42,13 @@ class Workbench:
         )
 
     def compile_seconds(self, engine: str, batch_size: int) -> float:
-        """Let the engine compile what it needs, and return the seconds that it took.
+        """Let the engine get ready for such batches, and return the seconds that it took.
 
-        The case is skipped where this machine cannot compile.
+        The case is skipped where the engine cannot train.
         """
         try:
-            return self.new_engine(engine).prepare(batch_size)
-        except CompilerError as error:
+            return self.new_engine(engine).prepare(batch_size, self.data.train)
+        except UnavailableError as error:
             pytest.skip(str(error))
 
     def fed_loader(self, *, workers: int) -> Loader:
@@ -91,6 +91,8 @@ class Workbench:
             data=self.data.name,
             **found,
         )
+        if engine.form:
+            info.update(form=engine.form, form_threads=engine.form_threads)
         if benchmark.stats:
             info["samples_per_second"] = samples / benchmark.stats.stats.median
         if peak:

@@ -15,7 +15,7 @@ from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data, Split
-from mnist_mlp.engines.engine import CompilerError, PrecisionError
+from mnist_mlp.engines.engine import PrecisionError, UnavailableError
 from mnist_mlp.model import MLP
 from mnist_mlp.training import EpochReport, NotFiniteError, Walk, fit, resume
 
@@ -51,7 +51,7 @@ def main(words: Sequence[str] | None = None) -> int:
         datasets.DataError,
         cache.CacheError,
         CheckpointError,
-        CompilerError,
+        UnavailableError,
         PrecisionError,
         NotFiniteError,
     ) as error:
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         UsageError: the options contradict the resumed run.
-        DataError, CacheError, CheckpointError, CompilerError, PrecisionError, NotFiniteError: as
+        DataError, CacheError, CheckpointError, UnavailableError, PrecisionError, NotFiniteError: as
             the functions that it calls raise them.
 
     """

@@ -48,7 +48,7 @@ class Walk:
 
     Raises:
         TypeError, ValueError: not a batch size.
-        CompilerError: the engine needs a compiler, and there is none.
+        UnavailableError: the engine needs a compiler, and there is none.
 
     """
 
@@ -63,7 +63,7 @@ class Walk:
         self.engine = engine
         self.split = split
         self.batch_size = min(check_batch_size(batch_size), len(split))
-        engine.prepare(self.batch_size)
+        engine.prepare(self.batch_size, split)
         self.generator = generator
         self.steps = 0
         self.steps_per_epoch = steps_per_epoch(len(split), batch_size)

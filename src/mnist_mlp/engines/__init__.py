@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 ENGINES: dict[str, str] = {
     "loader": "mnist_mlp.engines.loader:Loader",
     "eager": "mnist_mlp.engines.eager:Eager",
-    "compiled": "mnist_mlp.engines.compiled.compiled:Compiled",
+    "compiled": "mnist_mlp.engines.compiled:Compiled",
+    "native": "mnist_mlp.engines.native.native:Native",
 }
 PRECISIONS = ("float32", "bfloat16")  # that an engine may offer; every engine offers the first
 

@@ -5,12 +5,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.sgd import sgd
 
-from mnist_mlp.batches import check_batch_size
-from mnist_mlp.data import Split
 from mnist_mlp.device import is_gpu
 from mnist_mlp.engines.engine import Engine
-
-GATHERED_SAMPLES = 1024  # 3 MB of images; small batches are gathered together, up to so many
 
 
 class Eager(Engine):
@@ -40,13 +36,3 @@ class Eager(Engine):
                 maximize=False,
             )
         return loss.detach()
-
-    def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102
-        batches_at_once = max(1, GATHERED_SAMPLES // check_batch_size(batch_size))
-        losses = []
-        for samples in order.to(self.device).split(batches_at_once * batch_size):
-            # index_select is three times as fast as images[samples].
-            images = split.images.index_select(0, samples).split(batch_size)
-            labels = split.labels.index_select(0, samples).split(batch_size)
-            losses += [self.step(*batch) for batch in zip(images, labels, strict=True)]
-        return torch.stack(losses)

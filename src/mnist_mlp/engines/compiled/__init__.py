@@ -1,1 +1,0 @@
-"""Forward, backward and update fused by torch.compile."""

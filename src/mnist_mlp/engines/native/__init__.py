@@ -1,0 +1,1 @@
+"""Near the machine limit."""

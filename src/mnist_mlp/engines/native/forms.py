@@ -1,0 +1,91 @@
+"""The forms of a step that this machine has, and which of them is the fastest."""
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+
+from mnist_mlp.engines.native import closed_form, products
+from mnist_mlp.engines.native.steps import Take
+from mnist_mlp.model import HIDDEN
+
+SMALLEST_PART = 16  # hidden units of a thread: a cache line of each row
+ADVANTAGE = 1.05  # a later form must be so much faster, so that two trials choose the same
+ROUNDS = 3
+TURNS_IN_A_ROW = 3
+HOPELESS = 2.0  # a form that takes so many times the fastest's time is tried once
+
+
+class FormWarning(UserWarning):
+    """A form of a step is missing here; the others do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """A way to take steps, on so many threads."""
+
+    name: str
+    threads: int
+    take: Take
+
+
+@cache
+def available(precision: str, threads: int) -> tuple[Form, ...]:
+    """Return the forms for at most so many threads, the simplest first."""
+    forms = []
+    middle = closed_form.middle
+    try:
+        from mnist_mlp.engines.native import loop  # noqa: PLC0415 - Numba may be missing
+    except (ImportError, RuntimeError) as error:  # not for this Python, or no place for its cache
+        warnings.warn(
+            f"the native engine goes without its loop over nonzero pixels, and is slower for small "
+            f"batches, since Numba does not work here ({error}): install a Numba for this Python",
+            FormWarning,
+            stacklevel=2,
+        )
+    else:
+        middle = loop.middle
+        parts = [2**power for power in range((HIDDEN // SMALLEST_PART).bit_length())]
+        forms += [
+            Form(name="loop", threads=count, take=partial(loop.take, threads=count))
+            for count in parts
+            if count <= threads
+        ]
+    forms += [
+        Form(
+            name=f"{product.name} products",
+            threads=count,
+            take=partial(closed_form.take, products=product, middle=middle, threads=count),
+        )
+        for product in products.available(precision)
+        for count in sorted({1, threads})
+    ]
+    return tuple(forms)
+
+
+def _hopeful(shortest: Mapping[Form, float]) -> float:
+    return HOPELESS * min(shortest.values())
+
+
+def fastest(forms: Sequence[Form], turn: Callable[[Form], object]) -> Form:
+    """Let the forms take turns, and return the one whose shortest was the shortest.
+
+    A form takes several turns in a row: torch's threads spin for milliseconds after a product, and
+    would slow down the form that comes after it.
+    """
+    shortest = dict.fromkeys(forms, math.inf)
+    for _ in range(ROUNDS):
+        for form in [form for form in forms if shortest[form] <= _hopeful(shortest)]:
+            for _ in range(TURNS_IN_A_ROW):
+                started = time.perf_counter()
+                turn(form)
+                shortest[form] = min(shortest[form], time.perf_counter() - started)
+                if shortest[form] > _hopeful(shortest):
+                    break
+    chosen, *others = forms
+    for form in others:
+        if shortest[form] * ADVANTAGE < shortest[chosen]:
+            chosen = form
+    return chosen

@@ -1,0 +1,294 @@
+"""Steps of plain SGD as a loop over samples that passes over pixels that are 0.
+
+A pixel that is 0 adds nothing to the hidden sums and leaves its weights as they are: four fifths of
+MNIST's pixels. The arithmetic is that of `closed_form`; Numba compiles it.
+
+Threads share the hidden units. Each has the columns of its units in one piece: were they side by
+side in a row, a core that fetches memory ahead would take those of the other core. The threads meet
+once a block of samples, when each has its part of the logits; each adds them up for itself.
+"""
+
+from collections.abc import Callable
+from threading import Thread
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+from mnist_mlp.batches import steps_per_epoch
+from mnist_mlp.data import CLASSES, PIXELS
+from mnist_mlp.engines.native import intrinsics
+from mnist_mlp.engines.native.steps import Middle, Parameters, Steps
+from mnist_mlp.model import HIDDEN
+
+BLOCK_SAMPLES = 1024  # a larger batch is cut into blocks, of which all that is kept fits in a cache
+PADDED_CLASSES = 16  # a cache line of logits, written by one thread
+
+FAST = {"contract", "reassoc", "nsz", "arcp"}  # infinities and NaN stay what they are
+inlined = njit(inline="always", fastmath=FAST, error_model="numpy")
+f32 = np.float32
+Array = np.ndarray[Any, Any]
+
+
+def take(steps: Steps, parameters: Parameters, *, threads: int) -> Tensor:
+    """Take the steps on threads that share the hidden units; their number divides 256."""
+    block = min(steps.batch_size, len(steps.order), BLOCK_SAMPLES)
+    samples = [each.contiguous().numpy() for each in (steps.images, steps.labels, steps.order)]
+    logits = torch.empty(2, threads, block, PADDED_CLASSES).numpy()
+    arrived = intrinsics.places(threads)
+    wholes = [each.numpy().reshape(-1, threads, HIDDEN // threads) for each in parameters[:3]]
+    columns = [_by_thread(whole) for whole in wholes]
+    output_biases = np.tile(parameters.output_bias.numpy(), (threads, 1, 1))
+    losses = np.empty((threads, steps_per_epoch(len(steps.order), steps.batch_size)), f32)
+
+    def work(thread: int) -> None:
+        weights = Weights(*(each[thread] for each in (*columns, output_biases)))
+        shared = logits, arrived, thread
+        rate = f32(steps.learning_rate)
+        _take(*samples, steps.batch_size, rate, weights, losses[thread], *shared)
+
+    _on_threads(work, threads)
+    if threads > 1:
+        for whole, parts in zip(wholes, columns, strict=True):
+            whole[...] = parts.transpose(1, 0, 2)
+    parameters.output_bias.copy_(torch.from_numpy(output_biases[0, 0]))
+    return torch.from_numpy(losses[0])
+
+
+def _by_thread(whole: Array) -> Array:
+    """From (rows, threads, width) to (threads, rows, width), in one piece each."""
+    parts = whole.transpose(1, 0, 2)
+    if parts.flags.c_contiguous:
+        return parts
+    # Memory from torch starts a cache line. Copied by numpy, on this thread: torch's threads would
+    # spin for milliseconds afterwards, in the way of ours.
+    copy = torch.empty(parts.shape).numpy()
+    copy[...] = parts
+    return copy
+
+
+def _on_threads(function: Callable[[int], None], threads: int) -> None:
+    """Call the function with each thread's number, the first on this thread."""
+    others = [Thread(target=function, args=(thread,)) for thread in range(1, threads)]
+    for other in others:
+        other.start()
+    function(0)
+    for other in others:
+        other.join()
+
+
+class Weights(NamedTuple):
+    """What a thread has of the parameters, as arrays."""
+
+    hidden: Array  # (784, width), transposed
+    hidden_bias: Array  # (1, width)
+    output: Array  # (10, width)
+    output_bias: Array  # (1, 10): a copy of its own
+
+
+class Lit(NamedTuple):
+    """The pixels of a block that are not 0, as compressed sparse rows."""
+
+    starts: Array  # (block + 1,): sample k's are from starts[k] up to starts[k + 1]
+    pixels: Array
+    shades: Array
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def _take(
+    images, labels, order, batch_size, learning_rate, weights, losses, logits, arrived, thread
+):
+    """Take one thread's part of all steps; `logits` is (2, threads, block, 16)."""
+    threads, block, width = logits.shape[1], logits.shape[2], weights.hidden.shape[1]
+    # A block's pixels take far less than the memory that is set aside, which costs nothing.
+    room = block * PIXELS + 1
+    lit = Lit(np.zeros(block + 1, np.int64), np.empty(room, np.int16), np.empty(room, f32))
+    hidden = np.empty((block, width), f32)
+    # Later blocks of a batch need the weight that the first had.
+    updated = Weights(
+        weights.hidden if batch_size <= block else weights.hidden.copy(),
+        weights.hidden_bias.copy(),
+        weights.output.copy(),
+        weights.output_bias.copy(),
+    )
+    meeting = 0
+    for step in range(len(losses)):
+        batch = order[step * batch_size : (step + 1) * batch_size]
+        scale = learning_rate / f32(len(batch))
+        loss = 0.0
+        for first in range(0, len(batch), block):
+            samples = batch[first : first + block]
+            parts = logits[meeting % 2]  # the slower thread may still read those of the last block
+            meeting += 1
+            for k in range(len(samples)):
+                following = step * batch_size + first + k + 1
+                intrinsics.fetch_ahead(images, order[following % len(order)])
+                _find(images, samples[k], lit, k)
+                _add_up(weights, lit, k, hidden)
+                _activate(hidden, k)
+                _part_of_logits(weights, hidden, k, parts, thread)
+            intrinsics.meet(arrived, thread, threads, meeting)
+            for k in range(len(samples)):
+                loss += _descend(weights, updated, parts, k, labels[samples[k]], scale, hidden)
+                _descend_pixels(updated, lit, k, hidden)
+        if batch_size > block:
+            _copy(updated.hidden, weights.hidden)
+        _settle(weights, updated)
+        losses[step] = loss / len(batch)
+
+
+def middle(parameters: Parameters, updated: Parameters) -> Middle:
+    """Do what `closed_form.middle` does, in one pass over the samples and one call."""
+    weights, after = (
+        Weights(*(each.view(-1, each.shape[-1]).numpy() for each in group))
+        for group in (parameters, updated)
+    )
+
+    def descend(hidden: Tensor, labels: Tensor, scale: float, *, is_last: bool) -> float:
+        return _middle(weights, after, hidden.numpy(), labels.numpy(), f32(scale), is_last)
+
+    return descend
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def _middle(weights, updated, hidden, labels, scale, is_last):
+    logits = np.empty((1, len(labels), CLASSES), f32)
+    loss = 0.0
+    for k in range(len(labels)):
+        _activate(hidden, k)
+        _part_of_logits(weights, hidden, k, logits, 0)
+    for k in range(len(labels)):
+        loss += _descend(weights, updated, logits, k, labels[k], scale, hidden)
+    if is_last:
+        _settle(weights, updated)
+    return loss
+
+
+@inlined
+def _settle(weights, updated):
+    """End a batch: let all but the hidden weight be what they were updated to."""
+    _copy(updated.hidden_bias, weights.hidden_bias)
+    _copy(updated.output, weights.output)
+    _copy(updated.output_bias, weights.output_bias)
+
+
+@inlined
+def _copy(source, target):
+    """Copy a matrix; numpy's own way takes seconds to compile."""
+    for row in range(target.shape[0]):
+        for column in range(target.shape[1]):
+            target[row, column] = source[row, column]
+
+
+@inlined
+def _find(images, sample, lit, k):
+    """List the pixels of a sample that are not 0."""
+    end = np.uint64(lit.starts[k])  # unsigned: Numba need not check for a negative index
+    for pixel in range(PIXELS):
+        shade = images[sample, pixel]
+        lit.pixels[end] = pixel
+        lit.shades[end] = shade
+        end += np.uint64(shade != 0)
+    lit.starts[k + 1] = end
+
+
+@inlined
+def _add_up(weights, lit, k, hidden):
+    """Compute the hidden sums of a sample, four rows of the weight in one pass over them."""
+    width = weights.hidden.shape[1]
+    for j in range(width):
+        hidden[k, j] = weights.hidden_bias[0, j]
+    m, end = lit.starts[k], lit.starts[k + 1]
+    while m + 4 <= end:
+        p0, p1, p2, p3 = lit.pixels[m], lit.pixels[m + 1], lit.pixels[m + 2], lit.pixels[m + 3]
+        x0, x1, x2, x3 = lit.shades[m], lit.shades[m + 1], lit.shades[m + 2], lit.shades[m + 3]
+        for j in range(width):
+            hidden[k, j] += (
+                x0 * weights.hidden[p0, j]
+                + x1 * weights.hidden[p1, j]
+                + x2 * weights.hidden[p2, j]
+                + x3 * weights.hidden[p3, j]
+            )
+        m += 4
+    for rest in range(m, end):
+        pixel, shade = lit.pixels[rest], lit.shades[rest]
+        for j in range(width):
+            hidden[k, j] += shade * weights.hidden[pixel, j]
+
+
+@inlined
+def _activate(hidden, k):
+    """Turn the hidden sums of a sample to its hidden units: a sigmoid each."""
+    for j in range(hidden.shape[1]):
+        hidden[k, j] = f32(1) / (f32(1) + _exp(-hidden[k, j]))
+
+
+@inlined
+def _part_of_logits(weights, hidden, k, parts, thread):
+    """Compute what this thread's hidden units add to the logits of a sample."""
+    for c in range(CLASSES):
+        total = f32(0)
+        for j in range(hidden.shape[1]):
+            total += weights.output[c, j] * hidden[k, j]
+        parts[thread, k, c] = total
+
+
+@inlined
+def _descend(weights, updated, parts, k, label, scale, hidden):
+    """Return a sample's loss; update all but the hidden weight; turn hidden units to descents."""
+    width = hidden.shape[1]
+    descent = np.empty(CLASSES, f32)
+    most = f32(-np.inf)
+    for c in range(CLASSES):
+        descent[c] = weights.output_bias[0, c]
+        for part in range(parts.shape[0]):
+            descent[c] += parts[part, k, c]
+        most = max(most, descent[c])
+    total = f32(0)
+    for c in range(CLASSES):
+        total += _exp(descent[c] - most)
+    loss = np.log(total) + most - descent[label]
+    for c in range(CLASSES):
+        descent[c] = scale * (_exp(descent[c] - most) / total - f32(c == label))
+        updated.output_bias[0, c] -= descent[c]
+        for j in range(width):
+            updated.output[c, j] -= descent[c] * hidden[k, j]
+    for j in range(width):
+        back = f32(0)
+        for c in range(CLASSES):
+            back += descent[c] * weights.output[c, j]
+        hidden[k, j] *= back * (f32(1) - hidden[k, j])
+        updated.hidden_bias[0, j] -= hidden[k, j]
+    return loss
+
+
+@inlined
+def _descend_pixels(updated, lit, k, descents):
+    """Update the hidden weights of the pixels that are not 0."""
+    for m in range(lit.starts[k], lit.starts[k + 1]):
+        pixel, shade = lit.pixels[m], lit.shades[m]
+        for j in range(descents.shape[1]):
+            updated.hidden[pixel, j] -= shade * descents[k, j]
+
+
+@inlined
+def _exp(x):
+    """Compute e to the x without a call, so that loops of it vectorise.
+
+    It is 2^n times a polynomial (expf of S. Moshier's Cephes library). Beyond -87 and 88 it stays
+    what it is there, and NaN stays NaN.
+    """
+    x = f32(-87) if x < f32(-87) else x
+    x = f32(88) if x > f32(88) else x
+    n = np.floor(x * f32(1.44269504) + f32(0.5))
+    r = x - n * f32(0.693359375) + n * f32(2.12194440e-4)
+    p = f32(1.9875691500e-4)
+    p = p * r + f32(1.3981999507e-3)
+    p = p * r + f32(8.3334519073e-3)
+    p = p * r + f32(4.1665795894e-2)
+    p = p * r + f32(1.6666665459e-1)
+    p = p * r + f32(5.0000001201e-1)
+    p = p * r * r + r + f32(1)
+    return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(f32)

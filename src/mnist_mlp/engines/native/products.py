@@ -1,0 +1,86 @@
+"""The two large products of a step, by the libraries that torch brings.
+
+A `Products` multiplies the images, (B, 784), with the hidden weight, (784, 256), and descends:
+subtracts the product of the images, transposed, and the descents, (B, 256), from the weight.
+"""
+
+from abc import ABC, abstractmethod
+from functools import cache
+
+import torch
+from torch import Tensor
+
+
+class Products(ABC):
+    """One way to compute both."""
+
+    name: str
+    precision = "float32"  # of the factors
+
+    @abstractmethod
+    def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:
+        """Return bias + images @ weight: (B, 256)."""
+
+    @abstractmethod
+    def descend(self, weight: Tensor, images: Tensor, descents: Tensor) -> None:
+        """Subtract images' @ descents from the weight."""
+
+
+class Torch(Products):
+    """What torch chooses. The update is part of the product: no gradient is written to memory."""
+
+    name = "torch"
+
+    def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
+        return torch.addmm(bias, images, weight)
+
+    def descend(self, weight: Tensor, images: Tensor, descents: Tensor) -> None:  # noqa: D102
+        weight.addmm_(images.t(), descents, alpha=-1)
+
+
+class OneDnn(Products):
+    """oneDNN, which torch uses for no float32 product, and which is faster on some processors.
+
+    Its operator is private to torch, and may be missing.
+    """
+
+    name = "oneDNN"
+
+    def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
+        return _onednn(images, weight.t(), bias)
+
+    def descend(self, weight: Tensor, images: Tensor, descents: Tensor) -> None:  # noqa: D102
+        weight.sub_(_onednn(images.t(), descents.t(), None))
+
+
+class Bfloat16(Products):
+    """Products of factors rounded to bfloat16; sums and updates stay in float32."""
+
+    name = "bfloat16"
+    precision = "bfloat16"
+
+    def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
+        return (images.bfloat16() @ weight.bfloat16()).float().add_(bias)
+
+    def descend(self, weight: Tensor, images: Tensor, descents: Tensor) -> None:  # noqa: D102
+        weight.sub_(images.bfloat16().t() @ descents.bfloat16())
+
+
+def _onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    operator = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - no public one exists
+    return operator(a, b, bias, "none", [], "")  # type: ignore[no-any-return]
+
+
+@cache
+def available(precision: str) -> tuple[Products, ...]:
+    """The products that this build and this processor have in this precision, torch's own first."""
+    if precision == Bfloat16.precision:
+        return (Bfloat16(),)
+    weight, images, bias = torch.ones(8, 4), torch.arange(16.0).view(2, 8), torch.ones(4)
+    try:
+        torch.testing.assert_close(
+            OneDnn().sums(bias, images, weight), Torch().sums(bias, images, weight)
+        )
+    except (AttributeError, RuntimeError, AssertionError):  # missing, unsupported or changed
+        return (Torch(),)
+    return Torch(), OneDnn()
