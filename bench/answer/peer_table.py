@@ -8,6 +8,11 @@ from rich.table import Table
 from bench.runs.case import MeasuredCase
 from bench.units import seconds
 
+TITLES = {
+    "peers": "in turns with others",
+    "peers_without_zeros": "on images without zeros, in turns with others",
+}
+
 
 def tables(measured: Iterable[MeasuredCase]) -> list[Table]:
     """Lay out the cases that took turns with peers, a table for each verb and set of peers."""
@@ -19,16 +24,26 @@ def tables(measured: Iterable[MeasuredCase]) -> list[Table]:
 
 
 def _table(peers: Sequence[str], found: Sequence[MeasuredCase]) -> Table:
-    engine, precision = found[0].engine, found[0].precision
-    title = f"{engine} engine, {precision}, in turns with others: how many times as fast it is"
+    first = found[0]
+    turns = TITLES.get(first.verb, TITLES["peers"])
+    title = (
+        f"{first.engine} engine, {first.precision}, {turns}: how many times as fast it is, "
+        "and 95 % interval"
+    )
     table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in ("batch size", f"{engine}, a sample", *(f"over {peer}" for peer in peers)):
+    for heading in ("batch size", f"{first.engine}, a sample", *(f"over {peer}" for peer in peers)):
         table.add_column(heading, justify="right")
     for case in found:
-        ratios = [statistics.median(case.peer_seconds[peer]) / case.seconds for peer in peers]
         table.add_row(
             str(case.batch_size),
             seconds(1 / case.samples_per_second),
-            *(f"{ratio:.2f}" for ratio in ratios),
+            *(_ratio(case, peer) for peer in peers),
         )
     return table
+
+
+def _ratio(case: MeasuredCase, peer: str) -> str:
+    if peer in case.peer_ratios:
+        ratio, low, high = case.peer_ratios[peer]
+        return f"{ratio:.2f} ({low:.2f} to {high:.2f})"
+    return f"{statistics.median(case.peer_seconds[peer]) / case.seconds:.2f}"

@@ -73,6 +73,8 @@ class MeasuredCase:
     ratio: float | None = None
     verdict: Text | None = None
     peer_seconds: Mapping[Text, Sequence[Seconds]] = Field(default_factory=dict)
+    # Peer -> how many times as long as ours it took: median over rounds, lower and upper bound.
+    peer_ratios: Mapping[Text, tuple[Rate, Rate, Rate]] = Field(default_factory=dict)
 
     @property
     def verb(self) -> str:
