@@ -10,6 +10,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import cases
 from bench.suite.parameters import at_each_resident_engine
 from bench.suite.workbench import Workbench, may_fork
+from mnist_mlp import device
 from mnist_mlp.training import epoch
 
 at_each_share = pytest.mark.parametrize("threads", cases.shares_of_cores(), ids="threads={}".format)
@@ -18,10 +19,8 @@ at_each_share = pytest.mark.parametrize("threads", cases.shares_of_cores(), ids=
 @pytest.fixture
 def computing_threads(threads: int) -> Iterator[int]:
     """So many threads for torch, while the case runs."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    yield threads
-    torch.set_num_threads(before)
+    with device.threads(threads):
+        yield threads
 
 
 @at_each_share

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mnist_mlp import training
+from mnist_mlp import device, training
 from mnist_mlp.data import Split
 from mnist_mlp.engines.native import forms, native, products
 from mnist_mlp.engines.native.native import Native
@@ -118,6 +118,21 @@ def test_threads_share_the_loop(form):
 
 
 @at_each_form
+def test_a_form_predicts_what_the_network_does(name):
+    """After a step, on its own threads, at any number of images."""
+    split = with_zeros(101, seed=4)
+    engine = new_engine(name)
+    engine.step(split.images, split.labels)
+
+    for samples in (1, 2, 101):
+        with torch.no_grad():
+            expected = engine.network(split.images[:samples])
+        torch.testing.assert_close(
+            engine.logits(split.images[:samples]), expected, rtol=1e-4, atol=1e-5
+        )
+
+
+@at_each_form
 def test_labels_of_one_class_and_a_strided_order(name):
     """The order may be a view, and a class may be all there is."""
     split = new_split(40, seed=1)
@@ -168,9 +183,7 @@ def test_a_choice_leaves_the_network_as_it_was():
 
 def test_the_simpler_form_wins_a_tie():
     """So that noise does not decide; a clearly faster one wins, wherever it stands."""
-    simple, other, fast = (
-        forms.Form(name=name, threads=1, take=None) for name in ("simple", "other", "fast")
-    )
+    simple, other, fast = "simple", "other", "fast"  # it needs no more of a form than its time
     seconds = {simple: 0.005, other: 0.00499, fast: 0.002}
 
     def busy(form):
@@ -232,17 +245,13 @@ def test_without_numba_a_sentence_says_so_and_the_other_forms_train():
 
 def test_the_thread_count_may_change_between_runs():
     """And stays what it was set to."""
-    threads = torch.get_num_threads()
     each = new_engine("native"), new_engine("native")
     split = new_split(200, seed=1)
 
-    try:
-        for engine, count in zip(each, (1, threads), strict=True):
-            torch.set_num_threads(count)
+    for engine, count in zip(each, (1, torch.get_num_threads()), strict=True):
+        with device.threads(count):
             engine.run(split, torch.arange(200), 64)
             assert torch.get_num_threads() == count
-    finally:
-        torch.set_num_threads(threads)
 
     assert relative_error(*each) < 1e-5
 

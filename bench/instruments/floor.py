@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from mnist_mlp import device
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.clock import shortest_seconds
 from mnist_mlp.data import PIXELS, Split
@@ -50,12 +51,9 @@ def dense_seconds(samples: int, steps: int, *, precision: str) -> float:
 def sparse_seconds(samples: int, density: float) -> float:
     """The floor of an epoch that passes over zeros, sample by sample."""
     threads = torch.get_num_threads()  # each has a part of every row in its own core's cache
-    torch.set_num_threads(1)
-    try:
+    with device.threads(1):
         weight = torch.zeros(PIXELS, HIDDEN)
         seconds = _cached_seconds(weight, torch.sum) + _cached_seconds(weight, Tensor.neg_)
-    finally:
-        torch.set_num_threads(threads)
     return samples * density * seconds / threads
 
 

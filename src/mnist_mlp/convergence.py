@@ -116,5 +116,5 @@ def _evaluated(walk: Walk, test: Split, train_seconds: float) -> TracePoint:
         train_seconds=train_seconds,
         steps=walk.steps,
         epochs=walk.epochs,
-        test_accuracy=evaluate(walk.engine.network, test).accuracy,
+        test_accuracy=evaluate(walk.engine.logits, test).accuracy,
     )

@@ -4,6 +4,8 @@ A GPU is in use as soon as this process has put something on it. It runs later t
 gives it work, so whoever reads a clock waits for it first.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Self
 
 import torch
@@ -30,6 +32,20 @@ def wait() -> None:
     """Wait until the GPU has done all its work; return at once where none is in use."""
     if torch.cuda.is_initialized():
         torch.cuda.synchronize()
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Let torch compute on so many threads of the CPU while the body of the `with` runs.
+
+    Where it used more than one, they spin for milliseconds afterwards.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def gpu_name() -> str | None:

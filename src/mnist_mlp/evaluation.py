@@ -1,11 +1,13 @@
 """Loss and accuracy of a network on a split."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from mnist_mlp import device
 from mnist_mlp.batches import check_batch_size
 from mnist_mlp.data import Split
 
@@ -22,9 +24,14 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    network: nn.Module, split: Split, *, batch_size: int = CACHE_SIZED_BATCH
+    network: Callable[[Tensor], Tensor], split: Split, *, batch_size: int = CACHE_SIZED_BATCH
 ) -> Evaluation:
     """Average over the whole split; the network is left as it was.
+
+    Args:
+        network: from images, (B, 784), to logits, (B, 10), such as `Engine.logits`.
+        split: N samples.
+        batch_size: of the evaluation, which it hardly changes.
 
     Raises:
         TypeError, ValueError: not a batch size.
@@ -36,6 +43,7 @@ def evaluate(
     batches = zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True)
     for images, labels in batches:
         logits = network(images)  # (B, 10)
-        loss_sum += cross_entropy(logits, labels, reduction="sum")
-        correct += (logits.argmax(dim=1) == labels).sum()
+        with device.threads(1):  # so few numbers need no more
+            loss_sum += cross_entropy(logits, labels, reduction="sum")
+            correct += (logits.argmax(dim=1) == labels).sum()
     return Evaluation(loss=float(loss_sum) / len(split), accuracy=int(correct) / len(split))

@@ -158,7 +158,7 @@ def fit(
         started = stopwatch()
         train_loss = _finish_epoch(walk, watch)
         seconds = stopwatch() - started
-        evaluation = evaluate(walk.engine.network, test)
+        evaluation = evaluate(walk.engine.logits, test)
         if not math.isfinite(evaluation.loss):
             raise NotFiniteError(
                 f"the test loss after step {walk.steps} is not finite at learning rate "

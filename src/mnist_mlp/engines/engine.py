@@ -72,6 +72,11 @@ class Engine(ABC):
         check_batch_size(batch_size)
         return 0.0
 
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the network's logits, (B, 10), of images, (B, 784)."""
+        found: Tensor = self.network(images)
+        return found
+
     @abstractmethod
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
         """Update once on a batch, (B, 784) and (B,); return its mean loss before that, a scalar."""

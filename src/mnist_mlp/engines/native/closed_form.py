@@ -7,45 +7,49 @@ da = (dz W2) h (1 - h), dW2 = dz' h, db2 = sum dz, dW1 = x' da and db1 = sum da
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
+from mnist_mlp import device
 from mnist_mlp.data import CLASSES
 from mnist_mlp.engines.native.products import Products
-from mnist_mlp.engines.native.steps import Middle, Parameters, Steps
+from mnist_mlp.engines.native.steps import Form, Middle, Parameters, Steps
 
 BLOCK_SAMPLES = 1024  # small batches are gathered together and large ones cut, to fit in a cache
 
 
-@torch.no_grad()
-def take(
-    steps: Steps,
-    parameters: Parameters,
-    *,
-    products: Products,
-    middle: Callable[[Parameters, Parameters], Middle],
-    threads: int,
-) -> Tensor:
-    """Take the steps; `products` compute the two large ones on torch's threads, `middle` the rest.
-
-    A process that has used more than one of torch's threads must not fork.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        return _take(steps, parameters, products, middle)
-    finally:
-        torch.set_num_threads(before)
+NewMiddle = Callable[[Parameters, Parameters], Middle]  # from those before a batch, and after it
 
 
-def _take(
-    steps: Steps,
-    parameters: Parameters,
-    products: Products,
-    middle: Callable[[Parameters, Parameters], Middle],
-) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class ClosedForm(Form):
+    """The closed form on torch's threads; a process that has used several must not fork."""
+
+    products: Products  # compute the two large ones
+    middle: NewMiddle  # does the rest
+    threads: int
+
+    @property
+    def name(self) -> str:  # noqa: D102
+        return f"{self.products.name} products"
+
+    @torch.no_grad()
+    def take(self, steps: Steps, parameters: Parameters) -> Tensor:  # noqa: D102
+        with device.threads(self.threads):
+            return _take(steps, parameters, self.products, self.middle)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor, parameters: Parameters) -> Tensor:  # noqa: D102
+        hidden_weight, hidden_bias, output_weight, output_bias = parameters
+        with device.threads(self.threads):
+            hidden = self.products.sums(hidden_bias, images, hidden_weight).sigmoid_()
+            return torch.addmm(output_bias, hidden, output_weight.t())
+
+
+def _take(steps: Steps, parameters: Parameters, products: Products, middle: NewMiddle) -> Tensor:
     is_cut = min(steps.batch_size, len(steps.order)) > BLOCK_SAMPLES
     updated = parameters.clone()  # by a batch, whose later samples must not see it
     target = updated.hidden_weight if is_cut else parameters.hidden_weight

@@ -4,11 +4,11 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 
 from mnist_mlp.engines.native import closed_form, products
-from mnist_mlp.engines.native.steps import Take
+from mnist_mlp.engines.native.closed_form import ClosedForm, NewMiddle
+from mnist_mlp.engines.native.steps import Form
 from mnist_mlp.model import HIDDEN
 
 SMALLEST_PART = 16  # hidden units of a thread: a cache line of each row
@@ -22,20 +22,11 @@ class FormWarning(UserWarning):
     """A form of a step is missing here; the others do."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """A way to take steps, on so many threads."""
-
-    name: str
-    threads: int
-    take: Take
-
-
 @cache
 def available(precision: str, threads: int) -> tuple[Form, ...]:
     """Return the forms for at most so many threads, the simplest first."""
-    forms = []
-    middle = closed_form.middle
+    forms: list[Form] = []
+    middle: NewMiddle = closed_form.middle
     try:
         from mnist_mlp.engines.native import loop  # noqa: PLC0415 - Numba may be missing
     except (ImportError, RuntimeError) as error:  # not for this Python, or no place for its cache
@@ -47,18 +38,10 @@ def available(precision: str, threads: int) -> tuple[Form, ...]:
         )
     else:
         middle = loop.middle
-        parts = [2**power for power in range((HIDDEN // SMALLEST_PART).bit_length())]
-        forms += [
-            Form(name="loop", threads=count, take=partial(loop.take, threads=count))
-            for count in parts
-            if count <= threads
-        ]
+        parts = (2**power for power in range((HIDDEN // SMALLEST_PART).bit_length()))
+        forms += [loop.Loop(threads=count) for count in parts if count <= threads]
     forms += [
-        Form(
-            name=f"{product.name} products",
-            threads=count,
-            take=partial(closed_form.take, products=product, middle=middle, threads=count),
-        )
+        ClosedForm(products=product, middle=middle, threads=count)
         for product in products.available(precision)
         for count in sorted({1, threads})
     ]

@@ -9,6 +9,7 @@ once a block of samples, when each has its part of the logits; each adds them up
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.data import CLASSES, PIXELS
 from mnist_mlp.engines.native import intrinsics
-from mnist_mlp.engines.native.steps import Middle, Parameters, Steps
+from mnist_mlp.engines.native.steps import Form, Middle, Parameters, Steps
 from mnist_mlp.model import HIDDEN
 
 BLOCK_SAMPLES = 1024  # a larger batch is cut into blocks, of which all that is kept fits in a cache
@@ -32,29 +33,50 @@ f32 = np.float32
 Array = np.ndarray[Any, Any]
 
 
-def take(steps: Steps, parameters: Parameters, *, threads: int) -> Tensor:
-    """Take the steps on threads that share the hidden units; their number divides 256."""
-    block = min(steps.batch_size, len(steps.order), BLOCK_SAMPLES)
-    samples = [each.contiguous().numpy() for each in (steps.images, steps.labels, steps.order)]
-    logits = torch.empty(2, threads, block, PADDED_CLASSES).numpy()
-    arrived = intrinsics.places(threads)
-    wholes = [each.numpy().reshape(-1, threads, HIDDEN // threads) for each in parameters[:3]]
-    columns = [_by_thread(whole) for whole in wholes]
-    output_biases = np.tile(parameters.output_bias.numpy(), (threads, 1, 1))
-    losses = np.empty((threads, steps_per_epoch(len(steps.order), steps.batch_size)), f32)
+@dataclass(frozen=True, kw_only=True)
+class Loop(Form):
+    """The loop, on threads that share the hidden units; their number divides 256."""
 
-    def work(thread: int) -> None:
-        weights = Weights(*(each[thread] for each in (*columns, output_biases)))
-        shared = logits, arrived, thread
-        rate = f32(steps.learning_rate)
-        _take(*samples, steps.batch_size, rate, weights, losses[thread], *shared)
+    threads: int
 
-    _on_threads(work, threads)
-    if threads > 1:
-        for whole, parts in zip(wholes, columns, strict=True):
-            whole[...] = parts.transpose(1, 0, 2)
-    parameters.output_bias.copy_(torch.from_numpy(output_biases[0, 0]))
-    return torch.from_numpy(losses[0])
+    @property
+    def name(self) -> str:  # noqa: D102
+        return "loop"
+
+    def take(self, steps: Steps, parameters: Parameters) -> Tensor:  # noqa: D102
+        threads = self.threads
+        block = min(steps.batch_size, len(steps.order), BLOCK_SAMPLES)
+        samples = [each.contiguous().numpy() for each in (steps.images, steps.labels, steps.order)]
+        logits = torch.empty(2, threads, block, PADDED_CLASSES).numpy()
+        arrived = intrinsics.places(threads)
+        wholes = [each.numpy().reshape(-1, threads, HIDDEN // threads) for each in parameters[:3]]
+        columns = [_by_thread(whole) for whole in wholes]
+        output_biases = np.tile(parameters.output_bias.numpy(), (threads, 1, 1))
+        losses = np.empty((threads, steps_per_epoch(len(steps.order), steps.batch_size)), f32)
+
+        def work(thread: int) -> None:
+            weights = Weights(*(each[thread] for each in (*columns, output_biases)))
+            shared = logits, arrived, thread
+            rate = f32(steps.learning_rate)
+            _take(*samples, steps.batch_size, rate, weights, losses[thread], *shared)
+
+        _on_threads(work, threads)
+        if threads > 1:
+            for whole, parts in zip(wholes, columns, strict=True):
+                whole[...] = parts.transpose(1, 0, 2)
+        parameters.output_bias.copy_(torch.from_numpy(output_biases[0, 0]))
+        return torch.from_numpy(losses[0])
+
+    def predict(self, images: Tensor, parameters: Parameters) -> Tensor:  # noqa: D102
+        weights = Weights(*(each.numpy().reshape(-1, each.shape[-1]) for each in parameters))
+        logits = np.empty((len(images), 1, CLASSES), f32)
+        shares = [
+            np.array_split(each, self.threads) for each in (images.contiguous().numpy(), logits)
+        ]
+        _on_threads(
+            lambda thread: _predict(weights, *(each[thread] for each in shares)), self.threads
+        )
+        return torch.from_numpy(logits[:, 0]) + parameters.output_bias
 
 
 def _by_thread(whole: Array) -> Array:
@@ -164,6 +186,18 @@ def _middle(weights, updated, hidden, labels, scale, is_last):
     if is_last:
         _settle(weights, updated)
     return loss
+
+
+@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+def _predict(weights, images, logits):
+    """Compute the logits, (N, 1, 10), but for the bias."""
+    lit = Lit(np.zeros(2, np.int64), np.empty(PIXELS + 1, np.int16), np.empty(PIXELS + 1, f32))
+    hidden = np.empty((1, weights.hidden.shape[1]), f32)
+    for sample in range(len(images)):
+        _find(images, sample, lit, 0)
+        _add_up(weights, lit, 0, hidden)
+        _activate(hidden, 0)
+        _part_of_logits(weights, hidden, 0, logits[sample : sample + 1], 0)
 
 
 @inlined

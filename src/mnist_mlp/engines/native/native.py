@@ -12,8 +12,7 @@ from mnist_mlp.data import Split
 from mnist_mlp.device import is_gpu
 from mnist_mlp.engines.engine import Engine, UnavailableError
 from mnist_mlp.engines.native import forms
-from mnist_mlp.engines.native.forms import Form
-from mnist_mlp.engines.native.steps import Parameters, Steps
+from mnist_mlp.engines.native.steps import Form, Parameters, Steps
 
 TRIAL_SAMPLES = 1024  # that a form's turn takes, some milliseconds; one batch of them at the most
 DENSITY_SAMPLES = 64
@@ -74,7 +73,7 @@ class Native(Engine):
         self.parameters[0].data = hidden_weight.t()
         others = (parameter.detach() for parameter in self.parameters[1:])
         self._stored = Parameters(hidden_weight, *others)
-        self._only = form
+        self._only = self._last = form
         self._chosen: dict[tuple[int, bool, int], Form] = {}
 
     def prepare(self, batch_size: int, split: Split) -> float:  # noqa: D102
@@ -82,6 +81,15 @@ class Native(Engine):
         for is_single_step in (False, True):
             self._fastest(split.images, split.labels, batch_size, is_single_step=is_single_step)
         return time.perf_counter() - started
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Return the network's logits, computed as the last steps were.
+
+        Other threads than those of the steps would be in their way: torch's spin for milliseconds.
+        """
+        if self._last is None:
+            return super().logits(images)
+        return self._last.predict(images, self._stored)
 
     def step(self, images: Tensor, labels: Tensor) -> Tensor:  # noqa: D102
         steps = self._steps(images, labels, torch.arange(len(labels)), len(labels))
@@ -104,7 +112,7 @@ class Native(Engine):
         form = self._fastest(
             steps.images, steps.labels, steps.batch_size, is_single_step=is_single_step
         )
-        self.form, self.form_threads = form.name, form.threads
+        self._last, self.form, self.form_threads = form, form.name, form.threads
         return form.take(steps, self._stored)
 
     def _fastest(

@@ -1,5 +1,6 @@
-"""What the forms of a step share: the steps to take, the parameters, and the middle of a step."""
+"""What a form of a step is: the parameters, the steps to take, and a way to take them."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -30,11 +31,23 @@ class Steps:
     learning_rate: float
 
 
-class Take(Protocol):
-    """A form of a step."""
+class Form(ABC):
+    """A way to take steps, on so many threads."""
 
-    def __call__(self, steps: Steps, parameters: Parameters) -> Tensor:
+    threads: int
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """What it is, without its threads."""
+
+    @abstractmethod
+    def take(self, steps: Steps, parameters: Parameters) -> Tensor:
         """Take the steps, update the parameters, and return the losses: (steps,) float32."""
+
+    @abstractmethod
+    def predict(self, images: Tensor, parameters: Parameters) -> Tensor:
+        """Return the logits, (N, 10), of images, (N, 784)."""
 
 
 class Middle(Protocol):
