@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 
+from bench import units
 from bench.answer import summary
 from bench.instruments import machine
 from bench.runs import case
 from bench.suite import baseline, options, parameters
+from bench.suite.forecast import Forecast
 from bench.suite.options import Options
 from bench.suite.progress import CaseProgress
 from bench.suite.workbench import Workbench
@@ -79,12 +81,31 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             )
         except (datasets.DataError, cache.CacheError) as error:
             raise pytest.UsageError(str(error)) from error
+        print_forecast(session)
+
+
+def print_forecast(session: pytest.Session) -> None:
+    """Say how long the run will take."""
+    chosen = [
+        (item.originalname.removeprefix("test_"), item.callspec.params)
+        for item in session.items
+        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+    ]
+    seconds = Forecast(new_workbench(session.config)).seconds(chosen)
+    session.config.get_terminal_writer().line(
+        f"{len(session.items)} cases, about {units.duration(seconds)}"
+    )
 
 
 @pytest.fixture(scope="session")
 def workbench(pytestconfig: pytest.Config) -> Workbench:
     """Data, options and new engines for every case."""
-    stash = pytestconfig.stash
+    return new_workbench(pytestconfig)
+
+
+def new_workbench(config: pytest.Config) -> Workbench:
+    """Gather what the options and the data make."""
+    stash = config.stash
     return Workbench(options=stash[OPTIONS], data=stash[DATA], tell=stash[PROGRESS].tell)
 
 
@@ -133,7 +154,8 @@ def pytest_terminal_summary(
             if "engine" in one.extra_info
         ]
         if measured:
-            terminalreporter.write_line(summary.render(measured))
+            details = config.option.verbose > 0
+            terminalreporter.write_line(summary.render(measured, details=details))
 
 
 def changed_outcomes(config: pytest.Config) -> list[tuple[str, str]]:

@@ -1,6 +1,5 @@
 """What a default run measures: batch sizes, engines, and how often each case is timed."""
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ SEEDS = (0, 1, 2)
 # The axes beside batch size, each at a size where the answer is easy to see.
 AXIS_BATCH_SIZE = 256
 WORKERS = (0, 1, 2)
-FED_SAMPLES = 20_000  # of the training set: a third of the loader's seconds
+FED_SAMPLES = 10_000  # of the training set: a sixth of the loader's seconds
 # A size, and the power of two that it is held against.
 NEIGHBOURS = (
     *("127/128", "129/128", "255/256", "257/256", "511/512", "513/512"),
@@ -32,7 +31,6 @@ NEIGHBOURS = (
 )
 EQUAL_WITHIN = 0.03
 ALIGNMENT_SAMPLES = 2048  # some milliseconds, so that a neighbour disturbs both sizes alike
-ALIGNMENT_TURNS = 40
 
 
 # Against peers: steps enough for each to get going, in turns of seconds.
@@ -83,30 +81,27 @@ def gate_cases(engines: Sequence[str] = GATE_ENGINES) -> list[Case]:
     ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Effort:
-    """How often a case is timed, and how much it trains on when its memory is measured."""
-
-    rounds: int  # timed calls
-    memory_samples: int = 0  # the untimed call trains on so many, at least one batch
-
-
-# verb, engine, largest batch size -> effort; the first row that fits counts. Costs, on 2 cores:
-EFFORTS: tuple[tuple[str, str, float, Effort], ...] = (
-    ("step", "any", 1024, Effort(rounds=100)),  # 0.3 to 7 ms a step
-    ("step", "any", 8192, Effort(rounds=10)),  # 0.05 s
-    ("step", "any", math.inf, Effort(rounds=5)),  # 0.5 s
-    ("epoch", "loader", math.inf, Effort(rounds=1, memory_samples=1_000)),  # 30 to 4 s an epoch
-    ("epoch", "any", 16, Effort(rounds=1, memory_samples=1_000)),  # 20 to 2 s
-    ("epoch", "any", math.inf, Effort(rounds=3, memory_samples=10_000)),  # 0.5 s
-    ("convergence", "any", math.inf, Effort(rounds=1, memory_samples=1_000)),  # 5 to 15 s
-)
+# How often a case is timed: as often as its seconds allow, once at the least.
+MOST_ROUNDS = {"step": 100, "epoch": 5, "alignment": 40}
+SECONDS = {"step": 0.3, "epoch": 1.2, "alignment": 0.5}
+MEMORY_SAMPLES = 1_000  # that the untimed call for memory trains on, one batch at the least
+SHORT_SECONDS = 0.1  # a first call this short is made again: the first of a kind is slow
 
 
-def effort(verb: str, engine: str, batch_size: int) -> Effort:
-    """Return how often a case is timed, and on how much its memory is measured."""
-    return next(
-        effort
-        for its_verb, its_engine, largest, effort in EFFORTS
-        if its_verb == verb and its_engine in (engine, "any") and batch_size <= largest
-    )
+def rounds(verb: str, call_seconds: float) -> int:
+    """Return how often a case is timed whose call takes so long."""
+    return max(1, min(MOST_ROUNDS[verb], int(SECONDS[verb] / call_seconds)))
+
+
+# A seed that misses the target by more than this: the others would miss it, too, and are left out.
+CLEARLY_MISSED = 0.01
+
+
+def expected_steps(lr_rule: str, batch_size: int) -> int:
+    """Return roughly how many steps the default target takes, to forecast how long a run takes.
+
+    From docs/results.md.
+    """
+    if lr_rule == "fixed":
+        return max(15_000, 30_000 // batch_size)
+    return round(850 * (1 + 30 / batch_size))

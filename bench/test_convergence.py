@@ -41,7 +41,9 @@ def test_convergence(
     """Training time to the target; a budget spent without reaching it is a result."""
     data, options = workbench.data, workbench.options
     rate = RULES[lr_rule](options.learning_rate, min(batch_size, len(data.train)))
-    effort = cases.effort("convergence", engine, batch_size)
+    others = (engine, batch_size, lr_rule)
+    if others in workbench.hopeless and seed != options.seeds[0]:
+        pytest.skip("the first seed missed the target clearly: another would take as long")
     compile_seconds = workbench.compile_seconds(engine, batch_size)
 
     def fresh(data: Data, max_epochs: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -56,15 +58,18 @@ def test_convergence(
         }
 
     # As much memory as on all data, and less time: more test samples are not evaluated at once.
-    train = data.train.head(max(effort.memory_samples, batch_size))
+    train = data.train.head(max(cases.MEMORY_SAMPLES, batch_size))
     part = replace(data, train=train, test=data.test.head(CACHE_SIZED_BATCH))
     args, kwargs = fresh(part, max_epochs=1)
     peak = peak_memory(partial(train_until, *args, **kwargs))
     measured = partial(fresh, data, options.max_epochs)
-    convergence = benchmark.pedantic(train_until, setup=measured, rounds=effort.rounds)
+    convergence = benchmark.pedantic(train_until, setup=measured, rounds=1)
 
     assert convergence.epochs <= options.max_epochs
     setting: dict[str, Any] = {"lr_rule": lr_rule, "seed": seed}
+    if convergence.test_accuracy < options.target_accuracy - cases.CLEARLY_MISSED:
+        workbench.hopeless.add(others)
+        setting["seeds_left_out"] = len(options.seeds) - 1
     setting |= {"target_accuracy": options.target_accuracy, "max_epochs": options.max_epochs}
     samples = convergence.epochs * len(data.train)
     found = setting | asdict(convergence) | {"compile_seconds": compile_seconds}

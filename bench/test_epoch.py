@@ -11,6 +11,7 @@ from bench.instruments import floor
 from bench.instruments.memory import peak_memory
 from bench.suite.parameters import at_each_batch_size, at_each_engine
 from bench.suite.workbench import Workbench
+from mnist_mlp.clock import shortest_seconds
 from mnist_mlp.data import Split
 from mnist_mlp.device import is_gpu
 from mnist_mlp.engines.engine import Engine
@@ -34,16 +35,20 @@ def test_epoch(
 ) -> None:
     """One pass over the training set, from a fresh network each round."""
     train = workbench.data.train
-    effort = cases.effort("epoch", engine, batch_size)
     compile_seconds = workbench.compile_seconds(engine, batch_size)
 
     def fresh(split: Split = train) -> tuple[tuple[Any, ...], dict[str, Any]]:
         generator = torch.Generator().manual_seed(0)
         return (workbench.new_engine(engine), split, batch_size), {"generator": generator}
 
-    args, kwargs = fresh(train.head(max(effort.memory_samples, batch_size)))
+    part = train.head(max(cases.MEMORY_SAMPLES, batch_size))
+    args, kwargs = fresh(part)
     peak = peak_memory(partial(epoch, *args, **kwargs))
-    mean_loss = benchmark.pedantic(epoch, setup=fresh, rounds=effort.rounds)
+    part_seconds = peak.seconds
+    if part_seconds < cases.SHORT_SECONDS:
+        part_seconds = shortest_seconds(partial(epoch, *args, **kwargs), for_seconds=0)
+    rounds = cases.rounds("epoch", part_seconds * len(train) / len(part))
+    mean_loss = benchmark.pedantic(epoch, setup=fresh, rounds=rounds)
 
     assert mean_loss > 0
     subject, *_ = args  # which has taken such steps

@@ -18,16 +18,17 @@ def test_step(
 ) -> None:
     """One optimizer step on a resident batch."""
     batch = workbench.data.train.head(batch_size)
-    effort = cases.effort("step", engine, batch_size)
     compile_seconds = workbench.compile_seconds(engine, len(batch))
     subject = workbench.new_engine(engine)
     peak = peak_memory(lambda: step(subject, batch.images, batch.labels))
 
+    rounds = cases.rounds("step", peak.seconds)
+
     loss = benchmark.pedantic(
         step,
         args=(subject, batch.images, batch.labels),
-        rounds=effort.rounds,
-        warmup_rounds=effort.rounds // 10,
+        rounds=rounds,
+        warmup_rounds=rounds // 10,
     )
 
     assert math.isfinite(loss), f"not finite at learning rate {subject.learning_rate:g}"

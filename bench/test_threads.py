@@ -37,7 +37,7 @@ def test_threads(
         epoch,
         args=(subject, train, size),
         kwargs={"generator": torch.Generator().manual_seed(0)},
-        rounds=3,
+        rounds=2,
         warmup_rounds=1,
     )
 

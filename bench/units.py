@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 THOUSAND = 1000
+SECONDS_IN_WORDS = 120
 UNITS = (("s", 1), ("ms", 1e-3), ("us", 1e-6))
 
 
@@ -15,6 +16,11 @@ def seconds(value: float | None) -> str:
         return f"{rounded:,.0f} s"
     unit, size = next(pair for pair in UNITS if rounded >= pair[1] or pair is UNITS[-1])
     return f"{rounded / size:.3g} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Whole minutes, or whole seconds below two."""
+    return f"{seconds:.0f} s" if seconds < SECONDS_IN_WORDS else f"{seconds / 60:.0f} min"
 
 
 def gigabytes(value: float) -> str:

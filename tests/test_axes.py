@@ -31,7 +31,7 @@ def test_each_axis_gets_its_sentence():
             ("loader engine", "9,000 samples/s with 1 computing and 1 feeding"),
             ("eager engine", "100,000 samples/s on 1, 200,000 samples/s on 2"),
             ("eager engine", "within 3%", "96 to 128 +8.4% (different)"),
-            ("Compiling took 2.5 s",),
+            ("Compiling, and choosing forms, took 2.5 s",),
         ),
         strict=True,
     ):
@@ -53,8 +53,29 @@ def test_peers_are_laid_out_by_batch_size():
         for table in peer_table.tables(found):
             console.print(table)
 
+    assert "without zeros" not in capture.get()
     rows = [line.split() for line in capture.get().splitlines() if line.startswith("│")]
     assert [[row[1], row[-4], row[-2]] for row in rows] == [
         ["4", "1.50", "4.00"],
         ["64", "1.50", "4.00"],
     ]
+
+
+def test_a_ratio_to_a_peer_has_its_interval_where_the_run_stored_one():
+    """Below the ratio; the table says on which images."""
+    found = [
+        axis(
+            "peers_without_zeros",
+            batch_size=4,
+            peer_seconds={"JAX": [2.0]},
+            peer_ratios={"JAX": (1.25, 1.1, 1.4)},
+        )
+    ]
+    console = Console(width=100)
+
+    with console.capture() as capture:
+        console.print(*peer_table.tables(found))
+
+    assert "on images without zeros" in capture.get()
+    assert "1.25" in capture.get()
+    assert "1.10 to 1.40" in capture.get()

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from bench.instruments import floor
+from mnist_mlp import device
 from tests.strategies import new_split
 
 
@@ -16,12 +17,22 @@ def test_the_dense_floor_grows_with_samples_and_with_steps():
     assert 5 < floor.dense_seconds(600_000, 74, precision="float32") / many < 20
 
 
-def test_the_sparse_floor_grows_with_the_pixels_that_are_not_0():
-    """In proportion, and leaves torch's threads as they were."""
+def test_the_sparse_floor_grows_with_samples_and_with_the_pixels_that_are_not_0(monkeypatch):
+    """In proportion to both, and falls with the threads, which share each row."""
+    monkeypatch.setattr(floor, "_cached_seconds", lambda *_: 1e-6)
+
+    with device.threads(1):
+        one = floor.sparse_seconds(60_000, 0.25)
+        assert floor.sparse_seconds(120_000, 0.5) == pytest.approx(4 * one)
+    with device.threads(2):
+        assert floor.sparse_seconds(60_000, 0.25) == pytest.approx(one / 2)
+
+
+def test_the_sparse_floor_is_a_time_that_a_machine_could_take():
+    """And measuring it leaves torch's threads as they were."""
     threads = torch.get_num_threads()
 
-    assert floor.sparse_seconds(60_000, 0.0) == 0
-    assert 1.5 < floor.sparse_seconds(60_000, 1.0) / floor.sparse_seconds(60_000, 0.4) < 4
+    assert 1e-6 < floor.sparse_seconds(60_000, 0.2) < 3600
     assert torch.get_num_threads() == threads
 
 

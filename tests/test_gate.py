@@ -34,7 +34,7 @@ def compare(tmp_path, monkeypatch):
         return comparison.compare(
             Version(name="base", tree=base, python=sys.executable),
             Version(name="head", tree=head, python=sys.executable),
-            **kwargs,
+            **({"engines": ("eager",)} | kwargs),
         )
 
     return compare

@@ -77,12 +77,35 @@ def test_each_learning_rate_rule_has_a_table_and_a_sentence():
     assert sum(line.startswith("│") for line in text.splitlines()) == 3
 
 
+def test_seeds_that_were_left_out_are_counted():
+    """Beside those that ran."""
+    text = render(training(64, reached=False, seeds_left_out=2), training(4, seed=0))
+
+    assert "0 of 1, 2 left out" in text
+    assert text.count("left out") == 1
+
+
+def test_forms_are_named_for_whoever_wants_details():
+    """A form and the batch sizes at which it was chosen; engines with one form say nothing."""
+    loop, products = {"form": "loop", "form_threads": 2}, {"form": "torch", "form_threads": 1}
+    found = measured(
+        *(case("epoch", size, engine="native", **loop) for size in (1, 4)),
+        case("epoch", 64, engine="native", **products),
+        case("epoch", 64),
+    )
+
+    assert "form of an epoch: loop on 2 threads at 1 and 4; torch on 1 thread at 64." in flat(
+        summary.render(found, details=True)
+    )
+    assert "form of" not in summary.render(found)
+
+
 def test_what_was_not_measured_is_a_dash():
     """A run of step cases alone has no epochs and no targets, and needs no sentence."""
     text = render(case("step", 64, 0.001))
 
     assert [cell.strip() for cell in text.splitlines()[4].strip("│").split("│")] == [
-        *("64", "1 ms", "-", "-", "64,000", "2.5 MB"),
+        *("64", "1 ms", "-", "1", "-", "64,000", "2.5 MB"),
     ]
     assert text.rstrip().endswith("┘")
 

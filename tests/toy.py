@@ -56,6 +56,7 @@ def unit(case):
         pass
 """
 GATE_BATCH_SIZES = 'GATE_BATCH_SIZES = {"step": (1, 16)}'
+GATE_ENGINES = 'GATE_ENGINES = ("eager",)'
 
 
 def write_tree(tree):
@@ -66,6 +67,7 @@ def write_tree(tree):
     (tree / "src" / "torch.py").write_text(TORCH)
     (tree / "bench" / "gate" / "workload.py").write_text(WORKLOAD)
     edit(tree / "bench" / "cases.py", r"^GATE_BATCH_SIZES = .*$", GATE_BATCH_SIZES)
+    edit(tree / "bench" / "cases.py", r"^GATE_ENGINES = .*$", GATE_ENGINES)
     edit(tree / "bench" / "gate" / "duet.py", r"^CASE_SECONDS = \S+", "CASE_SECONDS = 0.03")
     return tree
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from bench import cases
 from bench.runs.case import MeasuredCase
-from bench.runs.selection import engines
-from bench.units import seconds
+from bench.runs.selection import engines, of_verb
+from bench.units import listed, seconds
 
 
 def sentences(measured: Sequence[MeasuredCase]) -> list[str]:
@@ -62,6 +62,27 @@ def _alignment(found: Sequence[MeasuredCase]) -> list[str]:
     return sentences
 
 
+def forms(measured: Sequence[MeasuredCase]) -> list[str]:
+    """Name the forms that an engine chose, and at which batch sizes."""
+    sentences = []
+    for engine in engines(measured):
+        for article, verb in (("a", "step"), ("an", "epoch")):
+            chosen: dict[str, list[int]] = {}
+            for case in of_verb(measured, verb, engine):
+                if case.form:
+                    threads = "thread" if case.form_threads == 1 else "threads"
+                    name = f"{case.form} on {case.form_threads} {threads}"
+                    chosen.setdefault(name, []).append(case.batch_size)
+            if chosen:
+                text = "; ".join(f"{name} at {listed(sizes)}" for name, sizes in chosen.items())
+                sentences.append(f"{engine} engine, form of {article} {verb}: {text}.")
+    return sentences
+
+
 def _compiling(measured: Sequence[MeasuredCase]) -> list[str]:
     total = sum(case.compile_seconds for case in measured)
-    return [f"Compiling took {seconds(total)}, which is in no time above."] if total else []
+    return (
+        [f"Compiling, and choosing forms, took {seconds(total)}, which is in no time above."]
+        if total
+        else []
+    )

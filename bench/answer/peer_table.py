@@ -45,5 +45,5 @@ def _table(peers: Sequence[str], found: Sequence[MeasuredCase]) -> Table:
 def _ratio(case: MeasuredCase, peer: str) -> str:
     if peer in case.peer_ratios:
         ratio, low, high = case.peer_ratios[peer]
-        return f"{ratio:.2f} ({low:.2f} to {high:.2f})"
+        return f"{ratio:.2f}\n{low:.2f} to {high:.2f}"
     return f"{statistics.median(case.peer_seconds[peer]) / case.seconds:.2f}"

@@ -13,10 +13,10 @@ from bench.runs.seeds import Seeds, by_series
 from bench.units import megabytes, seconds
 
 WIDTH = 100
-HEADINGS = ("batch size", "step", "epoch", "of floor", "samples/s", "peak memory")
+HEADINGS = ("batch size", "step", "epoch", "rounds", "of floor", "samples/s", "peak memory")
 
 
-def render(measured: Sequence[MeasuredCase]) -> str:
+def render(measured: Sequence[MeasuredCase], *, details: bool = False) -> str:
     """Lay out a run's tables and sentences as text of at most 100 columns."""
     series = by_series(measured)
     console = Console(width=WIDTH, color_system=None, force_terminal=False)
@@ -32,6 +32,7 @@ def render(measured: Sequence[MeasuredCase]) -> str:
             *axes.sentences(measured),
             *words.of_memory(measured, psutil.virtual_memory().total),
             *words.sentences(measured),
+            *(axes.forms(measured) if details else ()),
         ):
             console.print(sentence, highlight=False)
     return capture.get()
@@ -60,6 +61,7 @@ def _engine_table(timed: Sequence[MeasuredCase]) -> Table:
             str(size),
             seconds(steps[size].seconds if size in steps else None),
             seconds(epochs[size].seconds if size in epochs else None),
+            ", ".join(str(found[size].rounds) for found in (steps, epochs) if size in found),
             "-" if whole.floor_fraction is None else f"{whole.floor_fraction:.2f}",
             f"{whole.samples_per_second:,.0f}",
             megabytes(whole.peak_memory_bytes),

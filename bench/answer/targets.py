@@ -26,12 +26,19 @@ def table(found: Sequence[Seeds]) -> Table:
         table.add_row(
             str(seeds.batch_size),
             f"{seeds.cases[0].learning_rate:.3g}",
-            f"{seeds.reached} of {len(seeds.cases)}",
+            _seeds(seeds),
             time_to_target(seeds),
             over_seeds(seeds),
             f"{steps:,.0f}" if steps < math.inf else "-",
         )
     return table
+
+
+def _seeds(seeds: Seeds) -> str:
+    """Return how many reached the target, of how many, and how many were left out."""
+    left_out = sum(case.seeds_left_out for case in seeds.cases)
+    text = f"{seeds.reached} of {len(seeds.cases)}"
+    return f"{text}, {left_out} left out" if left_out else text
 
 
 def time_to_target(seeds: Seeds) -> str:

@@ -4,6 +4,7 @@ import ctypes
 import gc
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ class Peak:
     """The most memory held during a call, less what was held before it."""
 
     resident_bytes: int
+    seconds: float  # that the call took, the first of its kind
     cuda_bytes: int | None  # allocated by torch; None where no GPU is in use
     method: str  # "VmHWM", the kernel's exact peak, or "sampled", a lower bound
 
@@ -27,11 +29,19 @@ class Peak:
 def peak_memory(call: Callable[[], object]) -> Peak:
     """Make an untimed call and measure how much memory it needed at its peak."""
     by_kernel = kernel_peak_can_be_reset()
+    spent = []
+
+    def timed() -> None:
+        started = time.perf_counter()
+        call()
+        spent.append(time.perf_counter() - started)
+
     with GpuPeak() as gpu:
         _release_free_memory()
-        resident_bytes = _kernel_peak_bytes(call) if by_kernel else _sampled_peak_bytes(call)
+        resident_bytes = _kernel_peak_bytes(timed) if by_kernel else _sampled_peak_bytes(timed)
     return Peak(
         resident_bytes=resident_bytes,
+        seconds=spent[0],
         cuda_bytes=gpu.bytes,
         method="VmHWM" if by_kernel else "sampled",
     )

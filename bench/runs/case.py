@@ -40,6 +40,7 @@ class MeasuredCase:
     full_name: Text  # with its file; baselines are matched by it
     seconds: Seconds  # median of the timed calls
     min_seconds: Seconds
+    rounds: Count = 1  # timed calls
     mean_seconds: Seconds
 
     engine: Text = ""
@@ -66,6 +67,7 @@ class MeasuredCase:
     test_accuracy: Share = 0.0
     target_accuracy: Share | None = None
     max_epochs: Count | None = None
+    seeds_left_out: Count = 0  # since this one missed the target clearly
     trace: Sequence[tuple[float, Count, Share]] = ()  # (seconds, steps, test accuracy)
 
     workers: Count = 0
@@ -104,6 +106,7 @@ def from_json(saved: Any) -> MeasuredCase:
             raise CaseError("a case has no name, no stats with a median or no extra_info")
     found |= {"name": name, "full_name": saved.get("fullname", name), "seconds": seconds}
     found |= {f"{key}_seconds": stats.get(key, seconds) for key in ("min", "mean")}
+    found["rounds"] = stats.get("rounds", 1)
     try:
         # As JSON again, in which a list may stand for a tuple.
         measured = _READER.validate_json(json.dumps(found))

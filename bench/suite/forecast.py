@@ -1,4 +1,107 @@
 """How long a run will take, from a first short call of each engine on this machine."""
 
-SINGLES = 40  # steps of one sample,
-FULL = 1024  # and one step of so many, in the short calls
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bench import cases
+from bench.suite.workbench import Workbench
+from mnist_mlp.batches import steps_per_epoch
+from mnist_mlp.convergence import evaluation_steps
+from mnist_mlp.engines.engine import Engine
+from mnist_mlp.evaluation import evaluate
+
+SINGLES = 50  # steps of one sample, and one step of FULL, make a short call
+FULL = 1024
+CASE_SECONDS = 0.4  # of every case: a fresh engine, a floor, a place in the table
+COMPILING_SINGLES = 30_000  # of the loader take about as long as compiling from a cold cache
+UNCOMPILED = "eager"  # costs about what the compiled engine does
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What steps of an engine cost: a step of B samples takes `step + B sample` seconds."""
+
+    step: float
+    sample: float
+
+    def epoch(self, samples: int, batch_size: int) -> float:
+        """Seconds of a pass over so many samples."""
+        return steps_per_epoch(samples, batch_size) * self.step + samples * self.sample
+
+
+class Forecast:
+    """Knows what each engine's steps cost here, and what a case is made of."""
+
+    def __init__(self, workbench: Workbench) -> None:
+        self.workbench = workbench
+        self.samples = len(workbench.data.train)
+        self._costs: dict[str, Cost] = {}
+        engine = workbench.new_engine("eager")
+        evaluate(engine.logits, workbench.data.test)
+        self._evaluation_seconds = _seconds(lambda: evaluate(engine.logits, workbench.data.test))
+
+    def seconds(self, chosen: Iterable[tuple[str, Mapping[str, Any]]]) -> float:
+        """Forecast cases that are given by verb and parameters."""
+        listed = list(chosen)
+        total = sum(CASE_SECONDS + self._case(verb, parameters) for verb, parameters in listed)
+        if any(parameters.get("engine") == "compiled" for _, parameters in listed):
+            total += COMPILING_SINGLES * self._cost("loader").step
+        return total
+
+    def _case(self, verb: str, parameters: Mapping[str, Any]) -> float:
+        cost = self._cost(parameters.get("engine", "loader"))
+        size = min(parameters.get("batch_size", cases.AXIS_BATCH_SIZE), self.samples)
+        epoch = cost.epoch(self.samples, size)
+        memory = cost.epoch(max(cases.MEMORY_SAMPLES, size), size)
+        if verb == "convergence":
+            return memory + self._convergence(cost, size, parameters)
+        if verb in {"step", "epoch"}:
+            call = cost.epoch(size, size) if verb == "step" else epoch
+            return memory * (verb == "epoch") + call * cases.rounds(verb, call)
+        if verb == "alignment":
+            turns = 2 * cost.sample * cases.ALIGNMENT_SAMPLES
+            return turns * (1 + cases.rounds(verb, turns))
+        if verb == "threads":
+            return 3 * epoch
+        if verb in {"loading", "feeding"}:
+            return cost.epoch(cases.FED_SAMPLES, size)
+        turn = cost.epoch(min(self.samples, size * cases.PEER_STEPS), size)  # of the peers
+        return turn * (1 + cases.PEER_ROUNDS)
+
+    def _convergence(self, cost: Cost, size: int, parameters: Mapping[str, Any]) -> float:
+        options = self.workbench.options
+        expected = cases.expected_steps(parameters["lr_rule"], size)
+        budget = options.max_epochs * steps_per_epoch(self.samples, size)
+        if expected > 2 * budget and parameters["seed"] != options.seeds[0]:
+            return 0.0  # is left out
+        steps = min(expected, budget)
+        grid = evaluation_steps(steps_per_epoch(self.samples, size), max_epochs=options.max_epochs)
+        evaluations = sum(step <= steps for step in grid)
+        return cost.epoch(steps * size, size) + evaluations * self._evaluation_seconds
+
+    def _cost(self, engine: str) -> Cost:
+        if engine == "compiled":
+            engine = UNCOMPILED
+        if engine not in self._costs:
+            self._costs[engine] = self._measure(self.workbench.new_engine(engine))
+        return self._costs[engine]
+
+    def _measure(self, engine: Engine) -> Cost:
+        train = self.workbench.data.train
+        seconds = {}
+        for size, samples in ((1, SINGLES), (FULL, FULL)):
+            part, order = train.head(samples), torch.arange(min(samples, len(train)))
+            engine.prepare(size, part)
+            engine.run(part, order[:size], size)
+            seconds[size] = _seconds(lambda: engine.run(part, order, size)) / len(order)  # noqa: B023
+        return Cost(step=max(0.0, seconds[1] - seconds[FULL]), sample=seconds[FULL])
+
+
+def _seconds(call: Any) -> float:
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started

@@ -78,6 +78,8 @@ class CaseProgress:
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Keep pytest's dots out of the line; failures keep their letter."""
+        if report.skipped:
+            return "skipped", "", ""
         return ("passed", "", "") if report.passed and report.when == "call" else None
 
     def pytest_sessionfinish(self) -> None:

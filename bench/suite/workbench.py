@@ -1,7 +1,7 @@
 """What every case needs: the data, new engines, and one way to record a measurement."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -27,6 +27,8 @@ class Workbench:
     options: Options
     data: Data
     tell: Callable[[str], None]
+    # Engine, batch size and rule of trainings whose first seed missed the target clearly.
+    hopeless: set[tuple[str, int, str]] = field(default_factory=set)
 
     def new_engine(
         self, engine: str, *, seed: int = 0, learning_rate: float | None = None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+ENGINE = "src/mnist_mlp/engines/engine.py"
 EAGER = "src/mnist_mlp/engines/eager.py"
 LOADER = "src/mnist_mlp/engines/loader.py"
 TRAINING = "src/mnist_mlp/training.py"
@@ -29,7 +30,7 @@ class Plant:
 
 SLIPS = {
     "item each step": Plant(
-        file=EAGER,
+        file=ENGINE,
         old="losses += [self.step(*batch) for batch",
         new="losses += [torch.tensor(self.step(*batch).item()) for batch",
     ),
@@ -44,7 +45,7 @@ SLIPS = {
         new="torch.sigmoid(self.hidden(images).double()).float()",
     ),
     "dataset copied each epoch": Plant(
-        file=EAGER,
+        file=ENGINE,
         old="        losses = []\n        for samples in order",
         new="        losses = []\n"
         "        split = Split(\n"

@@ -1,0 +1,56 @@
+import types
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.instruments import ratio
+from bench.suite import turns
+
+
+class Benchmark:
+    """Calls as pytest-benchmark's pedantic does; a round takes two seconds."""
+
+    def __init__(self):
+        self.stats = None
+
+    def pedantic(self, ours, setup, rounds):
+        for _ in range(rounds):
+            setup()
+            ours()
+        data = [2.0] * rounds
+        self.stats = types.SimpleNamespace(stats=types.SimpleNamespace(data=data))
+
+
+@given(rounds=st.integers(1, 9), names=st.lists(st.sampled_from("abc"), unique=True))
+def test_everybody_has_a_turn_in_every_round(rounds, names):
+    """In an order that is not always the same."""
+    order = []
+    others = {name: lambda name=name: order.append(name) for name in names}
+
+    found = turns.take(
+        Benchmark(), lambda: order.append("ours"), others, rounds=rounds, tell=lambda _: None
+    )
+
+    width = len(names) + 1
+    taken = [order[first : first + width] for first in range(0, len(order), width)]
+    assert len(taken) == rounds
+    assert all(sorted(turn) == sorted([*names, "ours"]) for turn in taken)
+    assert all(len(seconds) == rounds for seconds in found["peer_seconds"].values())
+
+
+def test_ours_has_no_place_of_its_own():
+    """It is first, last and in the middle."""
+    order = []
+    others = {name: lambda name=name: order.append(name) for name in "ab"}
+
+    turns.take(Benchmark(), lambda: order.append("ours"), others, rounds=20, tell=lambda _: None)
+
+    assert {index % 3 for index, name in enumerate(order) if name == "ours"} == {0, 1, 2}
+
+
+def test_a_ratio_covers_the_middle_of_seven_turns():
+    """From the least to the greatest: the sign test's interval at 95 %."""
+    found = ratio.paired([2, 4, 4, 4, 4, 4, 12], [2] * 7, confidence=0.95)
+
+    assert (found.ratio, found.low, found.high) == pytest.approx((2, 1, 6))
