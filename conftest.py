@@ -89,7 +89,9 @@ def print_forecast(session: pytest.Session) -> None:
     chosen = [
         (item.originalname.removeprefix("test_"), item.callspec.params)
         for item in session.items
-        if isinstance(item, pytest.Function) and hasattr(item, "callspec")
+        if isinstance(item, pytest.Function)
+        and hasattr(item, "callspec")
+        and not any(all(mark.args) for mark in item.iter_markers("skipif"))
     ]
     seconds = Forecast(new_workbench(session.config)).seconds(chosen)
     session.config.get_terminal_writer().line(
