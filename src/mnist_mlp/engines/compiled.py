@@ -29,7 +29,6 @@ class Compiled(Engine):
     """
 
     name = "compiled"
-    needs_compiler = True
 
     def __init__(
         self, network: nn.Module, *, learning_rate: float, precision: str = "float32"

@@ -31,7 +31,6 @@ class Engine(ABC):
 
     name: ClassVar[str]  # in the registry
     is_resident: ClassVar[bool] = True  # trains on a split's tensors; False: on its dataset
-    needs_compiler: ClassVar[bool] = False  # if so, `prepare` compiles, or raises UnavailableError
     precisions: ClassVar[tuple[str, ...]] = ("float32",)  # for the factors of large products
 
     def __init__(

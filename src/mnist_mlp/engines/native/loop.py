@@ -93,7 +93,10 @@ def _by_thread(whole: Array) -> Array:
 
 def _on_threads(function: Callable[[int], None], threads: int) -> None:
     """Call the function with each thread's number, the first on this thread."""
-    others = [Thread(target=function, args=(thread,)) for thread in range(1, threads)]
+    # Daemons: if Ctrl-C ends this thread before the first meeting, they do not keep the process.
+    others = [
+        Thread(target=function, args=(thread,), daemon=True) for thread in range(1, threads)
+    ]
     for other in others:
         other.start()
     function(0)
