@@ -94,9 +94,8 @@ def print_forecast(session: pytest.Session) -> None:
         and not any(all(mark.args) for mark in item.iter_markers("skipif"))
     ]
     seconds = Forecast(new_workbench(session.config)).seconds(chosen)
-    session.config.get_terminal_writer().line(
-        f"{len(session.items)} cases, about {units.duration(seconds)}"
-    )
+    text = f"{len(session.items)} cases, about {units.duration(seconds)}"
+    session.config.stash[PROGRESS].announce(text)
 
 
 @pytest.fixture(scope="session")

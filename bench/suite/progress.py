@@ -48,6 +48,10 @@ class CaseProgress:
         self._begun = 0
         self._case = ""
 
+    def announce(self, text: str) -> None:
+        """Print a line of its own."""
+        print(text, file=self._stream, flush=True)
+
     def tell(self, text: str) -> None:
         """Show how far the current case is; on a terminal only."""
         if self._is_terminal:

@@ -94,9 +94,7 @@ def _by_thread(whole: Array) -> Array:
 def _on_threads(function: Callable[[int], None], threads: int) -> None:
     """Call the function with each thread's number, the first on this thread."""
     # Daemons: if Ctrl-C ends this thread before the first meeting, they do not keep the process.
-    others = [
-        Thread(target=function, args=(thread,), daemon=True) for thread in range(1, threads)
-    ]
+    others = [Thread(target=function, args=(thread,), daemon=True) for thread in range(1, threads)]
     for other in others:
         other.start()
     function(0)
