@@ -146,6 +146,19 @@ def test_labels_of_one_class_and_a_strided_order(name):
 
 
 @at_each_form
+def test_a_large_batch_is_added_up_before_it_moves_a_parameter(mnist, name):
+    """So that a sample's small share is not rounded away: as exact as in one product."""
+    exact = new_engine("eager")
+    exact.network.double()
+    ours, split = new_engine(name), mnist.train.head(20_000)
+
+    exact.step(split.images.double(), split.labels)
+    ours.step(split.images, split.labels)
+
+    assert relative_error(ours, exact) < 2e-6
+
+
+@at_each_form
 def test_a_training_that_diverges_is_noticed(name):
     """What is not finite stays so until the loss."""
     engine = new_engine(name, learning_rate=1e30)

@@ -51,7 +51,8 @@ class ClosedForm(Form):
 
 def _take(steps: Steps, parameters: Parameters, products: Products, middle: NewMiddle) -> Tensor:
     is_cut = min(steps.batch_size, len(steps.order)) > BLOCK_SAMPLES
-    updated = parameters.clone()  # by a batch, whose later samples must not see it
+    # Sums of a batch's descents: its later samples must not see them.
+    updated = Parameters(*(torch.zeros_like(each) for each in parameters))
     target = updated.hidden_weight if is_cut else parameters.hidden_weight
     descend = middle(parameters, updated)
     losses = []
@@ -63,7 +64,8 @@ def _take(steps: Steps, parameters: Parameters, products: Products, middle: NewM
             loss += descend(hidden, labels, steps.learning_rate / size, is_last=seen == size)
             products.descend(target, images, hidden)
         if is_cut:
-            parameters.hidden_weight.copy_(updated.hidden_weight)
+            parameters.hidden_weight.add_(updated.hidden_weight)
+            updated.hidden_weight.zero_()
         losses.append(loss / size)
     return torch.tensor(losses)
 
@@ -102,8 +104,9 @@ def middle(parameters: Parameters, updated: Parameters) -> Middle:
         updated.output_bias.sub_(output_descent.sum(0))
         updated.hidden_bias.sub_(hidden.sum(0))
         if is_last:
-            for now, then in zip(parameters[1:], updated[1:], strict=True):
-                now.copy_(then)
+            for parameter, move in zip(parameters[1:], updated[1:], strict=True):
+                parameter.add_(move)
+                move.zero_()
         return float(cross_entropy(logits, labels, reduction="sum"))
 
     return descend

@@ -129,12 +129,13 @@ def _take(
     room = block * PIXELS + 1
     lit = Lit(np.zeros(block + 1, np.int64), np.empty(room, np.int16), np.empty(room, f32))
     hidden = np.empty((block, width), f32)
-    # Later blocks of a batch need the weight that the first had.
+    # Sums of a batch's descents: later samples must not see them, and a sample's share of a large
+    # batch is too small to be added to a parameter without being rounded away.
     updated = Weights(
-        weights.hidden if batch_size <= block else weights.hidden.copy(),
-        weights.hidden_bias.copy(),
-        weights.output.copy(),
-        weights.output_bias.copy(),
+        weights.hidden if batch_size <= block else np.zeros_like(weights.hidden),
+        np.zeros_like(weights.hidden_bias),
+        np.zeros_like(weights.output),
+        np.zeros_like(weights.output_bias),
     )
     meeting = 0
     for step in range(len(losses)):
@@ -157,7 +158,7 @@ def _take(
                 loss += _descend(weights, updated, parts, k, labels[samples[k]], scale, hidden)
                 _descend_pixels(updated, lit, k, hidden)
         if batch_size > block:
-            _copy(updated.hidden, weights.hidden)
+            _move(weights.hidden, updated.hidden)
         _settle(weights, updated)
         losses[step] = loss / len(batch)
 
@@ -203,18 +204,19 @@ def _predict(weights, images, logits):
 
 @inlined
 def _settle(weights, updated):
-    """End a batch: let all but the hidden weight be what they were updated to."""
-    _copy(updated.hidden_bias, weights.hidden_bias)
-    _copy(updated.output, weights.output)
-    _copy(updated.output_bias, weights.output_bias)
+    """End a batch: move all but the hidden weight by what was added up for it."""
+    _move(weights.hidden_bias, updated.hidden_bias)
+    _move(weights.output, updated.output)
+    _move(weights.output_bias, updated.output_bias)
 
 
 @inlined
-def _copy(source, target):
-    """Copy a matrix; numpy's own way takes seconds to compile."""
-    for row in range(target.shape[0]):
-        for column in range(target.shape[1]):
-            target[row, column] = source[row, column]
+def _move(matrix, by):
+    """Add `by` to a matrix and clear it; numpy's own way takes seconds to compile."""
+    for row in range(matrix.shape[0]):
+        for column in range(matrix.shape[1]):
+            matrix[row, column] += by[row, column]
+            by[row, column] = f32(0)
 
 
 @inlined
