@@ -41,17 +41,6 @@ def build(case: Case) -> Workload:
     return (_step if case.verb == "step" else _epoch)(case, pool)
 
 
-def prepare() -> None:
-    """Let the engines do once what every fork would do: load what is compiled, choose a form.
-
-    Forks that chose for themselves might differ in what they chose. More than one of torch's
-    threads does not survive a fork, so that there each fork chooses.
-    """
-    if torch.get_num_threads() == 1:
-        for case in cases.gate_cases():
-            build(case)
-
-
 def _step(case: Case, pool: Split) -> Workload:
     engine, batch = _new_engine(case), pool.head(case.batch_size)
 
