@@ -164,7 +164,8 @@ def test_an_epoch_says_how_near_it_came_to_the_floor(saved):
     epochs = [case for case in saved["benchmarks"] if "floor_fraction" in case["extra_info"]]
 
     assert [case["name"].partition("[")[0] for case in epochs] == ["test_epoch"] * 8
-    assert all(0 < case["extra_info"]["floor_fraction"] < 1 for case in epochs)
+    # A neighbour that slows the floor's own measurement can take the share above 1.
+    assert all(case["extra_info"]["floor_fraction"] > 0 for case in epochs)
     compiling = sum(case["extra_info"]["compile_seconds"] for case in saved["benchmarks"])
     assert compiling > max(case["stats"]["median"] for case in epochs if "compiled" in case["name"])
 
