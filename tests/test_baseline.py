@@ -1,26 +1,10 @@
 """What pytest-benchmark's comparison passes over."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from bench.suite import baseline
-from tests import idx
+from tests import idx, suite
 from tests.runs import case, saved, training
-
-ROOT = Path(__file__).parent.parent
-# Both runs in one process, since importing torch takes seconds.
-TWO_RUNS = """
-import sys
-import pytest
-common = sys.argv[1:]
-assert pytest.main([*common, "--target-accuracy=0.01", "--benchmark-save=base"]) == 0
-print("saved")
-compare = ["--benchmark-compare", "--benchmark-compare-fail=min:100000%"]
-sys.exit(pytest.main([*common, "--target-accuracy=1", *compare]))
-"""
 
 
 def outcomes(before, now):
@@ -50,26 +34,22 @@ def test_equal_outcomes_and_cases_without_a_target_are_not_named():
     assert outcomes(before, now) == {}
 
 
-def test_a_target_that_is_no_longer_reached_fails_the_comparison(tmp_path):
+def test_a_target_that_is_no_longer_reached_fails_the_comparison(tmp_path, monkeypatch):
     """It ends sooner, and looks like a speed-up to any tool that reads the times alone."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=100, test=50)
+    monkeypatch.chdir(tmp_path)
     words = [
-        *("--benchmark-only", "-p", "no:cacheprovider", f"{ROOT}/bench/test_convergence.py"),
-        *(f"--data-root={tmp_path}", f"--benchmark-storage={(tmp_path / 'storage').as_uri()}"),
+        *("bench/test_convergence.py", f"--data-root={tmp_path}", "--max-epochs=1"),
         *("--engines=eager", "--batch-sizes=16", "--lr-rules=fixed", "--seeds=0"),
-        *("--max-epochs=1", f"--rootdir={ROOT}"),
+        f"--benchmark-storage={(tmp_path / 'storage').as_uri()}",
     ]
 
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_RUNS, *words],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    before = suite.run(*words, "--target-accuracy=0.01", "--benchmark-save=base")
+    compare = "--benchmark-compare", "--benchmark-compare-fail=min:100000%"
+    done = suite.run(*words, "--target-accuracy=1", *compare)
 
     name = "bench/test_convergence.py::test_convergence[engine=eager-batch_size=16-lr_rule=fixed"
-    assert "saved\n" in done.stdout
-    assert done.returncode != 0
-    assert f"reached the target and this run did not: {name}" in done.stdout
-    assert "Performance has regressed" in done.stdout + done.stderr
+    assert before.code == 0
+    assert done.code != 0
+    assert f"reached the target and this run did not: {name}" in done.output
+    assert "Performance has regressed" in done.output

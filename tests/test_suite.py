@@ -6,12 +6,17 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from bench import __main__ as bench_main
+from mnist_mlp.engines.compiled import Compiled
+from mnist_mlp.engines.eager import Eager
+from mnist_mlp.engines.engine import UnavailableError
 from tests import idx
+from tests import suite as in_process
 
 ROOT = Path(__file__).parent.parent
 SIZES = (20, 900)
@@ -32,26 +37,6 @@ CASES = [
     ),
 ]
 RAN = [name for name in CASES if "seed=1" not in name]  # no first seed reaches the target
-# Runs the same comparison twice in one process, since importing torch takes seconds.
-COMPARE = """
-import sys, time
-import pytest
-common = ["--benchmark-only", "-p", "no:cacheprovider", "--color=no", *sys.argv[1:]]
-unslowed = ["--batch-sizes", "20,16", "--benchmark-compare-fail=min:600%"]
-print("exit code", int(pytest.main([*common, *unslowed])))
-
-from mnist_mlp.engines.eager import Eager
-
-quick_step = Eager.step
-
-def slow_step(self, images, labels):
-    time.sleep(0.02)  # far more than a step of twenty samples takes on any machine
-    return quick_step(self, images, labels)
-
-Eager.step = slow_step
-slowed = ["--batch-sizes", "20", "--benchmark-compare-fail=min:10%"]
-sys.exit(pytest.main([*common, *slowed]))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -69,21 +54,39 @@ def storage(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def run(small_data, storage, tmp_path_factory):
-    """Run Python with the suite's options for small data."""
+def own(small_data, storage):
+    """Options of every run: small data, and where runs are saved."""
+    return f"--data-root={small_data}", f"--benchmark-storage={storage.as_uri()}"
+
+
+@pytest.fixture(scope="module")
+def suite(own, storage):
+    """Run the suite on small data, in this process."""
+
+    def run(*words):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(storage.parent)  # above the storage, or pytest-benchmark fails to name it
+            patch.setenv("COLUMNS", "100")
+            return in_process.run(*own, *words)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def fresh_suite(own, storage, tmp_path_factory):
+    """Run the suite on small data in a process of its own, as its users do."""
     nvcc = tmp_path_factory.mktemp("cuda") / "bin" / "nvcc"
     nvcc.parent.mkdir()
     nvcc.touch(mode=0o755)  # torch logs a warning where this is and no GPU
+    environment = {"COLUMNS": "100", "PYTEST_ADDOPTS": "", "CUDA_HOME": str(nvcc.parent.parent)}
 
-    def run(start, *words, **environment):
+    def run(*words):
         words = [word.replace("bench/", f"{ROOT}/bench/") for word in words]
-        own = [f"--data-root={small_data}", f"--benchmark-storage={storage.as_uri()}"]
+        common = "--benchmark-only", "-p", "no:cacheprovider", "--color=no", *own
         return subprocess.run(
-            [sys.executable, *start, *own, *words],
-            cwd=storage.parent,  # above the storage, or pytest-benchmark fails to name its files
-            env=os.environ
-            | {"COLUMNS": "100", "PYTEST_ADDOPTS": "", "CUDA_HOME": str(nvcc.parent.parent)}
-            | environment,
+            [sys.executable, "-m", "pytest", *common, *words],
+            cwd=storage.parent,
+            env=os.environ | environment,
             capture_output=True,
             text=True,
             check=False,
@@ -93,24 +96,13 @@ def run(small_data, storage, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def suite(run):
-    """Run the suite on small data."""
-    start = "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider", "--color=no"
-    return functools.partial(run, start)
-
-
-@pytest.fixture(scope="module")
-def whole_run(suite, storage):
+def whole_run(fresh_suite, storage):
     """A run of every kind of case, saved as a baseline."""
-    words = (
+    return fresh_suite(
         *(f"bench/test_{verb}.py" for verb in ("convergence", "epoch", "step")),
-        "--batch-sizes=20,900",
-        "--max-epochs=2",
-        "--seeds=0,1",
-        "--threads=1",
-        "--benchmark-save=base",
+        *("--batch-sizes=20,900", "--max-epochs=2", "--seeds=0,1", "--threads=1"),
+        *("--benchmark-save=base", f"--benchmark-json={storage / 'whole.json'}"),
     )
-    return suite(*words, f"--benchmark-json={storage / 'whole.json'}")
 
 
 @pytest.fixture(scope="module")
@@ -170,11 +162,14 @@ def test_an_epoch_says_how_near_it_came_to_the_floor(saved):
     assert compiling > max(case["stats"]["median"] for case in epochs if "compiled" in case["name"])
 
 
-def test_the_axes_beside_batch_size_end_in_a_sentence_each(suite):
-    """Feeding, cores and alignment, on any number of samples and cores."""
+def test_the_axes_beside_batch_size_end_in_a_sentence_each(fresh_suite):
+    """Feeding, cores and alignment, on any number of samples and cores.
+
+    Feeding forks, which JAX in this process would warn of.
+    """
     axes = [f"bench/test_{name}.py" for name in ("loading", "threads", "alignment")]
 
-    done = suite(*axes, "--engines=loader,eager", "-k", "not alignment or 127")
+    done = fresh_suite(*axes, "--engines=loader,eager", "-k", "not alignment or 127")
 
     assert done.returncode == 0, done.stdout
     for start in ("DataLoader alone, batches of 256:", "Cores, loader engine:", "Cores, eager"):
@@ -216,8 +211,8 @@ def test_the_forms_of_the_native_engine_are_stored_and_printed_with_v(suite):
     """So that it can be seen which were the fastest here."""
     done = suite("-v", "bench/test_epoch.py", "--batch-sizes=20", "--engines=native,eager")
 
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"native engine, form of an epoch: .* \d threads? at 20\.", done.stdout)
+    assert done.code == 0, done.output
+    assert re.search(r"native engine, form of an epoch: .* \d threads? at 20\.", done.output)
 
 
 def test_without_a_terminal_each_case_is_a_plain_line(whole_run):
@@ -228,23 +223,22 @@ def test_without_a_terminal_each_case_is_a_plain_line(whole_run):
 
 
 @pytest.fixture(scope="module")
-def comparisons(run, whole_run, storage):
-    """Compare one step case with the baseline, as it is and slowed; output and exit code."""
+def compare(suite, whole_run, storage):
+    """Compare step cases of the eager engine with the baseline."""
     assert whole_run.returncode == 0
     (baseline,) = storage.glob("*/0001_base.json")  # as if it came from another machine
     baseline.write_text(baseline.read_text().replace('"node": "', '"node": "not-'))
-
-    done = run(("-c", COMPARE), "bench/test_step.py", "--engines=eager", "--benchmark-compare")
-
-    unslowed, code, slowed = re.split(r"^exit code (\d+)$", done.stdout, flags=re.MULTILINE)
-    return {"unslowed": (unslowed, int(code)), "slowed": (slowed + done.stderr, done.returncode)}
+    return functools.partial(
+        suite, "bench/test_step.py", "--engines=eager", "--threads=1", "--benchmark-compare"
+    )
 
 
-def test_an_unslowed_step_is_listed_and_cases_left_out_are_named(comparisons):
+def test_an_unslowed_step_is_listed_and_cases_left_out_are_named(compare):
     """Beside its baseline; those that the baseline lacks, and those that the run lacks."""
-    output, code = comparisons["unslowed"]
+    done = compare("--batch-sizes=20,16", "--benchmark-compare-fail=min:600%")
+    output = done.output
 
-    assert code == 0
+    assert done.code == 0
     assert re.search(r"test_step\[engine=eager-batch_size=20\] \(NOW\)", output)
     assert re.search(r"test_step\[engine=eager-batch_size=20\] \(0001_base\)", output)
     lacking = re.findall(r"^not in this run, but in [^ ]+'s: (\S+)$", output, re.MULTILINE)
@@ -255,13 +249,20 @@ def test_an_unslowed_step_is_listed_and_cases_left_out_are_named(comparisons):
     assert new == ["bench/test_step.py::test_step[engine=eager-batch_size=16]"]
 
 
-def test_a_slowed_step_is_caught(comparisons):
+def test_a_slowed_step_is_caught(compare, monkeypatch):
     """By pytest-benchmark's own comparison; the summary is printed all the same."""
-    output, code = comparisons["slowed"]
+    quick_step = Eager.step
 
-    assert code != 0
-    assert "Performance has regressed" in output
-    assert "eager engine, KMNIST" in output
+    def slow_step(self, images, labels):
+        time.sleep(0.02)  # far more than a step of twenty samples takes on any machine
+        return quick_step(self, images, labels)
+
+    monkeypatch.setattr(Eager, "step", slow_step)
+    done = compare("--batch-sizes=20", "--benchmark-compare-fail=min:10%")
+
+    assert done.code != 0
+    assert "Performance has regressed" in done.output
+    assert "eager engine, KMNIST" in done.output
 
 
 def test_torch_does_not_write_into_the_output(whole_run):
@@ -304,13 +305,15 @@ def test_saved_runs_can_be_judged_by_the_gate(storage, saved, capsys):
     assert "target not reached in 1 of 1 base runs and 1 of 1 head runs" in printed
 
 
-def test_without_a_compiler_the_cases_that_need_one_are_skipped(suite, tmp_path):
+def test_without_a_compiler_the_cases_that_need_one_are_skipped(suite, monkeypatch):
     """With the reason; the other engines' cases run."""
-    environment = {"PATH": str(tmp_path), "CXX": "", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
-    words = "bench/test_step.py", "--batch-sizes=20", "--engines=eager,compiled", "-rs"
 
-    done = suite(*words, **environment)
+    def prepare(*_):
+        raise UnavailableError("there is no compiler")
 
-    assert done.returncode == 0, done.stdout
-    assert "1 passed, 1 skipped" in done.stdout
-    assert "the compiled engine has no working compiler here" in done.stdout
+    monkeypatch.setattr(Compiled, "prepare", prepare)
+    done = suite("bench/test_step.py", "--batch-sizes=20", "--engines=eager,compiled", "-rs")
+
+    assert done.code == 0, done.output
+    assert "1 passed, 1 skipped" in done.output
+    assert "there is no compiler" in done.output
