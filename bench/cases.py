@@ -49,7 +49,7 @@ def shares_of_cores() -> tuple[int, ...]:
 
 # What the gate compares: a verb, an engine's parameter, a batch size each.
 GATE_BATCH_SIZES = {"step": (1, 16, 64, 256, 1024), "epoch": (1, 64, 256)}
-GATE_ENGINES = ("eager",)
+GATE_ENGINES = ("eager", "native")
 
 
 @dataclass(frozen=True, kw_only=True)

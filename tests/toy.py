@@ -45,6 +45,10 @@ def build(case):
     )
 
 
+def prepare():
+    pass
+
+
 def unit(case):
     until = time.perf_counter() + UNIT_SECONDS
     exec(misbehaviour, globals() | {"case": case})

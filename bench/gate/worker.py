@@ -62,6 +62,7 @@ def main() -> None:
     """Say hello, then fork a process a duet."""
     channel = Channel(source=os.dup(0), sink=os.dup(1))
     os.dup2(2, 1)  # what a case prints is no answer
+    workload.prepare()
     gc.collect()
     gc.freeze()  # a collection in a fork leaves what was imported alone
     channel.answer(
