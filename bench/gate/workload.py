@@ -6,7 +6,6 @@ MNIST would take longer than a whole duet.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -81,11 +80,11 @@ def _epoch(case: Case, pool: Split) -> Workload:
 
 
 def _new_engine(case: Case) -> Engine:
-    new = engines.load(case.engine)
-    if issubclass(new, Native):  # two versions that chose a form might choose two
+    network, rate, engine = MLP(seed=0), cases.LEARNING_RATE, engines.load(case.engine)
+    if issubclass(engine, Native):  # two versions that each chose a form might choose two
         simplest, *_ = forms.available(PRECISIONS[0], torch.get_num_threads())
-        new = partial(new, form=simplest)
-    return new(MLP(seed=0), learning_rate=cases.LEARNING_RATE)
+        return engine(network, learning_rate=rate, form=simplest)
+    return engine(network, learning_rate=rate)
 
 
 def _random_split(samples: int) -> Split:
