@@ -22,6 +22,10 @@ COMMANDS = {
         "bench.answer.noise_command",
         "how many samples a step the gradient's noise can use, from the start to the target",
     ),
+    "steps": (
+        "bench.study.command",
+        "how many steps does each batch size take to a target, at a rate that suits it?",
+    ),
     "gate": ("bench.gate.command", "is the working tree slower than a revision?"),
     "audit": ("bench.gate.audit.command", "how often is the gate wrong on this machine?"),
 }

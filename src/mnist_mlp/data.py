@@ -23,11 +23,17 @@ class Split:
 
     def head(self, samples: int) -> "Split":
         """The first `samples` samples, all of them if there are fewer."""
-        samples = min(samples, len(self))
+        return self._part(0, min(samples, len(self)))
+
+    def tail(self, samples: int) -> "Split":
+        """The last `samples` samples, all of them if there are fewer."""
+        return self._part(max(0, len(self) - samples), len(self))
+
+    def _part(self, first: int, end: int) -> "Split":
         return Split(
-            images=self.images[:samples],
-            labels=self.labels[:samples],
-            dataset=Subset(self.dataset, range(samples)),
+            images=self.images[first:end],
+            labels=self.labels[first:end],
+            dataset=Subset(self.dataset, range(first, end)),
         )
 
 

@@ -1,0 +1,1 @@
+"""The study of steps to target, which depend on learning and not on the machine."""

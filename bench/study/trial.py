@@ -1,0 +1,94 @@
+"""One training of the study: between which steps it came to each target accuracy."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from mnist_mlp import device
+from mnist_mlp.data import Data, Split
+from mnist_mlp.engines.native import forms
+from mnist_mlp.engines.native.native import Native
+from mnist_mlp.evaluation import evaluate
+from mnist_mlp.model import MLP
+from mnist_mlp.training import NotFiniteError, Walk
+
+FINE, COARSE = 1.03, 1.12  # from one evaluation to the next, near the next target and elsewhere
+NEAR = 0.01  # accuracy below the next target
+FEWEST_STEPS = 10  # before the first evaluation,
+FIRST_PART = 50  # or an epoch over this, where that is more
+VALIDATION_PART = 6  # one sixth of the training set: MNIST's last 10,000
+
+Bounds = tuple[int, int]  # steps of the last evaluation below a target, and of the first at it
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What is trained."""
+
+    judged_on: str  # "validation": the last sixth of the training set, held out; or "test"
+    batch_size: int
+    learning_rate: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A run to be made, until its last target or for so many steps."""
+
+    setting: Setting
+    targets: tuple[float, ...]  # accuracies, rising
+    most_steps: int  # a run that takes them is censored there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How it went."""
+
+    bounds: Mapping[float, Bounds]  # of each target that was reached
+    steps: int  # when it ended
+    diverged: bool = False
+
+    def steps_to(self, target: float) -> float:
+        """Steps of the first evaluation at the target; infinite where none was."""
+        return self.bounds[target][1] if target in self.bounds else float("inf")
+
+
+def judged_by(data: Data, judged_on: str) -> tuple[Split, Split]:
+    """Return the set to train on, and the set that accuracy is measured on."""
+    if judged_on == "test":
+        return data.train, data.test
+    held_out = len(data.train) // VALIDATION_PART
+    return data.train.head(len(data.train) - held_out), data.train.tail(held_out)
+
+
+def train(task: Task, data: Data) -> Outcome:
+    """Train on one thread until the last target, or the last step, or until the loss diverges."""
+    setting = task.setting
+    subject, judge = judged_by(data, setting.judged_on)
+    with device.threads(1):
+        simplest, *_ = forms.available("float32", 1)  # the same in every process
+        engine = Native(MLP(seed=setting.seed), learning_rate=setting.learning_rate, form=simplest)
+        generator = torch.Generator().manual_seed(setting.seed)
+        walk = Walk(engine, subject, setting.batch_size, generator=generator)
+        return _until(walk, judge, task.targets, task.most_steps)
+
+
+def _until(walk: Walk, judge: Split, targets: Sequence[float], most_steps: int) -> Outcome:
+    bounds: dict[float, Bounds] = {}
+    below, step = 0, max(FEWEST_STEPS, walk.steps_per_epoch // FIRST_PART)
+    while True:
+        try:
+            walk.advance(min(step, most_steps) - walk.steps)
+        except NotFiniteError:
+            return Outcome(bounds=bounds, steps=walk.steps, diverged=True)
+        accuracy = evaluate(walk.engine.logits, judge).accuracy
+        for target in targets:
+            if target <= accuracy and target not in bounds:
+                bounds[target] = below, walk.steps
+        missing = [target for target in targets if target not in bounds]
+        if not missing or walk.steps >= most_steps:
+            return Outcome(bounds=bounds, steps=walk.steps)
+        below = walk.steps
+        ratio = FINE if missing[0] - accuracy < NEAR else COARSE
+        step = max(walk.steps + 1, round(walk.steps * ratio))
