@@ -93,7 +93,8 @@ def print_forecast(session: pytest.Session) -> None:
         and not any(all(mark.args) for mark in item.iter_markers("skipif"))
     ]
     seconds = Forecast(new_workbench(session.config)).seconds(chosen)
-    text = f"{len(session.items)} cases, about {units.duration(seconds)}"
+    cases = f"{len(session.items)} case" + "s" * (len(session.items) != 1)
+    text = f"{cases}, about {units.duration(seconds)}"
     session.config.stash[PROGRESS].announce(text)
 
 
