@@ -3,6 +3,7 @@ import torch
 
 from bench.instruments import floor
 from mnist_mlp import device
+from mnist_mlp.engines.native import forms
 from tests.strategies import new_split
 
 
@@ -41,7 +42,7 @@ def test_density_counts_pixels():
     images = torch.zeros(10, 784)
     images[:, :196] = 0.5
 
-    assert floor.density(images) == 0.25
+    assert forms.density(images) == 0.25
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -19,12 +19,11 @@ from mnist_mlp import device
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.clock import shortest_seconds
 from mnist_mlp.data import PIXELS, Split
-from mnist_mlp.engines.native import products
+from mnist_mlp.engines.native import forms, products
 from mnist_mlp.model import HIDDEN
 
 PRODUCT_SAMPLES = 1024  # a shape at which the best products are at their best
 POOL_SAMPLES = 16_384  # 51 MB of images, more than a cache holds
-DENSITY_SAMPLES = 1024
 TRIAL_SECONDS = 0.01
 
 _seconds = partial(shortest_seconds, for_seconds=TRIAL_SECONDS)
@@ -34,12 +33,7 @@ def epoch_seconds(split: Split, batch_size: int, *, precision: str) -> float:
     """The floor of a pass over the split on a CPU, on as many threads as torch uses."""
     steps = steps_per_epoch(len(split), batch_size)
     dense = dense_seconds(len(split), steps, precision=precision)
-    return min(dense, sparse_seconds(len(split), density(split.images)))
-
-
-def density(images: Tensor) -> float:
-    """Share of pixels that are not 0, among the first images."""
-    return float((images[:DENSITY_SAMPLES] != 0).float().mean())
+    return min(dense, sparse_seconds(len(split), forms.density(split.images)))
 
 
 def dense_seconds(samples: int, steps: int, *, precision: str) -> float:

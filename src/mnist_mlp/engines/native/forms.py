@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
+from torch import Tensor
+
 from mnist_mlp.engines.native import closed_form, products
 from mnist_mlp.engines.native.closed_form import ClosedForm, NewMiddle
 from mnist_mlp.engines.native.steps import Form
@@ -15,6 +17,7 @@ SMALLEST_PART = 16  # hidden units of a thread: a cache line of each row
 ADVANTAGE = 1.05  # a later form must be so much faster, so that two trials choose the same
 ROUNDS = 3
 TURNS_IN_A_ROW = 3
+DENSITY_SAMPLES = 1024
 HOPELESS = 2.0  # a form that takes so many times the fastest's time is tried once
 
 
@@ -46,6 +49,11 @@ def available(precision: str, threads: int) -> tuple[Form, ...]:
         for count in sorted({1, threads})
     ]
     return tuple(forms)
+
+
+def density(images: Tensor) -> float:
+    """Share of pixels that are not 0, among the first images, (N, 784)."""
+    return float((images[:DENSITY_SAMPLES] != 0).float().mean())
 
 
 def _hopeful(shortest: Mapping[Form, float]) -> float:

@@ -15,7 +15,6 @@ from mnist_mlp.engines.native import forms
 from mnist_mlp.engines.native.steps import Form, Parameters, Steps
 
 TRIAL_SAMPLES = 1024  # that a form's turn takes, some milliseconds; one batch of them at the most
-DENSITY_SAMPLES = 64
 WARM_UP_SAMPLES = 8
 
 
@@ -123,11 +122,10 @@ class Native(Engine):
         if self._only:
             return self._only
         if known not in self._chosen:
-            density = float((images[:DENSITY_SAMPLES] != 0).float().mean())
             question = Question(
                 batch_size=batch_size,
                 is_single_step=is_single_step,
-                density=round(density, 1),
+                density=round(forms.density(images), 1),
                 precision=self.precision,
                 threads=torch.get_num_threads(),
             )
