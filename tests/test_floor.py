@@ -7,15 +7,18 @@ from mnist_mlp.engines.native import forms
 from tests.strategies import new_split
 
 
-def test_the_dense_floor_grows_with_samples_and_with_steps():
-    """Products set it for large batches, the weights' traffic for small ones."""
+def test_the_dense_floor_is_the_longer_of_products_and_traffic(monkeypatch):
+    """Traffic of the weights decides for many steps, and products for few."""
+    monkeypatch.setattr(floor, "_product_seconds_per_sample", lambda _: 2e-6)
+    monkeypatch.setattr(floor, "_weight_traffic_seconds", lambda: 2e-5)
+    monkeypatch.setattr(floor, "_gather_seconds_per_sample", lambda: 1e-7)
+
     one, few, many = (
         floor.dense_seconds(60_000, steps, precision="float32") for steps in (60_000, 938, 8)
     )
 
-    assert one > few
-    assert 0.2 < few / many < 5
-    assert 5 < floor.dense_seconds(600_000, 74, precision="float32") / many < 20
+    assert one == pytest.approx(1.206)
+    assert few == many == pytest.approx(0.12)
 
 
 def test_the_sparse_floor_grows_with_samples_and_with_the_pixels_that_are_not_0(monkeypatch):
