@@ -59,12 +59,13 @@ def test_a_hopeless_rate_gets_no_more_seeds():
 
 
 def test_a_run_that_is_too_slow_is_stopped():
-    """At twice the best median to the last target; the first has the whole budget."""
+    """At twice the best median to the last target, or three times the rate's first seed."""
     learner = Learner(best=dict.fromkeys(TARGETS, 0.4))
 
     tuning.tune(learner, targets=TARGETS, seeds=range(5), near=0.4)
 
     assert learner.calls[0][2] == math.inf
+    assert learner.calls[1][2] == 3 * 950
     assert {most_steps for _, _, most_steps in learner.calls[2:]} == {2 * 950}
 
 

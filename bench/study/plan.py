@@ -60,7 +60,7 @@ class Plan:
             measure,
             targets=self.targets,
             seeds=range(self.tuning_seeds),
-            near=noise_limited(cases.LEARNING_RATE, batch_size),
+            near=noise_limited(cases.LEARNING_RATE, batch_size) / 2,  # high ones may never end
         )
 
     def fresh(self, batch_size: int, samples: int, tuned: Tuned, carry: Carry) -> list[Task]:

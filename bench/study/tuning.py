@@ -14,7 +14,8 @@ from bench.study.trial import Outcome
 GRID_RATIO = math.sqrt(2)
 GRID_START = 0.1  # the question's rate is on the grid
 HOPELESS = 1.5  # times the best median of every target: such a rate gets no more seeds
-CAP = 2.0  # times the best median to the last target: such a run is stopped
+CAP = 2.0  # times the best median to the last target: such a run is stopped,
+CAP_OF_SEEDS = 3.0  # and so is one at this many times what the rate's first seed took
 
 # Run seeds at a rate, for so many steps at the most; infinite for the whole budget.
 Measure = Callable[[float, Sequence[int], float], Sequence[Outcome]]
@@ -77,7 +78,8 @@ def _race(
     first = measure(rate, seeds[:1], most_steps)
     if all(first[0].steps_to(target) > HOPELESS * best[target] for target in targets):
         return first
-    return [*first, *measure(rate, seeds[1:], most_steps)]
+    last_reached = max((high for _, high in first[0].bounds.values()), default=math.inf)
+    return [*first, *measure(rate, seeds[1:], min(most_steps, CAP_OF_SEEDS * last_reached))]
 
 
 def _beside_the_best(found: Mapping[int, Sequence[Outcome]], targets: Sequence[float]) -> list[int]:
