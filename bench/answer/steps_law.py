@@ -26,6 +26,7 @@ Model = Callable[[Floats], tuple[Floats, Floats]]
 FEWEST_SIZES = 3
 QUADRATURE_POINTS = 15
 START_SPREAD = 0.1  # of the logarithms, where the search for the spreads starts
+SPREADS_FROM_TO = (math.log(1e-3), math.log(3))  # a tenth of a per cent, and a factor of twenty
 FIRST_REACH = 0.05  # of a logarithm, where the search for an end of an interval starts,
 FARTHEST_REACH = 4.0  # and where it gives up: 50 times the estimate
 
@@ -206,7 +207,9 @@ def _fitted_medians(table: _Table) -> _Maximum:
 
 
 def _maximise(loss: Loss, start: Iterable[float]) -> _Maximum:
-    found = optimize.minimize(loss, list(start), jac=True, method="L-BFGS-B")
+    at = list(start)
+    bounds = [(None, None)] * (len(at) - len(_SPREADS)) + [SPREADS_FROM_TO] * len(_SPREADS)
+    found = optimize.minimize(loss, at, jac=True, method="L-BFGS-B", bounds=bounds)
     return _Maximum(at=found.x, best=-float(found.fun))
 
 

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import command_line, output
 from bench.output import OutputError
-from bench.study import plan, reference, workers
+from bench.study import plan, reference, words, workers
 from bench.study.ledger import Ledger, LedgerError
 from bench.study.plan import Carry, Plan
-from bench.study.reference import Found
+from bench.study.reference import Found, Reference
 from mnist_mlp import arguments, cache, datasets
 
 DESCRIPTION = """Tune the learning rate of each batch size on a validation set, then train with
@@ -30,7 +30,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.description = DESCRIPTION
     add = parser.add_argument
-    add("file", type=command_line.output_file, metavar="FILE", help="of JSON lines, a run each")
+    add(
+        "file",
+        type=command_line.output_file,
+        nargs="?",
+        metavar="FILE",
+        help="of JSON lines, a run each (default: print what the study of this package found)",
+    )
     several = command_line.several
     add(
         "--batch-sizes",
@@ -68,20 +74,27 @@ def run(options: argparse.Namespace) -> int:
         max_epochs=options.max_epochs,
     )
     console = Console(highlight=False)
+    if options.file is None:
+        _print(Reference.shipped(), console)
+        return 0
     try:
         data = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir)
         header = _header(chosen, data.name)
         ledger = Ledger(options.file, header=header, decides=("plan", "data"))
         found = _study(chosen, len(data.train), ledger, options, console)
+        findings = reference.of_study(ledger, found, chosen.targets)
         if options.summary:
-            content = reference.summary(ledger, found, chosen.targets)
-            output.write({options.summary: reference.as_text(content).encode()})
+            output.write({options.summary: reference.as_text(findings).encode()})
     except (LedgerError, OutputError, datasets.DataError, cache.CacheError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for table in reference.tables(ledger, found, chosen.targets):
-        console.print(table)
+    _print(findings, console)
     return 0
+
+
+def _print(findings: Reference, console: Console) -> None:
+    for part in words.report(findings):
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
 def _header(chosen: Plan, data_name: str) -> dict[str, object]:
