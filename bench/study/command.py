@@ -14,11 +14,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import command_line, output
 from bench.output import OutputError
-from bench.study import plan, reference, words, workers
+from bench.study import check, plan, reference, words, workers
 from bench.study.ledger import Ledger, LedgerError
 from bench.study.plan import Carry, Plan
 from bench.study.reference import Found, Reference
 from mnist_mlp import arguments, cache, datasets
+from mnist_mlp.data import Data
 
 DESCRIPTION = """Tune the learning rate of each batch size on a validation set, then train with
 fresh seeds at the tuned rates and at 0.1. Each run is a line of FILE as soon as it ends: the same
@@ -65,7 +66,25 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run what the ledger lacks, and print what was found."""
+    """Make a study, or go on with it, and print what it found; without a file, the package's."""
+    console = Console(highlight=False)
+    try:
+        data = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir)
+        findings = _make(options, data, console) if options.file else Reference.shipped()
+    except (LedgerError, OutputError, datasets.DataError, cache.CacheError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for part in words.report(findings):
+        console.print(part, soft_wrap=isinstance(part, str))
+    if not options.file and data.name == findings.study["data"]:
+        console.print()
+        for run_again in check.check(findings, data):
+            console.print(words.checked(run_again), soft_wrap=True)
+    return 0
+
+
+def _make(options: argparse.Namespace, data: Data, console: Console) -> Reference:
+    """Run what the ledger lacks."""
     chosen = Plan(
         batch_sizes=tuple(sorted(options.batch_sizes)),
         targets=tuple(sorted(options.targets)),
@@ -73,28 +92,13 @@ def run(options: argparse.Namespace) -> int:
         fresh_seeds=options.fresh_seeds,
         max_epochs=options.max_epochs,
     )
-    console = Console(highlight=False)
-    if options.file is None:
-        _print(Reference.shipped(), console)
-        return 0
-    try:
-        data = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir)
-        header = _header(chosen, data.name)
-        ledger = Ledger(options.file, header=header, decides=("plan", "data"))
-        found = _study(chosen, len(data.train), ledger, options, console)
-        findings = reference.of_study(ledger, found, chosen.targets)
-        if options.summary:
-            output.write({options.summary: reference.as_text(findings).encode()})
-    except (LedgerError, OutputError, datasets.DataError, cache.CacheError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    _print(findings, console)
-    return 0
-
-
-def _print(findings: Reference, console: Console) -> None:
-    for part in words.report(findings):
-        console.print(part, soft_wrap=isinstance(part, str))
+    header = _header(chosen, data.name)
+    ledger = Ledger(options.file, header=header, decides=("plan", "data"))
+    found = _study(chosen, len(data.train), ledger, options, console)
+    findings = reference.of_study(ledger, found, chosen.targets)
+    if options.summary:
+        output.write({options.summary: reference.as_text(findings).encode()})
+    return findings
 
 
 def _header(chosen: Plan, data_name: str) -> dict[str, object]:

@@ -9,6 +9,7 @@ from bench import cases
 from bench.answer import steps_law
 from bench.answer.line import CONFIDENCE, Estimate, LawError, fit_line
 from bench.runs.seeds import median_over_seeds
+from bench.study.check import Checked
 from bench.study.plan import JUDGES
 from bench.study.reference import Reference, TunedRate
 from bench.units import listed
@@ -27,6 +28,21 @@ def report(reference: Reference) -> Iterator[Table | str]:
         yield ""
         yield table(reference, target)
         yield from _sentences(reference, target)
+
+
+def checked(run: Checked) -> str:
+    """Say whether a run took the reference's steps here."""
+    here, there = (
+        f"{steps:,.0f} steps" if steps < math.inf else "more"
+        for steps in (run.steps_here, run.steps_there)
+    )
+    what = f"batch size {run.setting.batch_size}, seed {run.setting.seed}"
+    if run.agrees:
+        return f"Checked here: {what} took {here} to {run.target:g}, in the study {there}."
+    return (
+        f"This machine or these versions train differently: {what} took {here} to {run.target:g}, "
+        f"in the study {there}. Make a study here: python -m bench steps FILE"
+    )
 
 
 def table(reference: Reference, target: float) -> Table:
