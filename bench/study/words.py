@@ -48,7 +48,7 @@ def checked(run: Checked) -> str:
 def table(reference: Reference, target: float) -> Table:
     """Lay out a row for each batch size."""
     table = Table(title=f"steps to accuracy {target:g}", title_justify="left", title_style="bold")
-    headings = ("batch size", "tuned rate", *JUDGES, "seeds", f"test at rate {cases.LEARNING_RATE}")
+    headings = ("batch size", "rate", *JUDGES, "seeds", f"at {cases.LEARNING_RATE}")
     for heading in headings:
         table.add_column(heading, justify="right")
     validation, test = (reference.runs(target, judged_on=judge) for judge in JUDGES)
@@ -114,6 +114,9 @@ def _errors(misfits: Mapping[int, float]) -> str:
 def _rates(tuned: Sequence[TunedRate]) -> Iterator[str]:
     """Yield the law of the rates, lr_max / (1 + B_noise / B): a line in 1 / B of 1 / rate."""
     inside = [one for one in tuned if one.is_interior]
+    if len(inside) < steps_law.FEWEST_SIZES:
+        yield f"No law of rates: it needs {steps_law.FEWEST_SIZES} batch sizes with a tuned rate."
+        return
     try:
         line = fit_line(
             [1 / one.batch_size for one in inside],
@@ -121,7 +124,7 @@ def _rates(tuned: Sequence[TunedRate]) -> Iterator[str]:
             flat="rates do not grow with batch size",
             proportional="rates grow as fast as batch size, or faster",
         )
-    except (LawError, ValueError, TypeError) as error:
+    except LawError as error:
         yield f"No law of rates: {error}."
         return
     largest, noise = line.power(-1, 0), line.power(-1, 1)

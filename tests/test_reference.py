@@ -1,0 +1,153 @@
+"""What a study found, as it is kept and told."""
+
+import io
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bench.study import check, reference, trial, words
+from bench.study.ledger import LedgerError
+from bench.study.reference import Group, Reference, TunedRate
+from bench.study.trial import Setting, Task
+
+SIZES = (1, 4, 16, 64, 256)
+TARGET = 0.95
+
+
+def group(size, rate, judge, *, scale=1.0, reached=True, seeds=6):
+    """Runs whose steps follow S_min 1000, B_crit 20, a few per cent apart."""
+    spread = np.random.default_rng(size).normal(0, 0.03, seeds)
+    steps = [round(scale * 1000 * (1 + 20 / size) * math.exp(each)) for each in spread]
+    bounds = {TARGET: [(each - each // 40, each if reached else None) for each in steps]}
+    return Group(
+        judged_on=judge,
+        batch_size=size,
+        learning_rate=rate,
+        seeds=list(range(100, 100 + seeds)),
+        bounds=bounds,
+    )
+
+
+def rate_at(size):
+    """A rate that follows lr_max 2, B_noise 20."""
+    return 2 / (1 + 20 / size)
+
+
+def findings(**changed):
+    """A study of five batch sizes, whose fixed rate reached the target at the smallest alone."""
+    fresh = [
+        *(group(size, rate_at(size), judge) for size in SIZES for judge in ("validation", "test")),
+        *(group(size, 0.1, "test", scale=3, reached=size == 1) for size in SIZES),
+    ]
+    tuned = [
+        TunedRate(
+            batch_size=size,
+            learning_rate=rate_at(size),
+            is_interior=True,
+            median_steps={rate_at(size): 1000, 9.0: None},
+        )
+        for size in SIZES
+    ]
+    study = {
+        "data": "MNIST",
+        "commit": "0123456789",
+        "started": "2026-01-02T03:04:05+00:00",
+        "torch": "2.15.0",
+        "numba": "0.68.1",
+        "command": "python -m bench steps a.jsonl",
+    }
+    fields = {"study": study, "tuned": {TARGET: tuned}, "fresh": fresh}
+    return Reference(**fields | changed)
+
+
+def told(found):
+    """All tables and sentences, as text."""
+    console = Console(file=io.StringIO(), width=100)
+    for part in words.report(found):
+        console.print(part, soft_wrap=isinstance(part, str))
+    return console.file.getvalue()
+
+
+def test_what_is_kept_is_what_was_found():
+    """A line for each group of runs."""
+    found = findings()
+
+    text = reference.as_text(found)
+
+    assert Reference.parse(text, "a.json") == found
+    assert len(text.splitlines()) == len(found.fresh) + 4
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"study": {}, "tuned": {}, "fresh": [1]}'])
+def test_a_file_that_is_no_summary_is_refused(text):
+    """By its name."""
+    with pytest.raises(LedgerError, match=r"a\.json is no summary of a study"):
+        Reference.parse(text, "a.json")
+
+
+def test_the_laws_of_steps_and_of_rates_are_told():
+    """With their intervals, their misfits, and how they predict a size that was left out."""
+    text = told(findings())
+
+    smallest, critical = re.search(r"S_min ([\d,.e+]+) .*, B_crit ([\d.]+) \(", text).groups()
+    assert float(smallest.replace(",", "")) == pytest.approx(1000, rel=0.05)
+    assert float(critical) == pytest.approx(20, rel=0.1)
+    assert "The seeds' spread explains its misfits" in text
+    assert re.search(r"A size predicted from the others is off by \d% in the median, \d% at", text)
+    assert "lr_max 2 (2 to 2), B_noise 20 (20 to 20)" in text
+
+
+def test_a_target_that_was_not_reached_has_a_bound():
+    """That of the run that went on for the longest."""
+    text = told(findings())
+
+    assert re.search(r"> 3,\d\d\d │$", text, re.MULTILINE)  # at the fixed rate
+
+
+def test_runs_are_found_by_set_and_rate():
+    """A seed that did not try the target is not there."""
+    found = findings()
+    few = found.fresh[0].model_copy(update={"bounds": {TARGET: [(90, 100)], 0.9: [(1, 2)] * 6}})
+
+    runs = found.model_copy(update={"fresh": [few]}).runs(TARGET, judged_on="validation")
+
+    assert runs == {1: {100: (90, 100)}}
+
+
+def test_the_study_of_the_package_is_whole():
+    """Each target has a tuned rate inside its grid, and twenty fresh seeds, at each size."""
+    found = Reference.shipped()
+
+    assert json.loads(reference.as_text(found))["study"]["dirty"] is False
+    assert set(found.tuned) == {0.9, 0.93, 0.95, 0.97}
+    for target, tuned in found.tuned.items():
+        assert [one.batch_size for one in tuned] == [2**power for power in range(11)]
+        assert all(one.is_interior for one in tuned)
+        for judge in ("validation", "test"):
+            runs = found.runs(target, judged_on=judge)
+            assert [len(runs[one.batch_size]) for one in tuned] == [20] * 11
+
+
+@pytest.mark.parametrize(("factor", "agrees"), [(1, True), (1.03, True), (1.1, False)])
+def test_a_run_of_the_study_is_checked_on_this_machine(mnist, factor, agrees):
+    """It agrees if it takes the same steps, up to one evaluation."""
+    found = findings()
+    setting = Setting(judged_on="test", batch_size=64, learning_rate=rate_at(64), seed=100)
+    here = trial.train(Task(setting=setting, targets=(TARGET,), most_steps=5000), mnist)
+    there = round(here.steps_to(TARGET) * factor)
+    groups = [
+        each.model_copy(update={"bounds": {TARGET: [(1, there)] * 6}})
+        if (each.batch_size, each.learning_rate) == (64, rate_at(64))
+        else each
+        for each in found.fresh
+    ]
+
+    (checked,) = check.check(found.model_copy(update={"fresh": groups}), mnist, batch_sizes=[64])
+
+    assert checked.steps_here == here.steps_to(TARGET)
+    assert checked.agrees == agrees
+    assert ("train differently" in words.checked(checked)) != agrees
