@@ -24,7 +24,7 @@ Floats = NDArray[np.float64]
 Model = Callable[[Floats], tuple[Floats, Floats]]
 
 FEWEST_SIZES = 3
-QUADRATURE_POINTS = 15
+POINTS, WEIGHTS = special.roots_hermitenorm(15)  # of the quadrature
 START_SPREAD = 0.1  # of the logarithms, where the search for the spreads starts
 SPREADS_FROM_TO = (math.log(1e-3), math.log(3))  # a tenth of a per cent, and a factor of twenty
 FIRST_REACH = 0.05  # of a logarithm, where the search for an end of an interval starts,
@@ -123,15 +123,14 @@ class _Table:
     def likelihood(self, middle: Floats, spreads: Floats) -> tuple[float, Floats, Floats]:
         """Return the log likelihood, and its slopes in the medians' and the spreads' logarithms."""
         run, seed = np.exp(spreads)
-        points, weights = special.roots_hermitenorm(QUADRATURE_POINTS)
-        centre = middle + seed * points[:, None, None]  # (points, 1, sizes)
+        centre = middle + seed * POINTS[:, None, None]  # (points, 1, sizes)
         cell = _Cell.of((self.low - centre) / run, (self.high - centre) / run)
         of_seeds = cell.log_probability.sum(axis=2)  # (points, seeds)
-        totals = special.logsumexp(of_seeds, axis=0, b=weights[:, None])
-        shares = np.exp(of_seeds - totals) * weights[:, None]  # of each point, a column a seed
+        totals = special.logsumexp(of_seeds, axis=0, b=WEIGHTS[:, None])
+        shares = np.exp(of_seeds - totals) * WEIGHTS[:, None]  # of each point, a column a seed
         of_middle = shares[:, :, None] * cell.slope / run
         of_run = (shares[:, :, None] * cell.slope_of_spread).sum()
-        of_seed = (of_middle.sum(axis=(1, 2)) * points).sum() * seed
+        of_seed = (of_middle.sum(axis=(1, 2)) * POINTS).sum() * seed
         value = float((totals - math.log(2 * math.pi) / 2).sum())
         return value, of_middle.sum(axis=(0, 1)), np.array([of_run, of_seed])
 

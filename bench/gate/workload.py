@@ -15,7 +15,6 @@ from bench import cases
 from bench.cases import Case
 from mnist_mlp import engines
 from mnist_mlp.data import CLASSES, PIXELS, Split
-from mnist_mlp.engines import PRECISIONS
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.engines.native import forms
 from mnist_mlp.engines.native.native import Native
@@ -82,8 +81,7 @@ def _epoch(case: Case, pool: Split) -> Workload:
 def _new_engine(case: Case) -> Engine:
     network, rate, engine = MLP(seed=0), cases.LEARNING_RATE, engines.load(case.engine)
     if issubclass(engine, Native):  # two versions that each chose a form might choose two
-        simplest, *_ = forms.available(PRECISIONS[0], torch.get_num_threads())
-        return engine(network, learning_rate=rate, form=simplest)
+        return engine(network, learning_rate=rate, form=forms.simplest())
     return engine(network, learning_rate=rate)
 
 

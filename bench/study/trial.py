@@ -67,8 +67,9 @@ def train(task: Task, data: Data) -> Outcome:
     setting = task.setting
     subject, judge = judged_by(data, setting.judged_on)
     with device.threads(1):
-        simplest, *_ = forms.available("float32", 1)  # the same in every process
-        engine = Native(MLP(seed=setting.seed), learning_rate=setting.learning_rate, form=simplest)
+        engine = Native(
+            MLP(seed=setting.seed), learning_rate=setting.learning_rate, form=forms.simplest()
+        )
         generator = torch.Generator().manual_seed(setting.seed)
         walk = Walk(engine, subject, setting.batch_size, generator=generator)
         return _until(walk, judge, task.targets, task.most_steps)

@@ -12,9 +12,8 @@ from bench.runs.seeds import median_over_seeds
 from bench.study.check import Checked
 from bench.study.plan import JUDGES
 from bench.study.reference import Reference, TunedRate
+from bench.study.tuning import GRID_RATIO
 from bench.units import listed
-
-Bounds = tuple[float, float]
 
 
 def report(reference: Reference) -> Iterator[Table | str]:
@@ -66,14 +65,14 @@ def table(reference: Reference, target: float) -> Table:
     return table
 
 
-def _median(runs: Mapping[int, Bounds]) -> str:
+def _median(runs: Mapping[int, steps_law.Bounds]) -> str:
     median = median_over_seeds(high for _, high in runs.values())
     if median < math.inf:
         return f"{median:,.0f}"
     return f"> {max(low for low, high in runs.values() if high == math.inf):,.0f}"
 
 
-def _spread(runs: Mapping[int, Bounds]) -> str:
+def _spread(runs: Mapping[int, steps_law.Bounds]) -> str:
     ends = sorted(high for _, high in runs.values())
     low, high = (f"{end:,.0f}" if end < math.inf else "not reached" for end in (ends[0], ends[-1]))
     return f"{low} to {high}"
@@ -134,7 +133,8 @@ def _rates(tuned: Sequence[TunedRate]) -> Iterator[str]:
     }
     yield (
         f"Rates follow lr_max / (1 + B_noise / B): lr_max {_estimate(largest)}, B_noise "
-        f"{_estimate(noise)}. The grid's spacing is 41 %; off by {_errors(misfits)}."
+        f"{_estimate(noise)}. The grid's spacing is {GRID_RATIO - 1:.0%}; "
+        f"off by {_errors(misfits)}."
     )
 
 

@@ -8,6 +8,7 @@ from functools import cache
 
 from torch import Tensor
 
+from mnist_mlp.engines import PRECISIONS
 from mnist_mlp.engines.native import closed_form, products
 from mnist_mlp.engines.native.closed_form import ClosedForm, NewMiddle
 from mnist_mlp.engines.native.steps import Form
@@ -49,6 +50,12 @@ def available(precision: str, threads: int) -> tuple[Form, ...]:
         for count in sorted({1, threads})
     ]
     return tuple(forms)
+
+
+def simplest() -> Form:
+    """Return the first form, the same in every process, where a trial might choose another."""
+    first, *_ = available(PRECISIONS[0], 1)
+    return first
 
 
 def density(images: Tensor) -> float:
