@@ -77,6 +77,7 @@ def listed(values: Iterable[object]) -> str:
 
 
 OPTIONS: dict[str, dict[str, Any]] = arguments.OPTIONS | {
+    "--batch-sizes": {"type": several(arguments.whole_number), "metavar": "B,B,..."},
     "--engines": {
         "type": several(one_of("engine", tuple(engines.ENGINES))),
         "metavar": "NAME,...",

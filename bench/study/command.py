@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
 from pytest_benchmark.utils import get_commit_info
@@ -38,31 +39,46 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="of JSON lines, a run each (default: print what the study of this package found)",
     )
-    several = command_line.several
-    add(
+    shared, listed = partial(command_line.add, add), command_line.listed
+    shared(
         "--batch-sizes",
-        type=several(arguments.whole_number),
         default=plan.BATCH_SIZES,
-        metavar="N,...",
-        help=f"(default: {command_line.listed(plan.BATCH_SIZES)})",
+        help=f"whose rates are tuned (default: {listed(plan.BATCH_SIZES)})",
     )
     add(
         "--targets",
-        type=several(command_line.fraction),
+        type=command_line.several(command_line.fraction),
         default=plan.TARGETS,
         metavar="ACCURACY,...",
-        help=f"(default: {command_line.listed(plan.TARGETS)})",
+        help=f"a rate is tuned for each (default: {listed(plan.TARGETS)})",
     )
     number = arguments.whole_number
-    add("--tuning-seeds", type=number, default=plan.TUNING_SEEDS, metavar="N", help="a rate")
-    add("--fresh-seeds", type=number, default=plan.FRESH_SEEDS, metavar="N", help="a tuned rate")
+    add(
+        "--tuning-seeds",
+        type=number,
+        default=plan.TUNING_SEEDS,
+        metavar="N",
+        help="runs of a rate, unless it is hopeless (default: %(default)s)",
+    )
+    add(
+        "--fresh-seeds",
+        type=number,
+        default=plan.FRESH_SEEDS,
+        metavar="N",
+        help="runs at a tuned rate, with seeds that chose nothing (default: %(default)s)",
+    )
     add(
         "--summary",
         type=command_line.output_file,
         metavar="FILE",
         help="write tuned rates and each fresh run's bounds as JSON",
     )
-    command_line.add(add, "--max-epochs", "--data-root", "--cache-dir")
+    shared(
+        "--max-epochs",
+        help=f"of a run at the fixed rate; at tuned rates {plan.TUNED_BUDGET} times as many "
+        "(default: %(default)s)",
+    )
+    shared("--data-root", "--cache-dir")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import cases, command_line
-from mnist_mlp import arguments, engines
+from mnist_mlp import engines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +39,8 @@ def add_to(parser: pytest.Parser) -> None:
     """Add the suite's options to pytest's."""
     add = parser.getgroup("batch size suite").addoption
     shared = partial(command_line.add, add)
-    add(
+    shared(
         "--batch-sizes",
-        type=command_line.several(arguments.whole_number),
-        metavar="B,B,...",
         help=f"samples a step (default: {command_line.listed(cases.BATCH_SIZES)}, and for time to "
         f"target {command_line.listed(cases.CONVERGENCE_BATCH_SIZES)})",
     )
