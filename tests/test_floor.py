@@ -41,7 +41,7 @@ def test_the_sparse_floor_is_a_time_that_a_machine_could_take():
 
 
 def test_density_counts_pixels():
-    """Of the first images."""
+    """In all images that are given."""
     images = torch.zeros(10, 784)
     images[:, :196] = 0.5
 
