@@ -1,11 +1,12 @@
 """One training of the study: between which steps it came to each target accuracy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from mnist_mlp import device
+from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Data, Split
 from mnist_mlp.engines.native import forms
 from mnist_mlp.engines.native.native import Native
@@ -77,19 +78,52 @@ def train(task: Task, data: Data) -> Outcome:
 
 def _until(walk: Walk, judge: Split, targets: Sequence[float], most_steps: int) -> Outcome:
     bounds: dict[float, Bounds] = {}
-    below, step = 0, max(FEWEST_STEPS, walk.steps_per_epoch // FIRST_PART)
-    while True:
-        try:
-            walk.advance(min(step, most_steps) - walk.steps)
-        except NotFiniteError:
-            return Outcome(bounds=bounds, steps=walk.steps, diverged=True)
-        accuracy = evaluate(walk.engine.logits, judge).accuracy
-        for target in targets:
-            if target <= accuracy and target not in bounds:
-                bounds[target] = below, walk.steps
-        missing = [target for target in targets if target not in bounds]
-        if not missing or walk.steps >= most_steps:
-            return Outcome(bounds=bounds, steps=walk.steps)
-        below = walk.steps
-        ratio = FINE if missing[0] - accuracy < NEAR else COARSE
+    try:
+        for point in evaluations(walk, judge, targets, most_steps):
+            for target in targets:
+                if target <= point.accuracy and target not in bounds:
+                    bounds[target] = point.below, walk.steps
+    except NotFiniteError:
+        return Outcome(bounds=bounds, steps=walk.steps, diverged=True)
+    return Outcome(bounds=bounds, steps=walk.steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The accuracy that a run has come to."""
+
+    below: int  # steps at the evaluation before this one
+    steps: int
+    seconds: float  # of training until now
+    accuracy: float  # fraction of the samples that judge it
+
+
+def evaluations(
+    walk: Walk, judge: Split, targets: Sequence[float], most_steps: int, *, first: int = 0
+) -> Iterator[Evaluation]:
+    """Train until the last target is reached or the last step is taken, and evaluate in between.
+
+    Args:
+        walk: at its start.
+        judge: the samples that accuracy is measured on.
+        targets: accuracies, rising.
+        most_steps: after which the run ends.
+        first: step of the first evaluation, where that is known to lie below the targets.
+
+    Raises:
+        NotFiniteError: the loss is no longer finite.
+
+    """
+    below, best = 0, 0.0
+    step = max(first, FEWEST_STEPS, walk.steps_per_epoch // FIRST_PART)
+    started = stopwatch()
+    while best < targets[-1] and walk.steps < most_steps:
+        walk.advance(min(step, most_steps) - walk.steps)
+        seconds = stopwatch() - started
+        with stopwatch.paused():
+            accuracy = evaluate(walk.engine.logits, judge).accuracy
+        yield Evaluation(below=below, steps=walk.steps, seconds=seconds, accuracy=accuracy)
+        below, best = walk.steps, max(best, accuracy)
+        missing = [target for target in targets if target > best]
+        ratio = FINE if missing and missing[0] - accuracy < NEAR else COARSE
         step = max(walk.steps + 1, round(walk.steps * ratio))
