@@ -17,8 +17,9 @@ from mnist_mlp.model import HIDDEN
 SMALLEST_PART = 16  # hidden units of a thread: a cache line of each row
 ADVANTAGE = 1.05  # a later form must be so much faster, so that two trials choose the same
 ROUNDS = 3
-TURNS_IN_A_ROW = 3
-HOPELESS = 2.0  # a form that takes so many times the fastest's time is tried once
+TURNS_IN_A_ROW = 2
+HOPELESS = 1.3  # a form that takes so many times the fastest's time is tried once,
+HOPELESS_IN_SHORT = 4.0  # and not at all if it does so in a short turn, where calls weigh more
 
 
 class FormWarning(UserWarning):
@@ -60,6 +61,17 @@ def simplest() -> Form:
 def density(images: Tensor) -> float:
     """Share of pixels that are not 0 in images, (N, 784)."""
     return float((images != 0).float().mean())
+
+
+def hopeful(forms: Sequence[Form], short_turn: Callable[[Form], object]) -> list[Form]:
+    """Return the forms that a short turn each does not show to be hopeless."""
+    shortest: dict[Form, float] = {}
+    for form in forms:
+        started = time.perf_counter()
+        short_turn(form)
+        shortest[form] = time.perf_counter() - started
+    most = HOPELESS_IN_SHORT * min(shortest.values())
+    return [form for form in forms if shortest[form] <= most]
 
 
 def _hopeful(shortest: Mapping[Form, float]) -> float:
