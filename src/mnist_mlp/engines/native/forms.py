@@ -16,10 +16,11 @@ from mnist_mlp.model import HIDDEN
 
 SMALLEST_PART = 16  # hidden units of a thread: a cache line of each row
 ADVANTAGE = 1.05  # a later form must be so much faster, so that two trials choose the same
-ROUNDS = 3
-TURNS_IN_A_ROW = 2
-HOPELESS = 1.3  # a form that takes so many times the fastest's time is tried once,
-HOPELESS_IN_SHORT = 4.0  # and not at all if it does so in a short turn, where calls weigh more
+ROUNDS = 2
+TURNS_IN_A_ROW = 3
+# A form is given up that takes so many times the fastest's time, by the shortest of turns in a row,
+HOPELESS_IN_SHORT = 1.7  # of short ones, where what a call costs weighs more,
+HOPELESS = 1.3
 
 
 class FormWarning(UserWarning):
@@ -63,38 +64,39 @@ def density(images: Tensor) -> float:
     return float((images != 0).float().mean())
 
 
-def hopeful(forms: Sequence[Form], short_turn: Callable[[Form], object]) -> list[Form]:
-    """Return the forms that a short turn each does not show to be hopeless."""
-    shortest: dict[Form, float] = {}
-    for form in forms:
-        started = time.perf_counter()
-        short_turn(form)
-        shortest[form] = time.perf_counter() - started
-    most = HOPELESS_IN_SHORT * min(shortest.values())
-    return [form for form in forms if shortest[form] <= most]
-
-
-def _hopeful(shortest: Mapping[Form, float]) -> float:
-    return HOPELESS * min(shortest.values())
-
-
-def fastest(forms: Sequence[Form], turn: Callable[[Form], object]) -> Form:
+def fastest(
+    forms: Sequence[Form], turn: Callable[[Form], object], short_turn: Callable[[Form], object]
+) -> Form:
     """Let the forms take turns, and return the one whose shortest was the shortest.
 
     A form takes several turns in a row: torch's threads spin for milliseconds after a product, and
-    would slow down the form that comes after it.
+    would slow down the form that comes after it. Where a short turn shows a form to be hopeless,
+    it takes no other.
     """
-    shortest = dict.fromkeys(forms, math.inf)
+    in_the_race = _hopeful(_shortest(forms, short_turn), HOPELESS_IN_SHORT)
+    shortest = dict.fromkeys(in_the_race, math.inf)
     for _ in range(ROUNDS):
-        for form in [form for form in forms if shortest[form] <= _hopeful(shortest)]:
-            for _ in range(TURNS_IN_A_ROW):
-                started = time.perf_counter()
-                turn(form)
-                shortest[form] = min(shortest[form], time.perf_counter() - started)
-                if shortest[form] > _hopeful(shortest):
-                    break
-    chosen, *others = forms
+        for form, seconds in _shortest(in_the_race, turn).items():
+            shortest[form] = min(shortest[form], seconds)
+        in_the_race = _hopeful({form: shortest[form] for form in in_the_race}, HOPELESS)
+    chosen, *others = shortest
     for form in others:
         if shortest[form] * ADVANTAGE < shortest[chosen]:
             chosen = form
     return chosen
+
+
+def _shortest(forms: Sequence[Form], turn: Callable[[Form], object]) -> dict[Form, float]:
+    """Return the seconds of each form's shortest of some turns in a row."""
+    shortest = dict.fromkeys(forms, math.inf)
+    for form in forms:
+        for _ in range(TURNS_IN_A_ROW):
+            started = time.perf_counter()
+            turn(form)
+            shortest[form] = min(shortest[form], time.perf_counter() - started)
+    return shortest
+
+
+def _hopeful(shortest: Mapping[Form, float], hopeless: float) -> list[Form]:
+    """Return the forms that do not take so many times the fastest's time."""
+    return [form for form in shortest if shortest[form] <= hopeless * min(shortest.values())]

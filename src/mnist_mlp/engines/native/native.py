@@ -2,7 +2,6 @@
 
 import math
 import time
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -17,7 +16,7 @@ from mnist_mlp.engines.native.steps import Form, Parameters, Steps
 
 TRIAL_SAMPLES = 1024  # that a form's turn takes, some milliseconds; one batch of them at the most
 DENSITY_SAMPLES = 64  # few: each new engine counts their pixels before its first step
-SHORT_PART = 8  # a short turn is one eighth of it
+SHORT_PART = 4  # a short turn is one fourth of it
 WARM_UP_SAMPLES = 8
 
 
@@ -147,8 +146,11 @@ class Native(Engine):
             for each in (order, short, order[:WARM_UP_SAMPLES])
         )
         copies = self._stored.clone()
-        candidates: Sequence[Form] = forms.available(question.precision, question.threads)
+        candidates = forms.available(question.precision, question.threads)
         for form in candidates:
             form.take(warm_up, copies)  # compiles, or loads a library
-        candidates = forms.hopeful(candidates, lambda form: form.take(short_trial, copies))
-        return forms.fastest(candidates, lambda form: form.take(trial, copies))
+        return forms.fastest(
+            candidates,
+            lambda form: form.take(trial, copies),
+            lambda form: form.take(short_trial, copies),
+        )
