@@ -15,7 +15,7 @@ BATCH_SIZES = (
 CONVERGENCE_ENGINES = ("native",)
 CONVERGENCE_BATCH_SIZES = (1, 4, 16, 64, 256, 1024, 8192, 60000)
 LEARNING_RATE = 0.1
-LR_RULES = ("fixed", "noise-limited")
+LR_RULES = ("fixed", "tuned")
 TARGET_ACCURACY = 0.95
 MAX_EPOCHS = 10
 SEEDS = (0, 1, 2)
@@ -24,13 +24,18 @@ SEEDS = (0, 1, 2)
 AXIS_BATCH_SIZE = 256
 WORKERS = (0, 1, 2)
 FED_SAMPLES = 10_000  # of the training set: a sixth of the loader's seconds
-# A size, and the power of two that it is held against.
+# A size, and the power of two that it is held against; first a control, whose ratio is 1.
 NEIGHBOURS = (
+    "128/128",
     *("127/128", "129/128", "255/256", "257/256", "511/512", "513/512"),
     *("96/128", "192/256"),
 )
 EQUAL_WITHIN = 0.03
-ALIGNMENT_SAMPLES = 2048  # some milliseconds, so that a neighbour disturbs both sizes alike
+ALIGNMENT_ENGINES = ("eager", "native")  # compiled would compile in each of the processes
+ALIGNMENT_PROCESSES = 10  # the replicates
+ALIGNMENT_TURN_SECONDS = 0.005  # so that a busy neighbour disturbs all sizes alike
+ALIGNMENT_SECONDS = 8.0  # of turns, an engine
+ALIGNMENT_ROUNDS = 10  # that a case of its own gets
 
 
 # Against peers: steps enough for each to get going, in turns of seconds.
@@ -82,8 +87,8 @@ def gate_cases(engines: Sequence[str] = GATE_ENGINES) -> list[Case]:
 
 
 # How often a case is timed: as often as its seconds allow, once at the least.
-MOST_ROUNDS = {"step": 100, "epoch": 5, "alignment": 40}
-SECONDS = {"step": 0.2, "epoch": 1.0, "alignment": 0.4}
+MOST_ROUNDS = {"step": 100, "epoch": 5}
+SECONDS = {"step": 0.2, "epoch": 1.0}
 MEMORY_SAMPLES = 1_000  # that the untimed call for memory trains on, one batch at the least
 SHORT_SECONDS = 0.1  # a first call this short is made again: the first of a kind is slow
 

@@ -2,8 +2,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mnist_mlp.learning_rate import NOISE_BATCH_SIZE, RULES
+from bench.answer.line import fit_line
+from bench.study.reference import Reference
+from mnist_mlp.learning_rate import NOISE_BATCH_SIZE, RULES, TUNED_NOISE_BATCH_SIZE
 from tests.strategies import batch_sizes
+
+GRID = 2**0.5 - 1  # the spacing of the study's rates
 
 rates = st.floats(1e-4, 10)
 
@@ -27,9 +31,28 @@ def test_no_rule_lowers_the_rate_of_a_larger_batch_nor_outruns_the_linear_one(
     assert here <= RULES["linear"](rate, batch_size) * (1 + 1e-12)
 
 
-def test_the_noise_limited_rule_is_half_way_at_the_noise_batch_size():
-    """Its limit is 2.1 for the question's 0.1, about what was found best."""
-    rule = RULES["noise-limited"]
+@pytest.mark.parametrize(
+    ("rule", "noise_batch_size", "limit"),
+    [("tuned", TUNED_NOISE_BATCH_SIZE, 1.47), ("noise-limited", NOISE_BATCH_SIZE, 2.1)],
+)
+def test_a_rule_that_levels_off_is_half_way_at_its_noise_batch_size(rule, noise_batch_size, limit):
+    """Its limit is what the question's 0.1 grows to."""
+    below, above = (RULES[rule](0.1, size) for size in (int(noise_batch_size), 10**9))
 
-    assert rule(0.1, 10**9) == pytest.approx(2.1)
-    assert rule(0.1, round(NOISE_BATCH_SIZE)) == pytest.approx(2.1 / 2)
+    assert above == pytest.approx(limit)
+    assert below == pytest.approx(limit / 2, rel=0.05)
+
+
+def test_the_tuned_rule_is_the_curve_through_the_rates_of_the_study():
+    """The reference holds them; the rule's number is written down, and may not drift from it."""
+    tuned = Reference.shipped().tuned[0.95]
+    curve = fit_line(
+        [1 / one.batch_size for one in tuned],
+        [1 / one.learning_rate for one in tuned],
+        flat="",
+        proportional="",
+    )
+
+    assert curve.power(-1, 1).value == pytest.approx(TUNED_NOISE_BATCH_SIZE, rel=0.01)
+    for one in tuned:
+        assert RULES["tuned"](0.1, one.batch_size) == pytest.approx(one.learning_rate, rel=GRID)

@@ -15,18 +15,19 @@ from bench import __main__ as bench_main
 from mnist_mlp.engines.compiled import Compiled
 from mnist_mlp.engines.eager import Eager
 from mnist_mlp.engines.engine import UnavailableError
+from mnist_mlp.learning_rate import RULES
 from tests import idx
 from tests import suite as in_process
 
 ROOT = Path(__file__).parent.parent
 SIZES = (20, 900)
-RATES = {20: 1.05, 900: pytest.approx(2.1 / (1 + 20 / 600))}  # of 600 samples, at most
+RATES = {size: RULES["tuned"](0.1, min(size, 600)) for size in SIZES}  # of 600 samples, at most
 CASES = [
     *(
         "bench/test_convergence.py::test_convergence"
         f"[engine=native-batch_size={size}-lr_rule={rule}-seed={seed}]"
         for size in SIZES
-        for rule in ("fixed", "noise-limited")
+        for rule in ("fixed", "tuned")
         for seed in (0, 1)
     ),
     *(
@@ -126,7 +127,7 @@ def test_every_case_says_what_it_measured(saved):
         assert info["device"] == "cpu"
         assert info["data"] == "KMNIST"
         assert info["learning_rate"] == (
-            0.1 if info.get("lr_rule") != "noise-limited" else RATES[info["batch_size"]]
+            0.1 if info.get("lr_rule") != "tuned" else RATES[info["batch_size"]]
         )
         assert info["precision"] == "float32"
         assert info["compile_seconds"] >= 0

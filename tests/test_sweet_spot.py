@@ -37,7 +37,7 @@ def test_a_search_prints_runs_tables_and_the_answer(data_root, capsys):
     output = capsys.readouterr().out
     assert code == 0
     assert output.startswith("KMNIST, eager engine, cpu, ")
-    for rule in ("noise-limited", "fixed"):
+    for rule in ("tuned", "fixed"):
         assert f"{rule}, batch size 8, seed 0: reached " in output
         assert any(line.strip() == f"{rule} learning rate" for line in output.splitlines())
     assert output.count("is fastest: ") == 2
@@ -124,6 +124,6 @@ def test_ctrl_c_prints_what_is_there(tmp_path):
 
     assert process.returncode == 130
     assert "No batch size reached test accuracy 0.95: " in output
-    assert ", and ended with more to run for fixed and noise-limited." in output
+    assert ", and ended with more to run for fixed and tuned." in output
     assert errors.endswith("interrupted\n")
     assert "Traceback" not in errors
