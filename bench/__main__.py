@@ -26,6 +26,10 @@ COMMANDS = {
         "bench.study.command",
         "how many steps does each batch size take to a target, at a rate that suits it?",
     ),
+    "transfer": (
+        "bench.study.transfer_command",
+        "do steps of one engine and few timed sizes predict the best batch size of another?",
+    ),
     "gate": ("bench.gate.command", "is the working tree slower than a revision?"),
     "audit": ("bench.gate.audit.command", "how often is the gate wrong on this machine?"),
 }

@@ -116,7 +116,7 @@ def test_the_interval_of_the_best_batch_size_covers_it():
         steps = laws.fit_steps_to_target(
             target_steps(sizes, 850, 40, rng.normal(0, 0.2, len(sizes)))
         )
-        best = laws.best_batch_size(step_time, steps)
+        best = laws.best_batch_size(step_time.half_batch_size, steps.critical_batch_size)
         covered += best.low <= math.sqrt(25 * 40) <= best.high
 
     assert covered >= stats.binom.ppf(0.0005, SIMULATIONS, 0.95)
@@ -161,7 +161,7 @@ def test_no_batch_size_trains_faster_than_the_best(sizes, overhead, half, log_no
     """B* is where a numerical search finds the least S(B) t(B)."""
     step_time = laws.fit_step_time(step_times(sizes, overhead, half, log_noise))
     steps = laws.fit_steps_to_target(target_steps(sizes, 850, 40, log_noise))
-    best = laws.best_batch_size(step_time, steps)
+    best = laws.best_batch_size(step_time.half_batch_size, steps.critical_batch_size)
 
     found = optimize.minimize_scalar(
         lambda log_size: math.log(
@@ -177,19 +177,9 @@ def test_no_batch_size_trains_faster_than_the_best(sizes, overhead, half, log_no
 
 def test_the_best_batch_size_is_unknown_where_one_of_its_sizes_is():
     """Infinite ends stay infinite."""
-    step_time = laws.fit_step_time(step_times(LADDER, 1e-4, 25))
-    steps = laws.fit_steps_to_target(target_steps(LADDER, 850, 40))
-    unknown = Estimate(value=25, low=0, high=math.inf)
+    critical = laws.fit_steps_to_target(target_steps(LADDER, 850, 40)).critical_batch_size
 
-    best = laws.best_batch_size(
-        laws.StepTime(
-            overhead_seconds=step_time.overhead_seconds,
-            seconds_per_sample=step_time.seconds_per_sample,
-            half_batch_size=unknown,
-            misfits={},
-        ),
-        steps,
-    )
+    best = laws.best_batch_size(Estimate(value=25, low=0, high=math.inf), critical)
 
     assert best.value == pytest.approx(math.sqrt(25 * 40), rel=1e-4)
     assert (best.low, best.high) == (0, math.inf)

@@ -174,9 +174,9 @@ def censored(steps: Mapping[int, Sequence[float]]) -> tuple[int, ...]:
     return tuple(size for size in sorted(steps) if median_over_seeds(steps[size]) == math.inf)
 
 
-def best_batch_size(step_time: StepTime, steps_to_target: StepsToTarget) -> Estimate:
+def best_batch_size(half: Estimate, critical: Estimate) -> Estimate:
     """B* = sqrt(B_half B_crit); the two intervals add in quadrature on the log scale."""
-    both = (step_time.half_batch_size, steps_to_target.critical_batch_size)
+    both = (half, critical)
     with np.errstate(divide="ignore"):  # an end at 0 is infinitely far
         values, lows, highs = np.log([(one.value, one.low, one.high) for one in both]).T
     middle = values.mean()

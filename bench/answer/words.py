@@ -72,7 +72,8 @@ def _of_rule(rule: str, found: Sequence[Seeds], step_time: StepTime | None) -> l
         return [f"No law of steps to target with the {rule} learning rate: {error}."]
     if step_time is None:
         return [_of_steps(law, rule)]
-    return [_of_steps(law, rule), _of_best(laws.best_batch_size(step_time, law), found)]
+    best = laws.best_batch_size(step_time.half_batch_size, law.critical_batch_size)
+    return [_of_steps(law, rule), _of_best(best, found)]
 
 
 def _of_slope(steps: Mapping[int, Sequence[float]]) -> str:

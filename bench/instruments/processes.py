@@ -1,4 +1,4 @@
-"""Fresh processes to measure in, each with its own memory and its own choice of what engines choose.
+"""Fresh processes to measure in, each with its own memory and its own choice of forms.
 
 They are forked from a server that has imported torch and has computed nothing: torch's threads, of
 which the server has none, do not survive a fork. A process started from scratch would import torch
@@ -14,7 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
-IMPORTED = ["bench.instruments.step_time"]
+IMPORTED = ["bench.instruments.step_time", "mnist_mlp.engines.native.loop"]
 
 
 class ProcessError(Exception):

@@ -34,6 +34,7 @@ class Subject:
 
     engine: str
     batch_size: int
+    copy: int = 0  # tells a subject from the one that it is the control of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ class Setting:
     precision: str = "float32"
     device: str = "cpu"
     samples: int | None = None  # of the training set, from its start; all of them
+    form_of: int | None = None  # batch size whose form of a step all take; else each its fastest
     data_root: Path | None = None
     cache_dir: Path | None = None
 
@@ -58,6 +60,7 @@ def measure(
     *,
     seconds: float,
     processes: int = PROCESSES,
+    turn_seconds: float = TURN_SECONDS,
     tell: Callable[[str], object] = lambda _: None,
 ) -> StepSeconds:
     """Time the subjects' steps.
@@ -66,7 +69,8 @@ def measure(
         subjects: each engine with a batch size.
         setting: what they share.
         seconds: of measuring, in all processes together; starting them comes on top.
-        processes: how many, one after the other; a round of each is made whatever it takes.
+        processes: how many; some rounds of each are made whatever they take.
+        turn_seconds: of a turn, roughly; one step or one epoch where that is the nearest.
         tell: is called with what is going on.
 
     Raises:
@@ -78,7 +82,7 @@ def measure(
     found: dict[Subject, list[list[float]]] = {
         subject: [[] for _ in range(processes)] for subject in subjects
     }
-    with fresh(processes, _begin, subjects, setting) as workers:
+    with fresh(processes, _begin, subjects, setting, turn_seconds) as workers:
         tell("starting processes")
         for loaded in [worker.submit(_load) for worker in workers]:
             loaded.result()
@@ -98,9 +102,12 @@ def measure(
 class _Turns:
     """The subjects of one process, and the steps of their turns."""
 
-    def __init__(self, subjects: Sequence[Subject], setting: Setting, number: int) -> None:
+    def __init__(
+        self, subjects: Sequence[Subject], setting: Setting, turn_seconds: float, number: int
+    ) -> None:
         self.subjects = list(subjects)
         self.setting = setting
+        self.turn_seconds = turn_seconds
         self.random = random.Random(number)  # noqa: S311
         self.generator = torch.Generator().manual_seed(number)
         self.steps: dict[Subject, int] = {}
@@ -130,14 +137,17 @@ class _Turns:
 
     def prepare(self) -> float:
         """Let engines get ready, find how many steps a turn takes, return a round's seconds."""
+        if self.setting.form_of:
+            for engine in self.engines.values():
+                engine.keep_form(self.setting.form_of, self.split)
         for subject in self.subjects:
             self._seconds(subject, 1)  # compiles, or lets the engine choose a form
             steps, seconds = 1, self._seconds(subject, 1)
             most = max(1, len(self.split) // subject.batch_size)
-            while seconds < TURN_SECONDS / 2 and steps < most:
+            while seconds < self.turn_seconds / 2 and steps < most:
                 steps = min(2 * steps, most)
                 seconds = self._seconds(subject, steps)
-            self.steps[subject] = min(max(1, round(steps * TURN_SECONDS / seconds)), most)
+            self.steps[subject] = min(max(1, round(steps * self.turn_seconds / seconds)), most)
         started = time.perf_counter()
         self.round()
         return time.perf_counter() - started
@@ -169,10 +179,10 @@ class _Turns:
 _turns: _Turns
 
 
-def _begin(subjects: Sequence[Subject], setting: Setting, number: int) -> None:
+def _begin(subjects: Sequence[Subject], setting: Setting, turn_seconds: float, number: int) -> None:
     global _turns  # noqa: PLW0603 - a worker process has one
     torch.set_num_threads(setting.threads)
-    _turns = _Turns(subjects, setting, number)
+    _turns = _Turns(subjects, setting, turn_seconds, number)
 
 
 def _load() -> None:

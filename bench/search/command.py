@@ -1,105 +1,86 @@
-"""python -m bench sweet-spot: options to a search, and its answer."""
+"""python -m bench sweet-spot: options, and which of two ways they ask for."""
 
 import argparse
 import sys
-import time
 from functools import partial
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
-
 from bench import cases, command_line
-from bench.search import race, trainer
-from bench.search.findings import Answer, line, report
-from bench.search.race import TrialResult
-from bench.search.trainer import Trainer
+from bench.instruments import processes
 from mnist_mlp import arguments
 
-DESCRIPTION = """Train to the target at batch sizes around the square root of the training set, try
-more of them where training is fastest, and stop slower runs early."""
+DESCRIPTION = """Predict which batch size trains fastest to a target accuracy, from steps that are
+known and seconds that are measured here, and train there. With --search, race whole trainings
+instead: for other data, targets and learning rates."""
 TIME_LIMIT_SECONDS = 90
-INTERRUPTED = 130
+RACE_ONLY = {
+    "lr": cases.LEARNING_RATE,
+    "lr_rules": cases.LR_RULES,
+    "seeds": cases.SEEDS,
+    "max_epochs": cases.MAX_EPOCHS,
+    "time_limit": TIME_LIMIT_SECONDS,
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.description = DESCRIPTION
     shared = partial(command_line.add, parser.add_argument)
-    shared("--engine", default=cases.CONVERGENCE_ENGINES[0])
-    shared("--precision", "--lr", "--lr-rules")
     shared(
+        "--engines",
+        default=cases.CONVERGENCE_ENGINES,
+        help=f"ways to train (default: {command_line.listed(cases.CONVERGENCE_ENGINES)})",
+    )
+    shared("--target-accuracy", "--precision", "--threads", "--device")
+    parser.add_argument(
+        "--figure",
+        type=command_line.output_file,
+        metavar="FILE",
+        help="draw time to target against batch size, as .png, .svg or .html",
+    )
+    parser.add_argument("--search", action="store_true", help="race whole trainings")
+    race = parser.add_argument_group("with --search")
+    of_race = partial(command_line.add, race.add_argument, default=argparse.SUPPRESS)
+    listed = command_line.listed
+    of_race("--lr", help=f"learning rate at batch size 1 (default: {cases.LEARNING_RATE})")
+    of_race("--lr-rules", help=f"rules for the rate (default: {listed(cases.LR_RULES)})")
+    of_race(
         "--seeds",
         help="one run each for every batch size that is not clearly slower "
-        f"(default: {command_line.listed(cases.SEEDS)})",
+        f"(default: {listed(cases.SEEDS)})",
     )
-    shared("--target-accuracy", "--max-epochs")
-    parser.add_argument(
+    of_race("--max-epochs", help=f"that a run may take (default: {cases.MAX_EPOCHS})")
+    race.add_argument(
         "--time-limit",
         type=arguments.positive_number,
-        default=TIME_LIMIT_SECONDS,
+        default=argparse.SUPPRESS,
         metavar="SECONDS",
-        help="of the whole search, compiling and evaluating included (default: %(default)s)",
+        help="of the whole search, compiling and evaluating included "
+        f"(default: {TIME_LIMIT_SECONDS})",
     )
-    shared("--threads", "--device", "--data-root", "--cache-dir")
+    shared("--data-root", "--cache-dir")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Search, and print the answer: all of it, or what there is when the search ends early."""
-    started = time.monotonic()
-    console = Console(highlight=False)
-    runs: list[TrialResult] = []
-    interrupted = False
-    try:
-        data = trainer.prepare(options)
-        with _progress(console) as progress:
-            deadline = started + options.time_limit
-            _search(
-                Trainer(options=options, data=data, deadline=deadline, progress=progress),
-                runs,
-            )
-    except KeyboardInterrupt:
-        interrupted = True
-    except trainer.OBSTACLES as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    if runs:
-        took_seconds = time.monotonic() - started
-        answer = Answer(
-            options=options, samples=len(data.train), runs=runs, took_seconds=took_seconds
-        )
-        for part in report(answer):
-            console.print(part, soft_wrap=isinstance(part, str))
-    if interrupted:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    if not runs:
-        sentence = f"no run ended within {options.time_limit:g} s: allow more with --time-limit"
-        print(f"error: {sentence}", file=sys.stderr)
-        return 1
-    return 0
+    """Answer in the way that is asked for."""
+    if options.search:
+        return _race(options)
+    for name in RACE_ONLY:
+        if hasattr(options, name):
+            option = name.replace("_", "-")
+            sentence = "is for the race of whole trainings: add --search, or leave it out"
+            print(f"error: --{option} {sentence}", file=sys.stderr)
+            return 2
+    processes.start_server()  # imports torch while this process does
+    from bench.search import sweet_spot_command  # noqa: PLC0415 - see above
+
+    return sweet_spot_command.run(options)
 
 
-def _progress(console: Console) -> Progress:
-    """On a terminal, a live line that shows how the current run goes."""
-    return Progress(
-        BarColumn(bar_width=20),
-        TextColumn("{task.description}", markup=False),
-        console=console,
-        auto_refresh=False,  # a thread that redraws would disturb what is measured
-        transient=True,
-        disable=not console.is_terminal,
-    )
+def _race(options: argparse.Namespace) -> int:
+    if len(options.engines) > 1 or options.figure:
+        print("error: --search takes one engine and draws no figure", file=sys.stderr)
+        return 2
+    from bench.search import race_command  # noqa: PLC0415 - torch takes seconds to import
 
-
-def _search(trainer: Trainer, runs: list[TrialResult]) -> None:
-    """Append and print each run as it ends."""
-    for run in race.search(
-        trainer.train,
-        lr_rules=trainer.options.lr_rules,
-        seeds=trainer.options.seeds,
-        samples=len(trainer.data.train),
-        deadline=trainer.deadline,
-    ):
-        runs.append(run)
-        text = line(run, max_epochs=trainer.options.max_epochs)
-        trainer.progress.console.print(text, soft_wrap=True)
+    chosen = RACE_ONLY | vars(options) | {"engine": options.engines[0]}
+    return race_command.run(argparse.Namespace(**chosen))

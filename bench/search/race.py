@@ -282,6 +282,6 @@ def predict(runs: Sequence[TrialResult], lr_rule: str) -> Prediction:
     )
     steps_law = laws.fit_steps_to_target(steps)
     return Prediction(
-        batch_size=laws.best_batch_size(step_law, steps_law),
+        batch_size=laws.best_batch_size(step_law.half_batch_size, steps_law.critical_batch_size),
         largest_misfit=max(step_law.largest_misfit, steps_law.largest_misfit),
     )

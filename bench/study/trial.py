@@ -31,6 +31,7 @@ class Setting:
     batch_size: int
     learning_rate: float
     seed: int
+    samples: int | None = None  # of the training set, from its start; all of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Task:
     setting: Setting
     targets: tuple[float, ...]  # accuracies, rising
     most_steps: int  # a run that takes them is censored there
+    first_evaluation: int = 0  # step, where that is known to lie below the targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +69,22 @@ def train(task: Task, data: Data) -> Outcome:
     """Train on one thread until the last target, or the last step, or until the loss diverges."""
     setting = task.setting
     subject, judge = judged_by(data, setting.judged_on)
+    subject = subject.head(setting.samples or len(subject))
     with device.threads(1):
         engine = Native(
             MLP(seed=setting.seed), learning_rate=setting.learning_rate, form=forms.simplest()
         )
         generator = torch.Generator().manual_seed(setting.seed)
         walk = Walk(engine, subject, setting.batch_size, generator=generator)
-        return _until(walk, judge, task.targets, task.most_steps)
+        return _until(walk, judge, task)
 
 
-def _until(walk: Walk, judge: Split, targets: Sequence[float], most_steps: int) -> Outcome:
+def _until(walk: Walk, judge: Split, task: Task) -> Outcome:
     bounds: dict[float, Bounds] = {}
+    points = evaluations(walk, judge, task.targets, task.most_steps, first=task.first_evaluation)
     try:
-        for point in evaluations(walk, judge, targets, most_steps):
-            for target in targets:
+        for point in points:
+            for target in task.targets:
                 if target <= point.accuracy and target not in bounds:
                     bounds[target] = point.below, walk.steps
     except NotFiniteError:

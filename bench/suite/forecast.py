@@ -18,6 +18,7 @@ SINGLES = 50  # steps of one sample, and one step of FULL, make a short call
 FULL = 1024
 CASE_SECONDS = 0.4  # of every case: a fresh engine, a floor, a place in the table
 COMPILING_SINGLES = 30_000  # of the loader take about as long as compiling from a cold cache
+STARTING = 2.0  # times the seconds of alignment's turns are its processes and its turns
 UNCOMPILED = "eager"  # costs about what the compiled engine does
 
 
@@ -63,8 +64,7 @@ class Forecast:
             call = cost.epoch(size, size) if verb == "step" else epoch
             return memory * (verb == "epoch") + call * cases.rounds(verb, call)
         if verb == "alignment":
-            turns = 2 * cost.sample * cases.ALIGNMENT_SAMPLES
-            return turns * (1 + cases.rounds(verb, turns))
+            return STARTING * cases.ALIGNMENT_SECONDS / len(cases.NEIGHBOURS)
         if verb == "threads":
             return 3 * epoch
         if verb in {"loading", "feeding"}:

@@ -1,5 +1,6 @@
 """The suite's command-line options; bad values are rejected with one sentence."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ class Options:
     convergence_batch_sizes: tuple[int, ...]
     engines: tuple[str, ...]
     convergence_engines: tuple[str, ...]
+    alignment_engines: tuple[str, ...]
     precision: str
     learning_rate: float
     lr_rules: tuple[str, ...]
@@ -32,7 +34,12 @@ class Options:
     @property
     def resident_engines(self) -> tuple[str, ...]:
         """The chosen engines that train on tensors in memory."""
-        return tuple(name for name in self.engines if engines.load(name).is_resident)
+        return resident(self.engines)
+
+
+def resident(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the engines that train on tensors in memory."""
+    return tuple(name for name in names if engines.load(name).is_resident)
 
 
 def add_to(parser: pytest.Parser) -> None:
@@ -75,6 +82,7 @@ def read(config: pytest.Config) -> Options:
         convergence_batch_sizes=chosen_sizes or cases.CONVERGENCE_BATCH_SIZES,
         engines=chosen_engines or tuple(engines.ENGINES),
         convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
+        alignment_engines=resident(chosen_engines or cases.ALIGNMENT_ENGINES),
         precision=precision,
         learning_rate=config.getoption("lr"),
         lr_rules=config.getoption("lr_rules"),

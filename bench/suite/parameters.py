@@ -13,6 +13,7 @@ def _from_options(parameter: str, field: str) -> pytest.MarkDecorator:
 
 at_each_engine = _from_options("engine", "engines")
 at_each_resident_engine = _from_options("engine", "resident_engines")
+at_each_aligned_engine = _from_options("engine", "alignment_engines")
 at_each_batch_size = _from_options("batch_size", "batch_sizes")
 
 at_each_training_engine = _from_options("engine", "convergence_engines")

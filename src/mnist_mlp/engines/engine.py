@@ -71,6 +71,12 @@ class Engine(ABC):
         check_batch_size(batch_size)
         return 0.0
 
+    def keep_form(self, batch_size: int, split: Split) -> None:  # noqa: B027 - most have one form
+        """Take all later steps in the form that suits such batches of the split.
+
+        An engine that has one form of a step does so anyway.
+        """
+
     def logits(self, images: Tensor) -> Tensor:
         """Return the network's logits, (B, 10), of images, (B, 784)."""
         found: Tensor = self.network(images)

@@ -1,0 +1,77 @@
+"""What python -m bench sweet-spot --search does: race, and print the answer."""
+
+import argparse
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from bench.search import race, trainer
+from bench.search.findings import Answer, line, report
+from bench.search.race import TrialResult
+from bench.search.trainer import Trainer
+
+INTERRUPTED = 130
+
+
+def run(options: argparse.Namespace) -> int:
+    """Search, and print the answer: all of it, or what there is when the search ends early."""
+    started = time.monotonic()
+    console = Console(highlight=False)
+    runs: list[TrialResult] = []
+    interrupted = False
+    try:
+        data = trainer.prepare(options)
+        with _progress(console) as progress:
+            deadline = started + options.time_limit
+            _search(
+                Trainer(options=options, data=data, deadline=deadline, progress=progress),
+                runs,
+            )
+    except KeyboardInterrupt:
+        interrupted = True
+    except trainer.OBSTACLES as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if runs:
+        took_seconds = time.monotonic() - started
+        answer = Answer(
+            options=options, samples=len(data.train), runs=runs, took_seconds=took_seconds
+        )
+        for part in report(answer):
+            console.print(part, soft_wrap=isinstance(part, str))
+    if interrupted:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    if not runs:
+        sentence = f"no run ended within {options.time_limit:g} s: allow more with --time-limit"
+        print(f"error: {sentence}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _progress(console: Console) -> Progress:
+    """On a terminal, a live line that shows how the current run goes."""
+    return Progress(
+        BarColumn(bar_width=20),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        auto_refresh=False,  # a thread that redraws would disturb what is measured
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _search(trainer: Trainer, runs: list[TrialResult]) -> None:
+    """Append and print each run as it ends."""
+    for run in race.search(
+        trainer.train,
+        lr_rules=trainer.options.lr_rules,
+        seeds=trainer.options.seeds,
+        samples=len(trainer.data.train),
+        deadline=trainer.deadline,
+    ):
+        runs.append(run)
+        text = line(run, max_epochs=trainer.options.max_epochs)
+        trainer.progress.console.print(text, soft_wrap=True)

@@ -1,0 +1,124 @@
+"""Which batch size trains fastest: steps that are known times seconds that are measured here.
+
+Then it is trained there, with seeds that had no part in the choice.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from bench.answer import time_to_target
+from bench.answer.time_to_target import TimeToTarget
+from bench.instruments import step_time
+from bench.instruments.step_time import Setting, Subject
+from bench.study import trial
+from bench.study.reference import Reference
+from mnist_mlp import engines
+from mnist_mlp.data import Data
+from mnist_mlp.model import MLP
+from mnist_mlp.training import NotFiniteError, Walk
+
+SECONDS = 4.0  # of measuring, an engine
+PROCESSES = 3
+CONFIRMING_SEEDS = range(200, 205)  # those of the reference are others
+FIRST_EVALUATION = 0.5  # of the steps that are expected: no run reaches its target earlier
+BUDGET = 3.0  # times those
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A training at the best batch size."""
+
+    seed: int
+    seconds: float  # of training, evaluations not included
+    steps: int
+    reached: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What was predicted for an engine, and how it went."""
+
+    engine: str
+    target: float
+    predicted: TimeToTarget
+    rates: dict[int, float]  # by batch size
+    runs: Sequence[Run] = ()  # at the best batch size
+
+
+def predict(
+    names: Sequence[str],
+    target: float,
+    setting: Setting,
+    reference: Reference,
+    *,
+    seconds: float = SECONDS,
+    processes: int = PROCESSES,
+    tell: Callable[[str], object] = lambda _: None,
+) -> list[Found]:
+    """Predict the time to target at each batch size of the reference, for each engine.
+
+    Args:
+        names: of the engines.
+        target: test accuracy, one of the reference's.
+        setting: to measure seconds a step with.
+        reference: steps to target.
+        seconds: of measuring, an engine.
+        processes: in which seconds are measured.
+        tell: is called with what is going on.
+
+    Raises:
+        ProcessError: a measuring process ended early.
+        CacheError, DataError, UnavailableError, PrecisionError: measuring cannot start.
+
+    """
+    runs = reference.runs(target, judged_on="test")
+    timed = step_time.measure(
+        [Subject(engine=name, batch_size=size) for name in names for size in runs],
+        setting,
+        seconds=seconds * len(names),
+        processes=processes,
+        tell=tell,
+    )
+    return [
+        Found(
+            engine=name,
+            target=target,
+            predicted=time_to_target.combine(
+                runs, {size: timed[Subject(engine=name, batch_size=size)] for size in runs}
+            ),
+            rates={one.batch_size: one.learning_rate for one in reference.tuned[target]},
+        )
+        for name in names
+    ]
+
+
+def train(found: Found, batch_size: int, data: Data, setting: Setting, *, seed: int) -> Run:
+    """Train an engine to the target at a batch size of the prediction."""
+    expected = float(found.predicted.steps[found.predicted.batch_sizes.index(batch_size)])
+    engine = engines.load(found.engine)(
+        MLP(seed=seed).to(setting.device),
+        learning_rate=found.rates[batch_size],
+        precision=setting.precision,
+    )
+    generator = torch.Generator().manual_seed(seed)
+    walk = Walk(engine, data.train, batch_size, generator=generator)
+    points = trial.evaluations(
+        walk,
+        data.test,
+        (found.target,),
+        round(BUDGET * expected),
+        first=round(FIRST_EVALUATION * expected),
+    )
+    try:
+        *_, last = points
+    except NotFiniteError:
+        return Run(seed=seed, seconds=math.inf, steps=walk.steps, reached=False)
+    return Run(
+        seed=seed,
+        seconds=last.seconds,
+        steps=last.steps,
+        reached=last.accuracy >= found.target,
+    )
