@@ -42,3 +42,8 @@ def listed(items: Sequence[object]) -> str:
 def megabytes(value: float) -> str:
     """A tenth of one is the least that shows."""
     return f"{value / 1e6:,.1f} MB"
+
+
+def per_cent(share: float) -> str:
+    """Whole ones: 0.1 is "10 %"."""
+    return f"{100 * share:.0f} %"

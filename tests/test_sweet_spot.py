@@ -1,129 +1,80 @@
-"""python -m bench sweet-spot, as its users call it."""
+"""python -m bench sweet-spot, as its users call it: steps that are known, seconds measured here."""
 
-import signal
-import subprocess
-import sys
-from pathlib import Path
+import functools
+import re
 
 import pytest
 
 from bench import __main__ as bench_main
-from mnist_mlp.engines.eager import Eager
-from mnist_mlp.engines.engine import UnavailableError
-from tests import idx
+from bench.search import sweet_spot
+from bench.study.reference import Reference
+from tests import idx, study
 
-ROOT = Path(__file__).parent.parent
+TARGET = 0.05  # for labels that mean nothing, guessing reaches it at the first evaluation
 
 
-def main(words):
+@pytest.fixture
+def words(tmp_path, monkeypatch):
+    """Options for a small random data set, and a study of it that says 20 steps at the least."""
+    idx.write_dataset(tmp_path / "KMNIST" / "raw", train=300, test=200)
+    found = study.findings(data="KMNIST", target=TARGET, scale=0.02)
+    monkeypatch.setattr(Reference, "shipped", lambda: found)
+    short = functools.partial(sweet_spot.predict, seconds=0.2, processes=2)
+    monkeypatch.setattr(sweet_spot, "predict", short)
+    return [f"--data-root={tmp_path}", f"--target-accuracy={TARGET}", "--threads=1"]
+
+
+def main(*words):
     """Run the command."""
     return bench_main.main(["sweet-spot", *words])
 
 
-@pytest.fixture
-def data_root(tmp_path):
-    """A small random data set."""
-    idx.write_dataset(tmp_path / "RandomMNIST" / "raw", train=100, test=50)
-    (tmp_path / "RandomMNIST").rename(tmp_path / "KMNIST")
-    return f"--data-root={tmp_path}"
+def flat(text):
+    """Without line breaks."""
+    return re.sub(r"\s+", " ", text)
 
 
-def test_a_search_prints_runs_tables_and_the_answer(data_root, capsys):
-    """A target that guessing reaches makes it short."""
-    code = bench_main.main(
-        ["sweet-spot", data_root, "--engine=eager", "--target-accuracy=0.01", "--time-limit=60"]
-    )
+def test_it_predicts_trains_and_draws(words, tmp_path, capsys):
+    """A table and sentences for each engine, and a figure of both."""
+    figure = tmp_path / "figure.png"
+
+    code = main(*words, "--engines=eager,native", f"--figure={figure}")
 
     output = capsys.readouterr().out
     assert code == 0
-    assert output.startswith("KMNIST, eager engine, cpu, ")
-    for rule in ("tuned", "fixed"):
-        assert f"{rule}, batch size 8, seed 0: reached " in output
-        assert any(line.strip() == f"{rule} learning rate" for line in output.splitlines())
-    assert output.count("is fastest: ") == 2
-    assert "Over all, the " in output
-    assert "more to run" not in output
-
-
-def test_a_search_keeps_to_its_budget_and_precision(data_root, capsys):
-    """A run that misses the target ends with the last of its epochs."""
-    words = ["--precision=bfloat16", "--max-epochs=2", "--lr-rules=fixed", "--seeds=0"]
-    code = main([data_root, *words, "--target-accuracy=0.9"])
-
-    output = capsys.readouterr().out
-    assert code == 0
-    assert "threads, bfloat16: to test accuracy 0.9 in at most 2 epochs" in output
-    assert "fixed, batch size 8, seed 0: stopped after 2 epochs, at " in output
-    assert "26 steps" in output
-
-
-def test_a_target_out_of_reach_is_said_in_a_sentence(data_root, capsys):
-    """For labels that mean nothing, 0.9 is."""
-    code = bench_main.main(
-        ["sweet-spot", data_root, "--engine=eager", "--target-accuracy=0.9", "--lr-rules=linear"]
-    )
-
-    output = capsys.readouterr().out
-    assert code == 0
-    assert "No batch size reached test accuracy 0.9: " in output
-    assert "is fastest" not in output
-    assert "best" not in output
+    assert output.startswith("KMNIST, cpu, 1 threads, float32: to test accuracy 0.05")
+    for engine in ("eager", "native"):
+        assert f"is predicted to train fastest with the {engine} engine: " in output
+    assert output.count("in 95 % of the draws.") == 2
+    assert output.count("What usual choices would take: ") == 2
+    assert flat(output).count("with 5 seeds that had no part in this: ") == 2
+    assert len(re.findall(r"│ +best │", output)) == 2
+    assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "sentence"),
+    ("more", "code", "sentence"),
     [
-        (["--time-limit=1e-9"], 1, "no run ended within 1e-09 s: allow more with --time-limit"),
+        (["--lr=0.2"], 2, "error: --lr is for the race of whole trainings: add --search"),
+        (["--max-epochs=3"], 2, "error: --max-epochs is for the race of whole trainings"),
+        (["--target-accuracy=0.5"], 1, "accuracy 0.5 are not known, only those to 0.05: choose"),
+        (["--figure=figure.doc"], 1, "figure.doc is no figure: name a file that ends in .png"),
+        (["--precision=bfloat16", "--engines=eager"], 1, "the eager engine has no bfloat16"),
         (["--data-root=nowhere"], 1, "error: nowhere holds no folder NAME/raw"),
-        (["--lr-rules=cubic"], 2, "'cubic' is no learning rate rule: choose from fixed, linear"),
-        (["--seeds=0,0"], 2, "'0,0' names a value twice"),
-        (["--time-limit=0"], 2, "'0' is not a number above 0"),
-        (["--max-epochs=0"], 2, "'0' is not a whole number from 1"),
-        (["--precision=bfloat16"], 1, "error: the eager engine has no bfloat16, only float32: "),
     ],
-    ids=["no_time", "no_data", "no_rule", "seed_twice", "no_limit", "no_epochs", "no_precision"],
+    ids=["rate", "epochs", "target", "figure", "precision", "data"],
 )
-def test_what_makes_no_sense_is_refused_in_a_sentence(data_root, capsys, words, code, sentence):
-    """With the command line's exit code, or 1."""
-    try:
-        ended = main([data_root, "--engine=eager", *words])
-    except SystemExit as refused:
-        ended = refused.code
-
-    assert ended == code
+def test_what_makes_no_sense_is_refused_in_a_sentence(words, capsys, more, code, sentence):
+    """Before anything is measured."""
+    assert main(*words, *more) == code
     assert sentence in capsys.readouterr().err
 
 
-def test_without_a_compiler_the_command_says_so(data_root, capsys, monkeypatch):
-    """And falls back to nothing slower."""
+def test_other_data_than_the_studys_is_for_the_search(words, monkeypatch, capsys):
+    """Its steps are not known."""
+    monkeypatch.setattr(Reference, "shipped", lambda: study.findings(target=TARGET))
 
-    def fail(*_):
-        raise UnavailableError("no working compiler here")
-
-    monkeypatch.setattr(Eager, "prepare", fail)
-
-    assert main([data_root, "--engine=eager"]) == 1
-    assert capsys.readouterr().err == "error: no working compiler here\n"
-
-
-def test_ctrl_c_prints_what_is_there(tmp_path):
-    """Exit code 130, no traceback."""
-    idx.write_dataset(tmp_path / "KMNIST" / "raw", train=2_000, test=500)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench", "sweet-spot", f"--data-root={tmp_path}", "--engine=eager"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    assert main(*words) == 1
+    assert "known for MNIST, not for KMNIST: race whole trainings with --search" in (
+        capsys.readouterr().err
     )
-    process.stdout.readline()
-    process.stdout.readline()
-
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
-
-    assert process.returncode == 130
-    assert "No batch size reached test accuracy 0.95: " in output
-    assert ", and ended with more to run for fixed and tuned." in output
-    assert errors.endswith("interrupted\n")
-    assert "Traceback" not in errors

@@ -21,8 +21,8 @@ from bench.answer.steps_law import Runs
 Floats = NDArray[np.float64]
 
 DRAWS = 2_000
+FARTHEST = 20.0  # a draw of the logarithm of t(B) from its estimate: a factor of 5e8
 WITHIN = 0.1  # of the best time: the plateau
-FEWEST_PROCESSES = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +50,7 @@ class TimeToTarget:
     seed_steps: Floats  # (seeds, sizes)
     step_draws: Floats  # (draws, sizes)
     step_seconds_draws: Floats  # (draws, sizes)
+    processes: int  # in which seconds were measured
 
     @cached_property
     def seconds(self) -> dict[int, Estimate]:
@@ -87,14 +88,17 @@ class TimeToTarget:
         }
 
     def median_of_runs(self, batch_size: int, runs: int) -> Estimate:
-        """Predict the median time of so many runs with seeds of their own."""
+        """Predict the median time of so many runs with seeds of their own, in a new process."""
         place = self.batch_sizes.index(batch_size)
         draw = np.random.default_rng(1)
         picks = draw.integers(len(self.seed_steps), size=(len(self.step_draws), runs))
         # What a seed differs from its size's median by, around a median that is itself uncertain.
         medians = np.median(self.seed_steps[picks, place], axis=1)
         shifts = self.step_draws[:, place] / self.steps[place]
-        draws = medians * shifts * self.step_seconds_draws[:, place]
+        # A process of its own differs by more than the mean of several does.
+        errors = self.step_seconds_draws[:, place] / self.step_seconds[place]
+        there = self.step_seconds[place] * errors ** math.sqrt(self.processes + 1)
+        draws = medians * shifts * there
         return _estimate(self.seconds[batch_size].value, draws)
 
     @cached_property
@@ -126,6 +130,7 @@ def combine(
         seed_steps=seed_steps,
         step_draws=np.median(seed_steps[picks], axis=1),
         step_seconds_draws=middles * np.exp(log_draws),
+        processes=len(step_seconds[sizes[0]]),
     )
 
 
@@ -145,7 +150,9 @@ def _of_processes(
     errors = (logs - middles[:, None]) / math.sqrt(processes * (processes - 1))
     normal = random.standard_normal((draws, processes))
     scale = np.sqrt((processes - 1) / random.chisquare(processes - 1, size=draws))
-    return np.exp(middles), scale[:, None] * (normal @ errors.T)
+    log_draws = scale[:, None] * (normal @ errors.T)
+    # Student's t with few degrees of freedom has draws beyond every float.
+    return np.exp(middles), np.clip(log_draws, -FARTHEST, FARTHEST)
 
 
 def _estimate(value: float, draws: Floats) -> Estimate:

@@ -13,9 +13,8 @@ from bench.answer.time_to_target import WITHIN, Regret
 from bench.runs.seeds import median_over_seeds
 from bench.search.race import rule_of_thumb
 from bench.search.sweet_spot import Found
-from bench.units import listed, seconds
+from bench.units import listed, per_cent, seconds
 
-_PER_CENT = f"{WITHIN:.0%}".replace("%", " %")
 OTHERS = (32, 128)  # usual choices, beside the square root of the training set
 
 
@@ -82,11 +81,11 @@ def _plateau(regrets: Sequence[Regret], best: int) -> Iterator[str]:
     sure = [one.batch_size for one in others if one.on_plateau is True]
     open_ = [one.batch_size for one in others if one.on_plateau is None]
     if sure:
-        yield f"Within {_PER_CENT} of it: {listed(sure)}."
+        yield f"Within {per_cent(WITHIN)} of it: {listed(sure)}."
     if open_:
-        yield f"Perhaps within {_PER_CENT} of it, the intervals do not tell: {listed(open_)}."
+        yield f"Within {per_cent(WITHIN)} of it or not, the intervals do not tell: {listed(open_)}."
     if not sure and not open_:
-        yield f"No other size is within {_PER_CENT} of it."
+        yield f"No other size is within {per_cent(WITHIN)} of it."
 
 
 def _laws(found: Found, runs: Runs) -> str:
@@ -100,7 +99,7 @@ def _laws(found: Found, runs: Runs) -> str:
     except LawError as error:
         return f"The two laws have no best batch size between: {error}."
     off = step.largest_misfit
-    doubt = f", though o + c B misses a step by up to {off:.0%}" if off > TOLERANCE else ""
+    doubt = f", though o + c B misses a step by up to {per_cent(off)}" if off > TOLERANCE else ""
     return f"The two laws put it at {best.value:,.3g} ({best.low:,.3g} to {best.high:,.3g}){doubt}."
 
 
@@ -127,10 +126,10 @@ def _confirmed(found: Found) -> str:
         return f"{trained}: half of them or more missed the target, so the prediction fails here."
     ends = f"{seconds(min(spent))} to {seconds(max(spent))}" if max(spent) < math.inf else ""
     more = median / expected.value - 1
-    side = "more" if more > 0 else "less"
+    compared = f"{per_cent(abs(more))} {'more' if more > 0 else 'less'} than predicted"
     inside = "inside" if expected.low <= median <= expected.high else "outside"
     return (
         f"{trained}: {seconds(median)} in the median ({ends or 'one missed the target'}), "
-        f"{abs(more):.0%} {side} than predicted, {inside} the interval for {count} such runs, "
+        f"{compared}, {inside} the interval for {count} such runs, "
         f"{seconds(expected.low)} to {seconds(expected.high)}."
     )

@@ -6,7 +6,7 @@ from functools import partial
 from rich.table import Table
 
 from bench.study.transfer import USUAL, Checked
-from bench.units import seconds
+from bench.units import per_cent, seconds
 
 GOOD, TOLERABLE = 0.10, 0.25  # regrets
 
@@ -60,9 +60,9 @@ def _share(name: str, checked: Sequence[Checked], choose: Callable[[Checked], in
         sum(regret <= most for regret in regrets) / len(regrets) for most in (GOOD, TOLERABLE)
     )
     return (
-        f"{name}: regret at most {GOOD:.0%} in {good:.0%} of {len(regrets)} cells, at most "
-        f"{TOLERABLE:.0%} in {tolerable:.0%}; {regrets[len(regrets) // 2]:.0%} in the median, "
-        f"{regrets[-1]:.0%} at worst."
+        f"{name}: regret at most {per_cent(GOOD)} in {per_cent(good)} of {len(regrets)} cells, at "
+        f"most {per_cent(TOLERABLE)} in {per_cent(tolerable)}; "
+        f"{per_cent(regrets[len(regrets) // 2])} in the median, {per_cent(regrets[-1])} at worst."
     )
 
 
