@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench.answer.line import LawError
 from bench.search import findings, race
-from bench.search.race import CAP, CONTENDING, Ending, Trial, TrialResult
+from bench.search.race import CAP, DEVIATIONS, SPREAD, Ending, Trial, TrialResult
 from tests.machine import DAY, EVALUATING_SECONDS, Machine, best, machines, search, sizes
 
 
@@ -110,14 +110,36 @@ def test_a_run_is_capped_at_a_multiple_of_the_best_and_counts_as_slower(machine)
 
 
 def test_what_is_clearly_slower_gets_no_more_seeds_and_what_is_not_gets_all():
-    """Without noise, the first seed decides."""
+    """One seed does not rule out what two seeds may differ by."""
     machine = Machine()
     found = race.candidates(search(machine))
 
-    first = race.best(found).median_seconds
+    first = race.best(found)
+    assert len(first.runs) == 3
+    apart = math.exp(DEVIATIONS * SPREAD * math.sqrt(2))
     for one in found:
-        expected = 3 if machine.truth(one.batch_size) <= CONTENDING * first else 1
-        assert len(one.runs) == expected
+        if machine.truth(one.batch_size) > apart * first.median_seconds:
+            assert len(one.runs) == 1
+
+
+def test_seeds_that_differ_keep_sizes_in_the_race():
+    """Where the seeds of a size differ by half, a size that is slower by half is not ruled out."""
+    seconds = {4: (1.0, 1.5, 0.7), 8: (1.1, 0.75, 1.6), 16: (1.6,), 64: (9.0,)}
+    runs = [
+        run_of(size, seed, spent, Ending.REACHED)
+        for size, of in seconds.items()
+        for seed, spent in enumerate(of)
+    ]
+    calm = [
+        run_of(size, seed, spent, Ending.REACHED)
+        for size, spent in ((4, 1.0), (8, 1.1), (16, 1.6), (64, 9.0))
+        for seed in range(3 if size < 16 else 1)
+    ]
+
+    restless, quiet = (race.contenders(race.candidates(each)) for each in (runs, calm))
+
+    assert [one.batch_size for one in restless] == [4, 8, 16]
+    assert [one.batch_size for one in quiet] == [4]
 
 
 def test_first_seeds_come_first():
@@ -187,14 +209,27 @@ def test_a_rule_that_never_reaches_the_target_ends_the_search(samples):
     assert {run.trial.seed for run in runs} == {0}
 
 
+def test_the_winner_is_confirmed_by_seeds_of_its_own():
+    """Which are none of those that chose it; without a winner there are none."""
+    runs = search(Machine(), lr_rules=("noise-limited", "fixed"))
+
+    trials = race.confirming(runs, seeds=range(2, 7))
+
+    first = race.best(race.candidates(runs))
+    assert {trial.batch_size for trial in trials} == {first.batch_size}
+    assert [trial.seed for trial in trials] == [3, 4, 5, 6]
+    assert race.confirming(search(Machine(s_min=1e9)), seeds=range(9)) == []
+    assert race.confirming([], seeds=range(9)) == []
+
+
 def test_the_prediction_is_that_of_the_two_laws():
-    """The square root of B_half times B_crit."""
+    """The square root of B_half times B_crit, as far as steps are known: to a tenth."""
     machine = Machine(o=2e-4, c=5e-6, b_crit=40)
 
     predicted = race.predict(search(machine), "noise-limited")
 
-    assert predicted.batch_size.value == pytest.approx(40, rel=0.01)
-    assert predicted.largest_misfit < 0.01
+    assert predicted.batch_size.value == pytest.approx(40, rel=0.05)
+    assert predicted.largest_misfit < 0.06
 
 
 def test_without_enough_sizes_that_reached_it_there_is_no_prediction():

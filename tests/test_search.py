@@ -49,6 +49,7 @@ def test_a_search_prints_runs_tables_and_the_answer(data_root, capsys):
         assert any(line.strip() == f"{rule} learning rate" for line in output.splitlines())
     assert output.count("is fastest: ") == 2
     assert "Over all, the " in output
+    assert "With 5 seeds that had no part in choosing it, batch size " in output
     assert "more to run" not in output
 
 

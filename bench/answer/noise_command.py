@@ -21,8 +21,8 @@ from mnist_mlp.model import MLP
 from mnist_mlp.noise_scale import NoiseScale
 from mnist_mlp.training import Walk
 
-DESCRIPTION = """Train to test accuracy 0.95 and print how noisy the gradient is on the way: the batch
-size at which its noise is as large as itself."""
+DESCRIPTION = """Train to test accuracy 0.95, and print on the way how noisy the gradient is: the
+batch size at which its noise is as large as itself."""
 BATCH_SIZE = 256  # so large that a step follows the gradient more than its noise
 STEPS_RATIO = 1.3  # between measurements
 SMALL, LARGE, DRAWS = 8, 8192, 16

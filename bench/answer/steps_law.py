@@ -59,8 +59,9 @@ def fit(runs: Runs) -> StepsLaw:
         LawError: fewer than 3 batch sizes at which some run reached the target.
 
     """
-    table = _Table.of(runs)
-    law_loss, law = _fitted(table)
+    reached = _reached(runs)
+    law_loss, law = _fitted(runs)
+    table = _Table.of(reached)
     free = _fitted_medians(table)
     return StepsLaw(
         smallest_steps=_interval(law_loss, law, 0),
@@ -79,10 +80,10 @@ def left_out(runs: Runs) -> dict[int, float]:
         LawError: fewer than 4 batch sizes at which some run reached the target.
 
     """
-    table = _Table.of(runs)
+    table = _Table.of(_reached(runs))
     errors = {}
     for size, own in zip(table.sizes, _fitted_medians(table).at[:-2], strict=True):
-        others = _Table.of({other: of for other, of in runs.items() if other != size})
+        others = {other: of for other, of in runs.items() if other != size}
         predicted, _ = _law(np.log([size]), _fitted(others)[1].at[:2])
         errors[size] = float(np.exp(predicted[0] - own) - 1)
     return errors
@@ -101,10 +102,7 @@ class _Table:
 
     @classmethod
     def of(cls, runs: Runs) -> "_Table":
-        reached = {
-            size: min(high for _, high in of.values()) < math.inf for size, of in runs.items()
-        }
-        sizes = [size for size in sorted(runs) if reached[size]]
+        sizes = sorted(runs)
         seeds = sorted({seed for size in sizes for seed in runs[size]})
         cells = np.full((2, len(seeds), len(sizes)), np.nan)
         for column, size in enumerate(sizes):
@@ -191,12 +189,22 @@ class _Maximum:
     best: float
 
 
-def _fitted(table: _Table) -> tuple[Loss, _Maximum]:
-    if len(table.sizes) < FEWEST_SIZES:
+def _reached(runs: Runs) -> Runs:
+    """The sizes at which some run reached the target; the others have no median of their own."""
+    return {
+        size: of for size, of in runs.items() if min(high for _, high in of.values()) < math.inf
+    }
+
+
+def _fitted(runs: Runs) -> tuple[Loss, _Maximum]:
+    """Fit the law to all runs; a size where none reached the target took longer than they ran."""
+    reached = len(_reached(runs))
+    if reached < FEWEST_SIZES:
         raise LawError(
             f"a law needs {FEWEST_SIZES} batch sizes that reached the target, and there are "
-            f"{len(table.sizes)}"
+            f"{reached}"
         )
+    table = _Table.of(runs)
     loss = partial(_loss, table, partial(_law, np.log(table.sizes)))
     return loss, _maximise(loss, [*_start_of_law(table), *_SPREADS])
 

@@ -35,6 +35,7 @@ class Answer:
     options: argparse.Namespace
     samples: int  # of the training set
     runs: Sequence[TrialResult]
+    confirming: Sequence[TrialResult] = ()  # of the winner, with seeds of their own
     took_seconds: float
 
     @cached_property
@@ -55,6 +56,7 @@ def report(answer: Answer) -> Iterator[Table | str]:
         yield from _of_rule(answer, rule)
     yield ""
     yield from _over_all(answer)
+    yield from _confirmed(answer)
     yield _effort(answer)
 
 
@@ -155,6 +157,20 @@ def _over_all(answer: Answer) -> Iterator[str]:
             times = f"{first.spent_seconds / won.spent_seconds:.2g} times as long"
             doubt = ", though their seeds' times overlap" * race.overlap(first, won)
             yield f"The {rule} learning rate takes {times}, at {first.batch_size}{doubt}."
+
+
+def _confirmed(answer: Answer) -> Iterator[str]:
+    """Yield what the winner took with other seeds: those that chose it were lucky."""
+    if not answer.confirming:
+        return
+    (again,) = race.candidates(answer.confirming)
+    yield (
+        f"With {len(again.runs)} seeds that had no part in choosing it, batch size "
+        f"{again.batch_size} took {_median(again)} ({_spread(again)})."
+        if len(again.runs) > 1
+        else f"With a seed that had no part in choosing it, batch size {again.batch_size} took "
+        f"{_median(again)}."
+    )
 
 
 def _effort(answer: Answer) -> str:

@@ -1,24 +1,28 @@
 """The search for the batch size that trains fastest: which run comes next.
 
 With one seed run powers of two around the square root of the training set, the powers beside the
-best, until it lies between two slower ones, and then 3/4 and 3/2 of it. What is not clearly slower
-goes on with the other seeds (racing: Maron and Moore 1994, Hoeffding Races). A run is capped at a
-multiple of the best median so far (adaptive capping: Hutter et al. 2009, JAIR 36): its size takes
-longer than that, and how much longer is not worth the wait.
+best, until it lies between two slower ones, and then 3/4 and 3/2 of it. What is not slower than
+seeds explain goes on with the other seeds (racing: Maron and Moore 1994, Hoeffding Races). A run is
+capped at a multiple of the best median so far (adaptive capping: Hutter et al. 2009, JAIR 36): its
+size takes longer than that, and how much longer is not worth the wait.
 """
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bench.answer import laws
+from bench.answer import laws, steps_law
 from bench.answer.line import Estimate
 from bench.runs.seeds import median_over_seeds
+from mnist_mlp.convergence import GRID_RATIO
 
 CAP = 2.0  # times the best median so far: a run that takes longer is stopped
-CONTENDING = 1.3  # times the best median: a size up to there gets more seeds
+SPREAD = 0.15  # of the logarithms of seeds' times, until seeds show their own
+FEWEST_FREEDOM = 4  # seeds beyond the first of their sizes, before theirs counts
+DEVIATIONS = 2.0  # of the difference of two medians: a size up to there gets more seeds
 
 
 class TimeUpError(Exception):
@@ -199,6 +203,23 @@ def _next_size(found: Sequence[Candidate], samples: int) -> int | None:
     return next((size for size in sizes if size not in tried), None)
 
 
+def confirming(runs: Sequence[TrialResult], *, seeds: Sequence[int]) -> list[Trial]:
+    """Return runs of the winner over all rules with seeds of their own; none without a winner."""
+    rules = dict.fromkeys(run.trial.lr_rule for run in runs)
+    firsts = {
+        rule: best(candidates(run for run in runs if run.trial.lr_rule == rule)) for rule in rules
+    }
+    rule = min(firsts, key=lambda rule: firsts[rule].median_seconds, default=None)
+    if rule is None or firsts[rule].is_censored:
+        return []
+    size = firsts[rule].batch_size
+    return [
+        Trial(lr_rule=rule, batch_size=size, seed=seed, cap_seconds=math.inf)
+        for seed in seeds
+        if seed not in {run.trial.seed for run in runs}
+    ]
+
+
 def candidates(runs: Iterable[TrialResult]) -> list[Candidate]:
     """Group runs with one rule by batch size, the smallest first."""
     by_size: dict[int, list[TrialResult]] = {}
@@ -221,8 +242,26 @@ def best(found: Sequence[Candidate]) -> Candidate:
 
 def contenders(found: Sequence[Candidate]) -> list[Candidate]:
     """Return those that are not clearly slower than the best; none where the best missed."""
-    most = CONTENDING * best(found).fewest_seconds
-    return [one for one in found if one.fewest_seconds <= most < math.inf]
+    first, spread = best(found), _spread_of_seeds(found)
+
+    def most(one: Candidate) -> float:
+        error = spread * math.sqrt(1 / len(one.runs) + 1 / len(first.runs))
+        return first.fewest_seconds * math.exp(DEVIATIONS * error)
+
+    return [one for one in found if one.fewest_seconds <= most(one) < math.inf]
+
+
+def _spread_of_seeds(found: Sequence[Candidate]) -> float:
+    """Standard deviation of the logarithms of a size's times, pooled over sizes."""
+    logs = [
+        [math.log(run.train_seconds) for run in one.runs]
+        for one in found
+        if one.reached == len(one.runs) > 1
+    ]
+    freedom = sum(len(each) - 1 for each in logs)
+    if freedom < FEWEST_FREEDOM:
+        return SPREAD
+    return math.sqrt(sum(statistics.variance(each) * (len(each) - 1) for each in logs) / freedom)
 
 
 def overlap(one: Candidate, other: Candidate) -> bool:
@@ -271,17 +310,22 @@ def predict(runs: Sequence[TrialResult], lr_rule: str) -> Prediction:
 
     """
     step_seconds: dict[int, list[float]] = {}
-    steps: dict[int, list[float]] = {}
+    steps: dict[int, dict[int, steps_law.Bounds]] = {}
     for run in runs:
         size = run.trial.batch_size
         step_seconds.setdefault(size, []).append(run.train_seconds / run.steps)
         if run.trial.lr_rule == lr_rule:
-            steps.setdefault(size, []).append(run.steps if run.reached else math.inf)
+            steps.setdefault(size, {})[run.trial.seed] = _bounds(run)
     step_law = laws.fit_step_time(
         {size: median_over_seeds(values) for size, values in step_seconds.items()}
     )
-    steps_law = laws.fit_steps_to_target(steps)
+    law = steps_law.fit(steps)
     return Prediction(
-        batch_size=laws.best_batch_size(step_law.half_batch_size, steps_law.critical_batch_size),
-        largest_misfit=max(step_law.largest_misfit, steps_law.largest_misfit),
+        batch_size=laws.best_batch_size(step_law.half_batch_size, law.critical_batch_size),
+        largest_misfit=max(step_law.largest_misfit, *map(abs, law.misfits.values())),
     )
+
+
+def _bounds(run: TrialResult) -> steps_law.Bounds:
+    """Between which steps a run reached the target: evaluations are a tenth apart."""
+    return (run.steps / GRID_RATIO, run.steps) if run.reached else (run.steps, math.inf)

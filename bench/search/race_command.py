@@ -9,7 +9,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from bench.search import race, trainer
 from bench.search.findings import Answer, line, report
-from bench.search.race import TrialResult
+from bench.search.race import TimeUpError, TrialResult
+from bench.search.sweet_spot import CONFIRMING_SEEDS
 from bench.search.trainer import Trainer
 
 INTERRUPTED = 130
@@ -20,15 +21,15 @@ def run(options: argparse.Namespace) -> int:
     started = time.monotonic()
     console = Console(highlight=False)
     runs: list[TrialResult] = []
+    confirming: list[TrialResult] = []
     interrupted = False
     try:
         data = trainer.prepare(options)
         with _progress(console) as progress:
             deadline = started + options.time_limit
-            _search(
-                Trainer(options=options, data=data, deadline=deadline, progress=progress),
-                runs,
-            )
+            by = Trainer(options=options, data=data, deadline=deadline, progress=progress)
+            _search(by, runs)
+            _confirm(by, runs, confirming)
     except KeyboardInterrupt:
         interrupted = True
     except trainer.OBSTACLES as error:
@@ -37,7 +38,11 @@ def run(options: argparse.Namespace) -> int:
     if runs:
         took_seconds = time.monotonic() - started
         answer = Answer(
-            options=options, samples=len(data.train), runs=runs, took_seconds=took_seconds
+            options=options,
+            samples=len(data.train),
+            runs=runs,
+            confirming=confirming,
+            took_seconds=took_seconds,
         )
         for part in report(answer):
             console.print(part, soft_wrap=isinstance(part, str))
@@ -75,3 +80,12 @@ def _search(trainer: Trainer, runs: list[TrialResult]) -> None:
         runs.append(run)
         text = line(run, max_epochs=trainer.options.max_epochs)
         trainer.progress.console.print(text, soft_wrap=True)
+
+
+def _confirm(trainer: Trainer, runs: list[TrialResult], confirming: list[TrialResult]) -> None:
+    """Train the winner again, as long as there is time, with seeds that had no part in choosing."""
+    for trial in race.confirming(runs, seeds=CONFIRMING_SEEDS):
+        try:
+            confirming.append(trainer.train(trial))
+        except TimeUpError:
+            return
