@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.table import Table
 
 from bench import cases
-from bench.answer import steps_law
+from bench.answer import steps_curve, steps_law
 from bench.answer.line import CONFIDENCE, Estimate, LawError, fit_line
 from bench.runs.seeds import median_over_seeds
 from bench.study.check import Checked
@@ -92,12 +92,17 @@ def _sentences(reference: Reference, target: float) -> Iterator[str]:
             f"{math.hypot(law.seed_spread, law.run_spread):.0%}."
         )
         yield f"{_fit(law.lack_of_fit)} Off by {_errors(law.misfits)}."
-        sizes = sorted(map(abs, errors.values()))
+        curve = steps_curve.left_out(law.medians)
         yield (
-            f"A size predicted from the others is off by {sizes[len(sizes) // 2]:.0%} in the "
-            f"median, {sizes[-1]:.0%} at worst."
+            f"A size predicted from the others is off by {_middle_and_worst(errors)}; by a falling "
+            f"curve through their medians, by {_middle_and_worst(curve)}."
         )
     yield from _rates(reference.tuned[target])
+
+
+def _middle_and_worst(errors: Mapping[int, float]) -> str:
+    sizes = sorted(map(abs, errors.values()))
+    return f"{sizes[len(sizes) // 2]:.0%} in the median, {sizes[-1]:.0%} at worst"
 
 
 def _fit(lack_of_fit: float) -> str:
