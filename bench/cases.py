@@ -34,7 +34,7 @@ EQUAL_WITHIN = 0.03
 ALIGNMENT_ENGINES = ("eager", "native")  # compiled would compile in each of the processes
 ALIGNMENT_PROCESSES = 10  # the replicates
 ALIGNMENT_TURN_SECONDS = 0.005  # so that a busy neighbour disturbs all sizes alike
-ALIGNMENT_SECONDS = 8.0  # of turns, an engine
+ALIGNMENT_SECONDS = 6.0  # of turns, an engine
 ALIGNMENT_ROUNDS = 10  # that a case of its own gets
 
 

@@ -19,7 +19,7 @@ from bench.instruments.step_time import Subject
 
 CONFIDENCE = 0.9  # of the interval that two one-sided tests at 5 % make
 
-Turns = Sequence[Sequence[float]]  # process -> seconds a step of its turns
+Turns = Sequence[Sequence[float]]  # process -> seconds a step of its turn in each round
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,14 @@ def compare(
 
     """
     explained = _explained(timed, subject, beside)
-    logs = _log_per_sample(timed, subject) - _log_per_sample(timed, beside) - np.log(explained)
+    per_sample = subject.batch_size / beside.batch_size * explained
+    # Turns of one round are a moment apart: what disturbs both leaves their ratio alone.
+    logs = np.array(
+        [
+            np.median(np.log(np.divide(ours, theirs) / per_sample))
+            for ours, theirs in zip(timed[subject], timed[beside], strict=True)
+        ]
+    )
     middle, error = float(logs.mean()), float(stats.sem(logs))
     reach = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1))
     low, high = np.exp(middle - reach), np.exp(middle + reach)
@@ -59,11 +66,6 @@ def compare(
         overhead_ratio=explained,
         verdict=verdict,
     )
-
-
-def _log_per_sample(timed: Mapping[Subject, Turns], subject: Subject) -> np.ndarray:
-    """Logarithm of each process's median seconds a sample, (processes,)."""
-    return np.log([np.median(turns) / subject.batch_size for turns in timed[subject]])
 
 
 def _explained(timed: Mapping[Subject, Turns], subject: Subject, beside: Subject) -> float:

@@ -50,7 +50,7 @@ class Setting:
     cache_dir: Path | None = None
 
 
-# Subject -> process -> seconds a step of each of its turns.
+# Subject -> process -> seconds a step of its turn in each round.
 StepSeconds = Mapping[Subject, Sequence[Sequence[float]]]
 
 
