@@ -33,8 +33,8 @@ NEIGHBOURS = (
 EQUAL_WITHIN = 0.03
 ALIGNMENT_ENGINES = ("eager", "native")  # compiled would compile in each of the processes
 ALIGNMENT_PROCESSES = 10  # the replicates
-ALIGNMENT_TURN_SECONDS = 0.005  # so that a busy neighbour disturbs all sizes alike
-ALIGNMENT_SECONDS = 6.0  # of turns, an engine
+ALIGNMENT_SAMPLES = 1024  # of a turn, so that what a call costs is shared by as many
+ALIGNMENT_SECONDS = 5.0  # of turns, an engine
 ALIGNMENT_ROUNDS = 10  # that a case of its own gets
 
 

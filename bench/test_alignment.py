@@ -36,11 +36,11 @@ def judge(request: pytest.FixtureRequest, workbench: Workbench) -> Judge:
             device=options.device,
             data_root=options.data_root,
             cache_dir=options.cache_dir,
+            turn_samples=cases.ALIGNMENT_SAMPLES,
             form_of=min(cases.AXIS_BATCH_SIZE, len(workbench.data.train)),
         ),
         seconds=cases.ALIGNMENT_SECONDS * len({engine for engine, _ in chosen}),
         processes=cases.ALIGNMENT_PROCESSES,
-        turn_seconds=cases.ALIGNMENT_TURN_SECONDS,
         tell=workbench.tell,
     )
     return lambda *case: alignment.compare(timed, *pairs[case], margin=cases.EQUAL_WITHIN)

@@ -45,6 +45,7 @@ class Setting:
     precision: str = "float32"
     device: str = "cpu"
     samples: int | None = None  # of the training set, from its start; all of them
+    turn_samples: int | None = None  # of each turn, roughly; else as many as its seconds allow
     form_of: int | None = None  # batch size whose form of a step all take; else each its fastest
     data_root: Path | None = None
     cache_dir: Path | None = None
@@ -142,15 +143,20 @@ class _Turns:
                 engine.keep_form(self.setting.form_of, self.split)
         for subject in self.subjects:
             self._seconds(subject, 1)  # compiles, or lets the engine choose a form
-            steps, seconds = 1, self._seconds(subject, 1)
-            most = max(1, len(self.split) // subject.batch_size)
-            while seconds < self.turn_seconds / 2 and steps < most:
-                steps = min(2 * steps, most)
-                seconds = self._seconds(subject, steps)
-            self.steps[subject] = min(max(1, round(steps * self.turn_seconds / seconds)), most)
+            self.steps[subject] = self._steps_of_a_turn(subject)
         started = time.perf_counter()
         self.round()
         return time.perf_counter() - started
+
+    def _steps_of_a_turn(self, subject: Subject) -> int:
+        most = max(1, len(self.split) // subject.batch_size)
+        if self.setting.turn_samples:
+            return min(max(1, round(self.setting.turn_samples / subject.batch_size)), most)
+        steps, seconds = 1, self._seconds(subject, 1)
+        while seconds < self.turn_seconds / 2 and steps < most:
+            steps = min(2 * steps, most)
+            seconds = self._seconds(subject, steps)
+        return min(max(1, round(steps * self.turn_seconds / seconds)), most)
 
     def round(self) -> dict[Subject, float]:
         """Return the seconds a step of each subject's turn."""
