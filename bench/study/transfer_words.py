@@ -1,5 +1,6 @@
 """What the checks of predictions across engines found: a table and sentences."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -41,13 +42,17 @@ def table(checked: Sequence[Checked]) -> Table:
             f"{cell.samples}",
             f"{cell.target:g}",
             f"{one.predicted}",
-            f"{one.regret(one.predicted):.0%}",
+            _cost(one.regret(one.predicted)),
             seconds(one.measured[one.predicted]),
             f"{one.best}",
             seconds(one.measured[one.best]),
-            *(f"{one.regret(size):.0%}" for size in cell.usual),
+            *(_cost(one.regret(size)) for size in cell.usual),
         )
     return table
+
+
+def _cost(regret: float) -> str:
+    return per_cent(regret) if regret < math.inf else "not reached"
 
 
 def _always(size: int, _: Checked) -> int:
@@ -62,7 +67,7 @@ def _share(name: str, checked: Sequence[Checked], choose: Callable[[Checked], in
     return (
         f"{name}: regret at most {per_cent(GOOD)} in {per_cent(good)} of {len(regrets)} cells, at "
         f"most {per_cent(TOLERABLE)} in {per_cent(tolerable)}; "
-        f"{per_cent(regrets[len(regrets) // 2])} in the median, {per_cent(regrets[-1])} at worst."
+        f"{_cost(regrets[len(regrets) // 2])} in the median, {_cost(regrets[-1])} at worst."
     )
 
 
