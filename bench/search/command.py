@@ -6,7 +6,7 @@ from functools import partial
 
 from bench import cases, command_line
 from bench.instruments import processes
-from mnist_mlp import arguments
+from mnist_mlp import arguments, engines
 
 DESCRIPTION = """Predict which batch size trains fastest to a target accuracy, from steps that are
 known and seconds that are measured here, and train there. With --search, race whole trainings
@@ -28,7 +28,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared(
         "--engines",
         default=cases.CONVERGENCE_ENGINES,
-        help=f"ways to train (default: {command_line.listed(cases.CONVERGENCE_ENGINES)})",
+        help=f"ways to train: {', '.join(engines.ENGINES)} "
+        f"(default: {command_line.listed(cases.CONVERGENCE_ENGINES)})",
     )
     shared("--target-accuracy", "--precision", "--threads", "--device")
     parser.add_argument(
