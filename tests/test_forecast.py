@@ -17,6 +17,7 @@ def forecast():
         convergence_batch_sizes=(1,),
         engines=("eager",),
         convergence_engines=("eager",),
+        alignment_engines=("eager",),
         precision="float32",
         learning_rate=0.1,
         lr_rules=("fixed",),
