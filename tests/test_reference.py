@@ -7,6 +7,7 @@ import re
 import pytest
 from rich.console import Console
 
+from bench import __main__ as bench_main
 from bench.study import check, reference, trial, words
 from bench.study.ledger import LedgerError
 from bench.study.reference import Reference
@@ -101,3 +102,9 @@ def test_a_run_of_the_study_is_checked_on_this_machine(mnist, factor, agrees):
     assert checked.steps_here == here.steps_to(TARGET)
     assert checked.agrees == agrees
     assert ("train differently" in words.checked(checked)) != agrees
+
+
+def test_a_summary_of_no_study_is_refused(tmp_path, capsys):
+    """The package's own is there already."""
+    assert bench_main.main(["steps", f"--summary={tmp_path / 'summary.json'}"]) == 2
+    assert "error: --summary is of a study that is made: name its FILE" in capsys.readouterr().err

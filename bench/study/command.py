@@ -84,6 +84,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make a study, or go on with it, and print what it found; without a file, the package's."""
     console = Console(highlight=False)
+    if options.summary and not options.file:
+        print("error: --summary is of a study that is made: name its FILE", file=sys.stderr)
+        return 2
     try:
         data = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir)
         findings = _make(options, data, console) if options.file else Reference.shipped()
