@@ -4,7 +4,7 @@ import argparse
 import sys
 from functools import partial
 
-from bench import cases, command_line
+from bench import cases, command_line, option_types
 from bench.instruments import processes
 from mnist_mlp import arguments, engines
 
@@ -29,19 +29,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--engines",
         default=cases.CONVERGENCE_ENGINES,
         help=f"ways to train: {', '.join(engines.ENGINES)} "
-        f"(default: {command_line.listed(cases.CONVERGENCE_ENGINES)})",
+        f"(default: {option_types.listed(cases.CONVERGENCE_ENGINES)})",
     )
     shared("--target-accuracy", "--precision", "--threads", "--device")
     parser.add_argument(
         "--figure",
-        type=command_line.output_file,
+        type=option_types.output_file,
         metavar="FILE",
         help="draw time to target against batch size, as .png, .svg or .html",
     )
     parser.add_argument("--search", action="store_true", help="race whole trainings")
     race = parser.add_argument_group("with --search")
     of_race = partial(command_line.add, race.add_argument, default=argparse.SUPPRESS)
-    listed = command_line.listed
+    listed = option_types.listed
     of_race("--lr", help=f"learning rate at batch size 1 (default: {cases.LEARNING_RATE})")
     of_race("--lr-rules", help=f"rules for the rate (default: {listed(cases.LR_RULES)})")
     of_race(

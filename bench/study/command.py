@@ -13,7 +13,7 @@ from pytest_benchmark.utils import get_commit_info
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import command_line, output
+from bench import command_line, option_types, output
 from bench.output import OutputError
 from bench.study import check, plan, reference, words, workers
 from bench.study.ledger import Ledger, LedgerError
@@ -34,12 +34,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "file",
-        type=command_line.output_file,
+        type=option_types.output_file,
         nargs="?",
         metavar="FILE",
         help="of JSON lines, a run each (default: print what the study of this package found)",
     )
-    shared, listed = partial(command_line.add, add), command_line.listed
+    shared, listed = partial(command_line.add, add), option_types.listed
     shared(
         "--batch-sizes",
         default=plan.BATCH_SIZES,
@@ -47,7 +47,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--targets",
-        type=command_line.several(command_line.fraction),
+        type=option_types.several(command_line.fraction),
         default=plan.TARGETS,
         metavar="ACCURACY,...",
         help=f"a rate is tuned for each (default: {listed(plan.TARGETS)})",
@@ -69,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--summary",
-        type=command_line.output_file,
+        type=option_types.output_file,
         metavar="FILE",
         help="write tuned rates and each fresh run's bounds as JSON",
     )

@@ -11,7 +11,7 @@ from functools import partial
 from pytest_benchmark.utils import get_commit_info
 from rich.console import Console
 
-from bench import command_line, output
+from bench import command_line, option_types, output
 from bench.instruments import processes
 from bench.instruments.processes import ProcessError
 from bench.instruments.step_time import Setting
@@ -34,10 +34,10 @@ OBSTACLES = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.description = DESCRIPTION
-    parser.add_argument("file", type=command_line.output_file, metavar="FILE", help="JSON lines")
+    parser.add_argument("file", type=option_types.output_file, metavar="FILE", help="JSON lines")
     parser.add_argument(
         "--summary",
-        type=command_line.output_file,
+        type=option_types.output_file,
         metavar="FILE",
         help="write what was predicted and measured in each cell as JSON",
     )

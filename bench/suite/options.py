@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import cases, command_line
-from mnist_mlp import engines
+from bench import cases, command_line, option_types
+from mnist_mlp import arguments, engines
+
+NATIVE_FORMS = ("fastest", "simplest")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +22,8 @@ class Options:
     engines: tuple[str, ...]
     convergence_engines: tuple[str, ...]
     alignment_engines: tuple[str, ...]
+    native_form: str
+    epoch_samples: int | None
     precision: str
     learning_rate: float
     lr_rules: tuple[str, ...]
@@ -48,19 +52,32 @@ def add_to(parser: pytest.Parser) -> None:
     shared = partial(command_line.add, add)
     shared(
         "--batch-sizes",
-        help=f"samples a step (default: {command_line.listed(cases.BATCH_SIZES)}, and for time to "
-        f"target {command_line.listed(cases.CONVERGENCE_BATCH_SIZES)})",
+        help=f"samples a step (default: {option_types.listed(cases.BATCH_SIZES)}, and for time to "
+        f"target {option_types.listed(cases.CONVERGENCE_BATCH_SIZES)})",
     )
     shared(
         "--engines",
         help=f"ways to train: {', '.join(engines.ENGINES)} (default: all, and "
-        f"{command_line.listed(cases.CONVERGENCE_ENGINES)} alone for time to target)",
+        f"{option_types.listed(cases.CONVERGENCE_ENGINES)} alone for time to target)",
+    )
+    add(
+        "--native-form",
+        choices=NATIVE_FORMS,
+        default=NATIVE_FORMS[0],
+        help="that native takes a step in: the fastest by a trial, or the simplest, which is the "
+        "same in every process (default: %(default)s)",
+    )
+    add(
+        "--epoch-samples",
+        type=arguments.whole_number,
+        metavar="N",
+        help="of the training set that an epoch passes over (default: all)",
     )
     shared("--precision", "--lr", "--lr-rules", "--target-accuracy", "--max-epochs", "--seeds")
     shared("--threads", "--device")
     shared(
         "--data-root",
-        type=command_line.folder,
+        type=option_types.folder,
         help="instead of MNIST, a data set in torchvision's layout; write --data-root=FOLDER, as "
         "pytest takes a folder that stands alone for its own",
     )
@@ -83,6 +100,8 @@ def read(config: pytest.Config) -> Options:
         engines=chosen_engines or tuple(engines.ENGINES),
         convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
         alignment_engines=resident(chosen_engines or cases.ALIGNMENT_ENGINES),
+        native_form=config.getoption("native_form"),
+        epoch_samples=config.getoption("epoch_samples"),
         precision=precision,
         learning_rate=config.getoption("lr"),
         lr_rules=config.getoption("lr_rules"),
