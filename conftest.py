@@ -80,11 +80,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             )
         except (datasets.DataError, cache.CacheError) as error:
             raise pytest.UsageError(str(error)) from error
+
+
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Say how long a run of benchmarks will take."""
+    if DATA in session.config.stash:
         print_forecast(session)
 
 
 def print_forecast(session: pytest.Session) -> None:
-    """Say how long the run will take."""
+    """Say how long the cases will take, from first short calls."""
     chosen = [
         (item.originalname.removeprefix("test_"), item.callspec.params)
         for item in session.items

@@ -89,7 +89,7 @@ def gate_cases(engines: Sequence[str] = GATE_ENGINES) -> list[Case]:
 # How often a case is timed: as often as its seconds allow, once at the least.
 MOST_ROUNDS = {"step": 100, "epoch": 5}
 SECONDS = {"step": 0.2, "epoch": 1.0}
-MEMORY_SAMPLES = 1_000  # that the untimed call for memory trains on, one batch at the least
+MEMORY_SAMPLES = 2_000  # that the untimed call for memory trains on, one batch at the least
 SHORT_SECONDS = 0.1  # a first call this short is made again: the first of a kind is slow
 
 

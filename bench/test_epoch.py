@@ -34,7 +34,9 @@ def test_epoch(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, batch_size: int
 ) -> None:
     """One pass over the training set, from a fresh network each round."""
-    train = workbench.data.train
+    everything = workbench.data.train
+    train = everything.head(workbench.options.epoch_samples or len(everything))
+    benchmark.group = engine
     compile_seconds = workbench.compile_seconds(engine, batch_size)
 
     def fresh(split: Split = train) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -59,5 +61,6 @@ def test_epoch(
         samples=len(train),
         peak=peak,
         compile_seconds=compile_seconds,
+        **workbench.first_losses(engine, batch_size),
         **floor_fraction(benchmark, subject, train, batch_size),
     )

@@ -17,6 +17,7 @@ def test_step(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, batch_size: int
 ) -> None:
     """One optimizer step on a resident batch."""
+    benchmark.group = engine
     batch = workbench.data.train.head(batch_size)
     compile_seconds = workbench.compile_seconds(engine, len(batch))
     subject = workbench.new_engine(engine)
@@ -39,4 +40,5 @@ def test_step(
         samples=len(batch),
         peak=peak,
         compile_seconds=compile_seconds,
+        **workbench.first_losses(engine, batch_size),
     )

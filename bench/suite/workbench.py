@@ -9,12 +9,17 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.instruments.memory import Peak
-from bench.suite.options import Options
+from bench.suite.options import NATIVE_FORMS, Options
 from mnist_mlp import engines
 from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import Engine, UnavailableError
 from mnist_mlp.engines.loader import Loader
+from mnist_mlp.engines.native import forms
+from mnist_mlp.engines.native.native import Native
 from mnist_mlp.model import MLP
+
+LEARNING_STEPS = 8
+LEARNING_SAMPLES = 4096
 
 # Python warns of forks beside threads; DataLoader's workers compute nothing in theirs.
 may_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
@@ -37,11 +42,27 @@ class Workbench:
         network = MLP(seed=seed).to(self.options.device)
         kind = engines.load(engine)
         offered = self.options.precision in kind.precisions
+        is_simplest = kind is Native and self.options.native_form != NATIVE_FORMS[0]
         return kind(
             network,
             learning_rate=learning_rate or self.options.learning_rate,
             precision=self.options.precision if offered else kind.precisions[0],
+            **({"form": forms.simplest()} if is_simplest else {}),
         )
+
+    def first_losses(self, engine: str, batch_size: int) -> dict[str, list[float]]:
+        """Train a fresh network for some steps, so that a change of what it learns shows.
+
+        Returns:
+            The losses, as a field to store; nothing for a batch that would take long.
+
+        """
+        steps = min(LEARNING_STEPS, LEARNING_SAMPLES // batch_size)
+        if not steps:
+            return {}
+        subject, train = self.new_engine(engine), self.data.train
+        order = torch.arange(min(steps * batch_size, len(train)), device=self.options.device)
+        return {"losses": subject.run(train, order, batch_size).tolist()}
 
     def compile_seconds(self, engine: str, batch_size: int) -> float:
         """Let the engine get ready for such batches, and return the seconds that it took.
