@@ -4,66 +4,70 @@ Every finished gate is a line of JSON in the record, from which all rates can be
 """
 
 import argparse
-import itertools
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import command_line
+from bench import option_types
 from bench.gate import revision
-from bench.gate.audit import compare_fail, rates, record, scenarios
+from bench.gate.audit import compare_fail, power, rates, record, scenarios
 from bench.gate.audit.compare_fail import PytestBenchmarkError
 from bench.gate.audit.planting import PlantError
 from bench.gate.audit.record import RecordError
 from bench.gate.audit.scenarios import Scenario
-from bench.gate.duet import WorkerError
+from bench.gate.company import WorkerError
 from bench.gate.result import ExitCode
 from bench.gate.revision import RevisionError
-from mnist_mlp import arguments
 
 PYTEST_BENCHMARK = "pytest-benchmark"
-COMPARE_FAIL_SCENARIOS = ("identical", "step")  # its epochs would take longer than a gate
+COMPARE_FAIL_SCENARIOS = 2  # identical code, and the first planted slowdown
+SLOWDOWNS = (0.10,)
 DESCRIPTION = """Run real gates on identical code and on planted slowdowns, and print how often each
 was called a regression, beside pytest-benchmark's own rules."""
-DEFAULT_SCENARIOS = ("identical", "step", "family", PYTEST_BENCHMARK)
+DEFAULT_SCENARIOS = ("identical", "planted", PYTEST_BENCHMARK)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.description = DESCRIPTION
-    kinds = (*scenarios.known(0.1), PYTEST_BENCHMARK)
+    kinds = (*scenarios.known(SLOWDOWNS), PYTEST_BENCHMARK)
     add = parser.add_argument
-    add("--trials", type=arguments.whole_number, default=10, metavar="N", help="of each scenario")
+    add("--trials", type=option_types.count, default=10, metavar="N", help="of each scenario")
     add(
-        "--slowdown",
-        type=command_line.percentage,
-        default=0.10,
-        metavar="SHARE",
-        help="to plant (default: 10%%)",
+        "--slowdowns",
+        type=option_types.several(option_types.percentage),
+        default=SLOWDOWNS,
+        metavar="SHARE,...",
+        help="to plant, each by itself (default: 10%%)",
     )
     add(
         "--scenarios",
-        type=command_line.several(command_line.one_of("scenario", kinds)),
+        type=option_types.several(option_types.one_of("scenario", kinds)),
         default=DEFAULT_SCENARIOS,
         metavar="NAME,...",
         help=f"{', '.join(kinds)} (default: {','.join(DEFAULT_SCENARIOS)})",
     )
     add(
         "--record",
-        type=command_line.output_file,
+        type=option_types.output_file,
         metavar="FILE",
         help="append a line of JSON a gate",
     )
     add("--read", type=Path, metavar="FILE", help="print the rates of a record; measure nothing")
+    figure = "draw the power curve of the record to read"
+    add("--figure", type=option_types.output_file, metavar="FILE.png", help=figure)
 
 
 def run(options: argparse.Namespace) -> ExitCode:
     """Run the gates, or read a record of some, and print the rates."""
     try:
         if options.read:
-            print(rates.as_text(record.read(options.read)))
+            gates = record.read(options.read)
+            print(rates.as_text(gates))
+            if options.figure:
+                power.draw(gates, options.figure)
         else:
             _audit(options)
     except (PlantError, RecordError, RevisionError, PytestBenchmarkError, WorkerError) as error:
@@ -73,8 +77,8 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def _audit(options: argparse.Namespace) -> None:
-    tree = revision.root(Path(__file__).parent)
-    known, gates = scenarios.known(options.slowdown), []
+    tree = revision.root(Path.cwd())
+    known, gates = scenarios.known(options.slowdowns), []
     try:
         for trial in range(options.trials):
             for line in measure(options.scenarios, known, tree):
@@ -82,7 +86,7 @@ def _audit(options: argparse.Namespace) -> None:
                 print(f"trial {trial + 1}: {describe(line)}", file=sys.stderr, flush=True)
                 if options.record:
                     with options.record.open("a") as file:
-                        file.write(json.dumps(line) + "\n")
+                        file.write(json.dumps(line, separators=(",", ":")) + "\n")
     finally:  # Ctrl-C keeps what is there
         print(rates.as_text(gates))
 
@@ -93,7 +97,7 @@ def measure(
     """One gate of every chosen scenario: its line in the record."""
     for name in chosen:
         if name == PYTEST_BENCHMARK:
-            for scenario in itertools.chain(*(known[key] for key in COMPARE_FAIL_SCENARIOS)):
+            for scenario in [*known["identical"], *known["planted"]][:COMPARE_FAIL_SCENARIOS]:
                 yield compare_fail.run(scenario, tree)
         else:
             for scenario in known[name]:
@@ -105,5 +109,6 @@ def describe(line: Mapping[str, Any]) -> str:
     words = [line["scenario"], f"{line['took_seconds']:.0f} s"]
     for name, verdict in line.get("verdicts", {}).items():
         if verdict != "ok":
-            words.append(f"{name} {verdict} {line['ratios'][name]} {line['reasons'].get(name, '')}")
+            ratio = line["estimates"].get(name, ["-"])[0]
+            words.append(f"{name} {verdict} {ratio} {line['reasons'].get(name, '')}")
     return "; ".join(words)

@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench import cases
-from bench.gate.audit import planting
+from bench.gate.audit import planting, record
 from bench.gate.audit.record import COMPARE_FAIL_FIELDS, DIGITS
 from bench.gate.audit.scenarios import Scenario
+from bench.gate.command import default_arguments
+from bench.gate.company import QUIET_OPENMP, THREAD_COUNTS
+from bench.gate.comparison import choose_cores
 from bench.runs import files
 
 
@@ -19,46 +21,16 @@ class PytestBenchmarkError(Exception):
     """A run of pytest-benchmark failed."""
 
 
-def _measure(tree: Path) -> dict[str, dict[str, float]]:
-    """One run of the step cases: each case's min and mean, seconds.
-
-    Raises:
-        PytestBenchmarkError: the run failed.
-
-    """
-    sizes = ",".join(map(str, cases.GATE_BATCH_SIZES["step"]))
-    with tempfile.TemporaryDirectory(prefix="gate-rules-") as folder:
-        file = Path(folder) / "run.json"
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider"),
-                *("bench/test_step.py", "--engines=eager", f"--batch-sizes={sizes}"),
-                f"--benchmark-json={file}",
-            ],
-            cwd=tree,
-            env=os.environ | {"PYTHONPATH": f"{tree / 'src'}{os.pathsep}{tree}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise PytestBenchmarkError(f"pytest-benchmark's run failed: {done.stdout}{done.stderr}")
-        measured = files.read(file).cases
-    return {
-        case.name.removeprefix("test_"): {"min": case.min_seconds, "mean": case.mean_seconds}
-        for case in measured
-    }
-
-
 def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
     """The same question to pytest-benchmark's own rules: base, then head, one run each."""
-    started = time.monotonic()
+    started, told, cores = time.monotonic(), record.circumstances(tree), choose_cores(1)
     with planting.planted(tree, scenario.plants) as copy:
-        base, head = _measure(tree), _measure(copy)
+        base, head = _measure(tree, tree, cores), _measure(copy, tree, cores)
     return {
         "scenario": f"pytest-benchmark, {scenario.name}",
         "guilty": scenario.guilty,
-        "planted": bool(scenario.plants),
+        "slowdown": scenario.slowdown,
+        **told,
         "took_seconds": round(time.monotonic() - started, 1),
         "ratios": {
             case: {
@@ -68,3 +40,32 @@ def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
             for case in base
         },
     }
+
+
+def _measure(tree: Path, ours: Path, cores: list[int]) -> dict[str, dict[str, float]]:
+    """One run of the gate's cases, one thread on one core: each case's min and mean, seconds.
+
+    Raises:
+        PytestBenchmarkError: the run failed.
+
+    """
+    counts = dict.fromkeys(THREAD_COUNTS, "1")
+    path = f"{tree / 'src'}{os.pathsep}{tree}"
+    with tempfile.TemporaryDirectory(prefix="gate-rules-") as folder:
+        file = Path(folder) / "run.json"
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider"),
+                *(*default_arguments(ours), f"--benchmark-json={file}"),
+            ],
+            cwd=tree,
+            env=os.environ | QUIET_OPENMP | counts | {"PYTHONPATH": path},
+            preexec_fn=(lambda: os.sched_setaffinity(0, cores)) if cores else None,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise PytestBenchmarkError(f"pytest-benchmark's run failed: {done.stdout}{done.stderr}")
+        measured = files.read(file).cases
+    return {case.name: {"min": case.min_seconds, "mean": case.mean_seconds} for case in measured}

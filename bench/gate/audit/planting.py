@@ -59,21 +59,28 @@ SLIPS = {
         new="maximize=False,\n            )\n        return loss",
     ),
 }
-# Which engines a gate must compare to see the slip; the gate's own choice where none is named.
-SLIP_ENGINES = {"zero_grad(set_to_none=False)": ("loader",)}
+# Pytest's arguments that a slip shows in; the gate's own where none are named.
+SLIP_ARGUMENTS = {
+    "zero_grad(set_to_none=False)": (
+        "bench/test_step.py",
+        "--engines=loader",
+        "--batch-sizes=1,16",
+    ),
+}
 
 STEP_CALL = "return engine.step(images, labels)"
 EPOCH_CALL = "return _finish_epoch(Walk(engine, split, batch_size, generator=generator))"
 
 
-def slow_step(share: float, batch_size: int) -> Plant:
-    """Make a step at this batch size take longer by a share: 0.1 is 10 %."""
-    return _slowed(STEP_CALL, share, f"len(labels) == {batch_size}")
+def slow_step(share: float, engine: str, batch_size: int) -> Plant:
+    """Make a step of this engine at this batch size take longer by a share: 0.1 is 10 %."""
+    condition = f'engine.name == "{engine}" and len(labels) == {batch_size}'
+    return _slowed(STEP_CALL, share, condition)
 
 
-def slow_epoch(share: float) -> Plant:
-    """Make every epoch take longer by a share."""
-    return _slowed(EPOCH_CALL, share, "True")
+def slow_epoch(share: float, engine: str) -> Plant:
+    """Make every epoch of this engine take longer by a share."""
+    return _slowed(EPOCH_CALL, share, f'engine.name == "{engine}"')
 
 
 def _slowed(call: str, share: float, condition: str) -> Plant:

@@ -1,12 +1,10 @@
-"""How often the gates of a record were wrong, and how often they would be when resampled."""
+"""How often the gates of a record were wrong, and whether their intervals held."""
 
-import itertools
 import math
-import random
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from rich.console import Console
@@ -14,188 +12,173 @@ from rich.table import Table
 from rich.text import Text
 from scipy import stats
 
-from bench.cases import Case, gate_cases
-from bench.gate import trial, verdict
-from bench.gate.audit.record import (
-    COMPARE_FAIL_FIELDS,
-    IDENTICAL,
-    Line,
-    by_scenario,
-    is_slip,
-)
-from bench.gate.pair_tests import Pair
+from bench.gate.audit.record import COMPARE_FAIL_FIELDS, IDENTICAL, Line, by_scenario
 from bench.gate.result import WIDTH
-from bench.gate.verdict import Evidence, Verdict
+from bench.gate.verdict import Verdict
 
 COMPARE_FAIL_LIMIT = 1.10  # --benchmark-compare-fail=min:10%
-RESAMPLED_GATES = 10_000
-LEAST_PAIRS = 100  # of each case, for resampling to mean something
+CONFIDENCE = 0.95  # of each one-sided bound
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """How often a gate called a regression."""
+    """How often something happened, and its one-sided exact bounds (Clopper and Pearson 1934)."""
 
-    what: str
     times: int
-    gates: int
-    median_seconds: float | None = None  # of a gate; None where it was resampled
+    of: int
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """The rate's exact 95 % bounds (Clopper and Pearson 1934)."""
-        bounds = stats.binomtest(self.times, self.gates).proportion_ci(method="exact")
-        return float(bounds.low), float(bounds.high)
+    def at_least(self) -> float:
+        """The lower bound, at 95 %."""
+        test = stats.binomtest(self.times, self.of, alternative="greater")
+        return float(test.proportion_ci(confidence_level=CONFIDENCE).low)
+
+    @property
+    def at_most(self) -> float:
+        """The upper bound, at 95 %."""
+        test = stats.binomtest(self.times, self.of, alternative="less")
+        return float(test.proportion_ci(confidence_level=CONFIDENCE).high)
 
 
-def measured(record: Sequence[Line]) -> list[Rate]:
-    """A rate for each scenario but slips; two for each that pytest-benchmark's rules were asked."""
-    rates = []
-    for scenario, gates in by_scenario(record).items():
-        if is_slip(gates[0]):
-            continue
-        fields = ("",) if "verdicts" in gates[0] else COMPARE_FAIL_FIELDS
-        rates += [
-            Rate(
-                what=f"{scenario}, {field}:10%" if field else scenario,
-                times=sum(_called(gate, field) for gate in gates),
-                gates=len(gates),
-                median_seconds=statistics.median(gate["took_seconds"] for gate in gates),
-            )
-            for field in fields
-        ]
-    return rates
+def called(gates: Sequence[Line], field: str = "") -> Rate:
+    """How often the guilty case was called a regression, or any where none is guilty.
 
+    Args:
+        gates: of one scenario.
+        field: of pytest-benchmark's rules, where they were asked.
 
-def _called(gate: Line, field: str) -> bool:
-    """Whether the guilty case was called a regression, or any where none is named."""
-    names = [gate["guilty"]] if gate["guilty"] else list(gate["ratios"])
-    if field:
-        return any(gate["ratios"][name][field] > COMPARE_FAIL_LIMIT for name in names)
-    return any(gate["verdicts"].get(name) == Verdict.REGRESSION for name in names)
-
-
-def resampled(
-    record: Sequence[Line], *, gates: int = RESAMPLED_GATES, slowdown: float = 0.10
-) -> list[Rate]:
-    """The same decision over contiguous blocks of the pairs recorded on identical code.
-
-    A block a case: a noisy minute stays one, and cases combine anew. A rate for identical code, and
-    one for a slowdown planted in each case and family: added to the head's log ratios.
     """
-    pairs = _recorded_pairs(record)
-    chosen = [case for case in gate_cases() if case.name in pairs]
-    if not chosen or min(len(pairs[case.name]) for case in chosen) < LEAST_PAIRS:
-        return []
-    identical = Replay(pairs=pairs, cases=chosen)
-    alarms = sum(Verdict.REGRESSION in identical.gate(seed).values() for seed in range(gates))
-    rates = [Rate(what=f"resampled, {IDENTICAL}", times=alarms, gates=gates)]
-    for guilty in dict.fromkeys([case.name for case in chosen] + [case.family for case in chosen]):
-        replay = Replay(pairs=pairs, cases=chosen, guilty=guilty, slowdown=slowdown)
-        found = sum(
-            replay.gate(seed).get(guilty) is Verdict.REGRESSION for seed in range(gates // 10)
-        )
-        what = f"resampled, {slowdown:.0%} in {guilty}"
-        rates.append(Rate(what=what, times=found, gates=gates // 10))
-    return rates
+    return Rate(times=sum(_is_called(gate, field) for gate in gates), of=len(gates))
+
+
+def _is_called(gate: Line, field: str) -> bool:
+    if field:
+        names = [gate["guilty"]] if gate["guilty"] else list(gate["ratios"])
+        return any(gate["ratios"][name][field] > COMPARE_FAIL_LIMIT for name in names)
+    if gate["guilty"]:
+        return bool(gate["verdicts"].get(gate["guilty"]) == Verdict.REGRESSION)
+    return bool(gate["exit_code"])
+
+
+def is_slip(gate: Line) -> bool:
+    """Whether the planted change had no set size, so that any case may show it."""
+    return bool(gate["scenario"].startswith("slip"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Replay:
-    """Gates on recorded pairs, with a slowdown added in the guilty case or family."""
+class CaseSummary:
+    """What the gates of a record say of one case whose true ratio is known."""
 
-    pairs: Mapping[str, Sequence[Pair]]
-    cases: Sequence[Case]
-    guilty: str = ""
-    slowdown: float = 0.0
-
-    def gate(self, seed: int) -> dict[str, Verdict]:
-        """The verdicts of a gate on one contiguous block of each case."""
-        rng = random.Random(seed)
-        starts = {case.name: rng.randrange(len(self.pairs[case.name])) for case in self.cases}
-        measured = itertools.count()
-
-        def measure(cases: Sequence[Case]) -> dict[str, Pair]:
-            position = next(measured)
-            return {case.name: self._pair(case, starts[case.name] + position) for case in cases}
-
-        screen, confirm, restless = trial.attempt(measure, self.cases, margin=verdict.MARGIN)
-        evidence = Evidence(screen=screen, confirm=confirm, restless=restless)
-        judged = verdict.judge(evidence, margin=verdict.MARGIN)
-        return {name: one.verdict for name, one in judged.items()}
-
-    def _pair(self, case: Case, position: int) -> Pair:
-        pairs = self.pairs[case.name]
-        pair = pairs[position % len(pairs)]
-        slowed = self.guilty in {case.name, case.family}
-        return replace(pair, head=pair.head + slowed * math.log1p(self.slowdown))
+    held: Rate  # how often the 95 % interval held the true ratio
+    within_gates: float  # sd of a pair on identical code, beside what its gate's pairs share
+    between_gates: float  # sd of what they share
 
 
-def _recorded_pairs(record: Sequence[Line]) -> dict[str, list[Pair]]:
-    """Every pair on identical code, by case, in the order in which they were measured."""
-    pairs: dict[str, list[Pair]] = defaultdict(list)
+def cases(record: Sequence[Line]) -> dict[str, CaseSummary]:
+    """Coverage over identical and planted gates; spreads over identical ones.
+
+    The spreads are a one-way analysis of variance over gates; the heads of a gate's screen are a
+    group. With a negative estimate, what is shared is 0.
+    """
+    held: dict[str, list[bool]] = defaultdict(list)
+    groups: dict[str, list[list[float]]] = defaultdict(list)
     for gate in record:
+        if "estimates" not in gate or is_slip(gate):
+            continue
+        for name, (_, *interval) in gate["estimates"].items():
+            truth = _true_ratio(gate, name)
+            if truth and len(interval) > 1:
+                held[name].append(interval[0] <= truth <= interval[1])
         if gate["scenario"] == IDENTICAL:
-            for name, seen in gate["screen"].items():
-                pairs[name] += [Pair(head=head, control=control) for head, control in seen]
-    return pairs
+            for name, pairs in gate["screen"].items():
+                groups[name].append([head for head, _ in pairs])
+    return {
+        name: CaseSummary(held=Rate(times=sum(seen), of=len(seen)), **_spreads(groups[name]))
+        for name, seen in held.items()
+        if len(groups[name]) > 1
+    }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """How far log ratios of identical code lie from zero, as standard deviations."""
+def _true_ratio(gate: Line, name: str) -> float | None:
+    """Return the ratio that was planted; None for what shares a member with the guilty."""
+    if name == gate["guilty"]:
+        return float(1 + gate["slowdown"])
+    if not gate["guilty"]:
+        return 1.0
+    function, engine = _family(gate["guilty"])
+    return None if _family(name) == (function, engine) else 1.0
 
-    name: str
-    pairs: int
-    within_gates: float  # of a pair, beside what it shares with the others of its gate
-    between_gates: float  # of what the forks of one gate's servers share
+
+def _family(name: str) -> tuple[str, str]:
+    """Return the function and the engine of a case or a family."""
+    function = name.split("[", maxsplit=1)[0].split(",", maxsplit=1)[0]
+    return function, next((word for word in ("eager", "native") if word in name), "")
 
 
-def spreads(record: Sequence[Line]) -> list[Spread]:
-    """The spread of pairs on identical code, by one-way analysis of variance over gates."""
-    gates = [gate["screen"] for gate in record if gate["scenario"] == IDENTICAL]
-    names = [name for name in gates[0] if all(name in gate for gate in gates)] if gates else []
-    found = []
-    for name in names:
-        # A gate's heads, and its controls, are a group each: (groups, pairs).
-        groups = np.concatenate([np.array(gate[name]).T for gate in gates])
-        within = groups.var(axis=1, ddof=1).mean()
-        between = groups.mean(axis=1).var(ddof=1) - within / groups.shape[1]
-        found.append(
-            Spread(
-                name=name,
-                pairs=groups.size // 2,
-                within_gates=math.sqrt(within),
-                between_gates=math.sqrt(max(0.0, between)),
-            )
-        )
-    return found
+def _spreads(groups: Sequence[Sequence[float]]) -> Mapping[str, float]:
+    values = np.array(groups)
+    within = values.var(axis=1, ddof=1).mean()
+    between = values.mean(axis=1).var(ddof=1) - within / values.shape[1]
+    return {
+        "within_gates": math.sqrt(within),
+        "between_gates": math.sqrt(max(0.0, float(between))),
+    }
 
 
 def as_text(record: Sequence[Line]) -> str:
-    """The rates, measured and resampled, a line for each slip, and the spreads."""
-    table = _table("what was compared", "called a regression", "rate", "95 % bounds", "a gate")
-    for rate in [*measured(record), *resampled(record)]:
-        low, high = rate.interval
-        resampled_ = rate.median_seconds is None  # its bounds would count resamples, not pairs
-        table.add_row(
-            Text(rate.what),
-            f"{rate.times:,} of {rate.gates:,}",
-            f"{rate.times / rate.gates:.1%}",
-            "-" if resampled_ else f"{low:.1%} to {high:.1%}",
-            "-" if resampled_ else f"{rate.median_seconds:.0f} s",
-        )
-    spread = _table("identical code", "pairs", "spread of a pair", "shared by a gate's pairs")
-    for one in spreads(record):
-        spread.add_row(
-            Text(one.name), str(one.pairs), f"{one.within_gates:.1%}", f"{one.between_gates:.1%}"
-        )
+    """Tables of rates and of cases, and a line for each slip."""
     console = Console(width=WIDTH, color_system=None, force_terminal=False)
     with console.capture() as capture:
-        console.print(table)
+        console.print(_scenario_table(record))
         console.print("\n".join(_slips(record)), markup=False, soft_wrap=True)
-        console.print(spread)
+        console.print(_case_table(record))
     return capture.get().rstrip()
+
+
+def _scenario_table(record: Sequence[Line]) -> Table:
+    table = _table("what was compared", "regression", "95 % bound", "other verdicts", "a gate")
+    for scenario, gates in by_scenario(record).items():
+        if is_slip(gates[0]):
+            continue
+        seconds = statistics.median(gate["took_seconds"] for gate in gates)
+        for field in ("",) if "verdicts" in gates[0] else COMPARE_FAIL_FIELDS:
+            rate = called(gates, field)
+            table.add_row(
+                Text(f"{scenario}, {field}:10%" if field else scenario),
+                f"{rate.times} of {rate.of}",
+                f"at least {rate.at_least:.1%}"
+                if gates[0]["guilty"]
+                else f"at most {rate.at_most:.1%}",
+                "-" if field else _others(gates),
+                f"{seconds:.0f} s",
+            )
+    return table
+
+
+def _others(gates: Sequence[Line]) -> str:
+    """Count gates with a verdict that is neither ok nor the regression that was asked about."""
+    counts = Counter(
+        verdict
+        for gate in gates
+        for verdict in {
+            one
+            for name, one in gate["verdicts"].items()
+            if one != Verdict.OK and not (name == gate["guilty"] and one == Verdict.REGRESSION)
+        }
+    )
+    return ", ".join(f"{verdict} {times}" for verdict, times in counts.items()) or "none"
+
+
+def _case_table(record: Sequence[Line]) -> Table:
+    table = _table("case", "interval holds", "spread of a pair", "shared by a gate's pairs")
+    for name, one in cases(record).items():
+        table.add_row(
+            Text(name.split("::")[-1]),
+            f"{one.held.times} of {one.held.of}, {one.held.times / one.held.of:.0%}",
+            f"{one.within_gates:.2%}",
+            f"{one.between_gates:.2%}",
+        )
+    return table
 
 
 def _table(first: str, *others: str) -> Table:
@@ -210,18 +193,15 @@ def _slips(record: Sequence[Line]) -> Iterator[str]:
     """What became of a change that was planted at its own size."""
     for gate in record:
         if is_slip(gate):
-            name = max(gate["ratios"], key=lambda name: gate["ratios"][name] or 0)
+            ratios = {name: found[0] for name, found in gate["estimates"].items()}
             calls = [
-                f"{case} {verdict_}{_because(gate, case)} (x {gate['ratios'][case]:.3f})"
-                for case, verdict_ in gate["verdicts"].items()
-                if verdict_ != Verdict.OK
+                f"{case} {verdict} {gate['reasons'].get(case, '')} (x {ratios.get(case, 0):.3f})"
+                for case, verdict in gate["verdicts"].items()
+                if verdict != Verdict.OK
             ]
+            name = max(ratios, key=ratios.__getitem__)
             missed = (
-                f"not called; at most x {gate['ratios'][name]:.3f}, in {name}, where "
-                f"{gate['detectable'][name]:.0%} would have been caught"
+                f"not called; at most x {ratios[name]:.3f}, in {name}, where "
+                f"{gate['estimates'][name][-1]:.0%} would have been caught"
             )
             yield f"{gate['scenario']}: {'; '.join(calls) or missed}"
-
-
-def _because(gate: Line, case: str) -> str:
-    return f", {gate['reasons'][case]}" if case in gate["reasons"] else ""

@@ -2,23 +2,22 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import cases
-from bench.cases import Case
-from bench.gate.audit import planting
+from bench.gate.audit import planting, record
 from bench.gate.audit.planting import Plant
-from bench.gate.audit.record import DIGITS, IDENTICAL
+from bench.gate.audit.record import IDENTICAL
+from bench.gate.command import default_arguments
+from bench.gate.company import Version
 from bench.gate.comparison import compare
-from bench.gate.duet import Version
-from bench.gate.pair_tests import Pairs
 
-SLOWED_STEP = Case(verb="step", engine="eager", batch_size=64)
-SLOWED_FAMILY = "epoch[engine=eager]"
+# Where slowdowns are planted: steps of an engine at a batch size, and a family of epochs.
+SLOWED_STEPS = (("eager", 1), ("native", 64), ("eager", 1024))
+SLOWED_EPOCHS = "eager"
 # Busy and idle for up to a second each, as a neighbour on a shared machine may be.
 NEIGHBOUR = """
 import random, time
@@ -36,44 +35,50 @@ class Scenario:
 
     name: str
     plants: tuple[Plant, ...] = ()
-    guilty: str = ""  # the case or family that should be a regression; any will do where empty
+    guilty: str = ""  # the case or family that should be a regression
+    slowdown: float = 0.0  # of the guilty case, a share
     neighbour: bool = False
-    engines: tuple[str, ...] = cases.GATE_ENGINES
+    arguments: tuple[str, ...] = ()  # pytest's, if not the gate's own
 
 
-def known(slowdown: float) -> dict[str, list[Scenario]]:
+def known(slowdowns: Sequence[float]) -> dict[str, list[Scenario]]:
     """By the name that the command line knows them by."""
-    slowed = f"{slowdown:.0%}"
     return {
         "identical": [Scenario(name=IDENTICAL)],
         "neighbour": [Scenario(name=f"{IDENTICAL}, noisy neighbour", neighbour=True)],
-        "step": [
-            Scenario(
-                name=f"{slowed} in {SLOWED_STEP.name}",
-                plants=(planting.slow_step(slowdown, SLOWED_STEP.batch_size),),
-                guilty=SLOWED_STEP.name,
-            )
-        ],
-        "family": [
-            Scenario(
-                name=f"{slowed} in every {SLOWED_FAMILY}",
-                plants=(planting.slow_epoch(slowdown),),
-                guilty=SLOWED_FAMILY,
-            )
-        ],
+        "planted": [one for slowdown in slowdowns for one in _planted(slowdown)],
         "slips": [
             Scenario(
                 name=f"slip: {name}",
                 plants=(plant,),
-                engines=planting.SLIP_ENGINES.get(name, cases.GATE_ENGINES),
+                arguments=planting.SLIP_ARGUMENTS.get(name, ()),
             )
             for name, plant in planting.SLIPS.items()
         ],
     }
 
 
+def _planted(slowdown: float) -> Iterator[Scenario]:
+    for engine, batch_size in SLOWED_STEPS:
+        guilty = f"bench/test_step.py::test_step[engine={engine}-batch_size={batch_size}]"
+        yield Scenario(
+            name=f"{slowdown:.0%} in {guilty}",
+            plants=(planting.slow_step(slowdown, engine, batch_size),),
+            guilty=guilty,
+            slowdown=slowdown,
+        )
+    guilty = f"bench/test_epoch.py::test_epoch, {SLOWED_EPOCHS}"
+    yield Scenario(
+        name=f"{slowdown:.0%} in {guilty}",
+        plants=(planting.slow_epoch(slowdown, SLOWED_EPOCHS),),
+        guilty=guilty,
+        slowdown=slowdown,
+    )
+
+
 def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
     """One real gate of the scenario: its line in the record."""
+    told = record.circumstances(tree)
     with ExitStack() as stack:
         copy = stack.enter_context(planting.planted(tree, scenario.plants))
         if scenario.neighbour:
@@ -81,20 +86,14 @@ def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
         result = compare(
             Version(name="base", tree=tree, python=sys.executable),
             Version(name="head", tree=copy, python=sys.executable),
-            engines=scenario.engines,
+            arguments=scenario.arguments or default_arguments(tree),
         )
     return {
         "scenario": scenario.name,
         "guilty": scenario.guilty,
-        "planted": bool(scenario.plants),
-        "took_seconds": round(result.took_seconds or 0, 1),
-        "exit_code": int(result.exit_code),
-        "verdicts": {name: str(one.verdict) for name, one in result.judgements.items()},
-        "reasons": {name: one.reason for name, one in result.judgements.items() if one.reason},
-        "ratios": {name: _rounded(one.ratio) for name, one in result.judgements.items()},
-        "detectable": {name: _rounded(one.detectable) for name, one in result.judgements.items()},
-        "screen": _log_ratios(result.evidence.screen),
-        "confirm": _log_ratios(result.evidence.confirm),
+        "slowdown": scenario.slowdown,
+        **told,
+        **record.of_result(result),
     }
 
 
@@ -107,14 +106,3 @@ def noisy_neighbour() -> Iterator[None]:
     finally:
         process.kill()
         process.wait()
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DIGITS)
-
-
-def _log_ratios(pairs: Pairs) -> dict[str, list[list[float]]]:
-    return {
-        name: [[round(pair.head, DIGITS), round(pair.control, DIGITS)] for pair in seen]
-        for name, seen in pairs.items()
-    }
