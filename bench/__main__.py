@@ -54,6 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    # Temporary files are removed, too, when CI cancels a job.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Temporary files are removed, too, when CI cancels a job or a terminal is closed.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     sys.exit(main())

@@ -12,7 +12,8 @@ import pytest
 
 from tests import toy
 
-STEP_1 = "step[engine=eager-batch_size=1]"
+WAIT = "test_toy.py::test_wait"
+WAIT_1, WAIT_16 = f"{WAIT}[size=1]", f"{WAIT}[size=16]"
 
 
 @pytest.fixture
@@ -21,18 +22,18 @@ def checkout(tmp_path):
     return toy.write_checkout(tmp_path / "checkout")
 
 
-def start(checkout, *words, path=None):
+def start(checkout, *words, path=None, cwd=None):
     """A gate that runs, with a temporary folder of its own."""
     temporary = checkout.parent / "temporary"
     temporary.mkdir(exist_ok=True)
     environment = os.environ | {
-        "PYTHONPATH": f"{checkout}/src{os.pathsep}{checkout}",
+        "PYTHONPATH": str(toy.ROOT),
         "TMPDIR": str(temporary),
         "GIT_CEILING_DIRECTORIES": str(checkout.parent),
     }
     return subprocess.Popen(
         [sys.executable, "-m", "bench", "gate", *words],
-        cwd=checkout,
+        cwd=cwd or checkout,
         env=environment | ({"PATH": path} if path else {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -63,7 +64,7 @@ def has_workers(checkout):
     """Whether a process of a gate on this checkout runs."""
     temporary = str(checkout.parent / "temporary")
     return any(
-        "bench.gate.worker" in (process.info["cmdline"] or [])
+        "gate_worker" in " ".join(process.info["cmdline"] or [])
         and (process.info["environ"] or {}).get("TMPDIR") == temporary
         for process in psutil.process_iter(["cmdline", "environ"])
     )
@@ -75,16 +76,12 @@ def test_an_unchanged_checkout_passes_and_everything_is_written_down(checkout):
 
     assert code == 0, output + errors
     found = json.loads((checkout / "gate.json").read_text())
-    assert set(found["judgements"]) == {
-        STEP_1,
-        "step[engine=eager-batch_size=16]",
-        "step[engine=eager]",
-    }
+    assert set(found["judgements"]) == {WAIT_1, WAIT_16, WAIT}
     assert found["exit_code"] == 0
     assert found["setting"]["threads"] == 1
     rows = [line for line in (checkout / "gate.md").read_text().splitlines() if line[:1] == "|"]
     assert len(rows) == 2 + len(found["judgements"])
-    for name in found["judgements"]:
+    for name in ("test_wait[size=1]", "test_wait[size=16]", "test_wait, all"):
         assert name in output
         assert any(name in row for row in rows)
     assert "No case was found slower than the base by more than 5%" in output
@@ -93,21 +90,23 @@ def test_an_unchanged_checkout_passes_and_everything_is_written_down(checkout):
 
 
 def test_the_working_tree_is_the_head_committed_or_not(checkout):
-    """A slowdown in it is a regression, and fails."""
-    toy.change(checkout, "UNIT_SECONDS", 0.001)
+    """What it makes worse is a regression, and fails."""
+    toy.change(checkout, "PEAK_BYTES", 1 << 26)
 
     code, output, errors = gate(checkout, "--base=main")
 
     assert code == 1, output + errors
-    assert f"Regression: {STEP_1}, step[engine=eager-batch_size=16], " in output
+    assert f"Regression: {WAIT_1}, {WAIT_16}." in output
     assert "the working tree, changed in 1 file, with main (" in output
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "cancelled"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["ctrl_c", "cancelled", "hung_up"]
+)
 def test_an_interrupted_gate_leaves_nothing_behind(checkout, number):
     """No worktree, no worker, no half-written file; its own exit code."""
     process = start(checkout, "--base=main", "--json=gate.json")
-    while "pair 1" not in process.stderr.readline():
+    while "pair 2" not in process.stderr.readline():
         assert process.poll() is None
 
     process.send_signal(number)
@@ -137,9 +136,32 @@ def test_outside_a_repository_the_gate_says_so(tmp_path):
 
 def test_two_environments_can_be_compared_on_one_tree(checkout):
     """Where no base is named, both run the checkout, each in its own Python."""
-    python = sys.executable
-
-    code, output, errors = gate(checkout, f"--base-python={python}", f"--head-python={python}")
+    code, output, errors = gate(checkout, f"--base-python={sys.executable}")
 
     assert code == 0, output + errors
     assert "with itself" in output
+
+
+def test_a_folder_of_another_repository_can_be_compared(checkout, tmp_path):
+    """With pytest's arguments for the cases; its own default arguments stay its own."""
+    inner = toy.write_tree(checkout / "inner")
+    (inner / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
+    toy.commit(checkout)
+    words = ("--base=main", f"--tree={inner}", "--", "test_toy.py::test_wait[size=1]")
+
+    process = start(checkout, *words, cwd=tmp_path)
+    output, errors = process.communicate(timeout=120)
+
+    assert process.returncode == 0, output + errors
+    assert "test_wait[size=1]" in output
+    assert "size=16" not in output
+
+
+def test_default_arguments_that_are_no_list_are_refused(checkout):
+    """Before anything is measured."""
+    (checkout / "pyproject.toml").write_text("[tool.gate]\narguments = 'test_toy.py'\n")
+
+    code, _, errors = gate(checkout, "--base=main")
+
+    assert code == 2
+    assert "[tool.gate] arguments is a list" in errors

@@ -1,14 +1,17 @@
 """From paired ratios to verdicts: what must hold whatever the numbers."""
 
+import itertools
 import math
+from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bench.cases import Case
-from bench.gate import pair_tests, trial, verdict
+from bench.gate import estimate, pair_tests, stages, verdict
 from bench.gate.pair_tests import Pair
 from bench.gate.verdict import Evidence, Verdict
 from tests.strategies import gates
@@ -16,18 +19,20 @@ from tests.strategies import gates
 MARGIN = 0.05
 
 
-def decide(measured, cases, margin=MARGIN):
+def decide(measured, families):
     """Judge a gate whose pairs come from these series, one after the other."""
-    position = -1
+    return verdict.judge(evidence_of(measured, families), margin=MARGIN)
 
-    def measure(wanted):
-        nonlocal position
-        position += 1
-        return {case.name: measured[case.name][position] for case in wanted}
 
-    screen, confirm, restless = trial.attempt(measure, cases, margin=margin)
-    evidence = Evidence(screen=screen, confirm=confirm, restless=restless)
-    return verdict.judge(evidence, margin=margin)
+def source(measured):
+    """Hand out one pair of each case that is wanted, the next at every call."""
+    position = itertools.count()
+
+    def measure(names):
+        now = next(position)
+        return {name: measured[name][now % len(measured[name])] for name in names}
+
+    return measure
 
 
 def verdicts(judged):
@@ -38,57 +43,80 @@ def verdicts(judged):
 @given(gates())
 def test_every_case_and_family_gets_exactly_one_verdict(gate):
     """Silence is never ok."""
-    cases, measured = gate
-    families = {case.family for case in cases}
-    several = {family for family in families if sum(c.family == family for c in cases) > 1}
+    families, measured = gate
+    sizes = Counter(families.values())
 
-    judged = decide(measured, cases)
+    judged = decide(measured, families)
 
-    assert set(judged) == {case.name for case in cases} | several
+    assert set(judged) == set(families) | {family for family in sizes if sizes[family] > 1}
     assert all(isinstance(one.verdict, Verdict) for one in judged.values())
 
 
 @given(gates(head=st.floats(-3, 0)))
 def test_a_head_that_is_never_slower_is_never_a_regression(gate):
     """At most the base in every pair, whatever the control does."""
-    cases, measured = gate
+    families, measured = gate
 
-    assert Verdict.REGRESSION not in verdicts(decide(measured, cases)).values()
+    assert Verdict.REGRESSION not in verdicts(decide(measured, families)).values()
+
+
+def evidence_of(measured, families):
+    """What a gate measures whose pairs come from these series."""
+    measure = source(measured)
+    found = stages.run(lambda: nullcontext(measure), families, margin=MARGIN, tell=lambda _: None)
+    return Evidence(screen=found.screen, confirm=found.confirm, restless=found.restless)
 
 
 @given(gates())
-def test_swapping_sides_swaps_regression_and_improvement(gate):
-    """And nothing else."""
-    cases, measured = gate
-    swapped = {
-        name: [Pair(head=-pair.head, control=-pair.control) for pair in pairs]
-        for name, pairs in measured.items()
-    }
-    opposite = {
-        Verdict.REGRESSION: Verdict.IMPROVEMENT,
-        Verdict.IMPROVEMENT: Verdict.REGRESSION,
+def test_the_same_evidence_with_sides_swapped_swaps_regression_and_improvement(gate):
+    """Neither is easier to reach."""
+    families, measured = gate
+    there = evidence_of(measured, families)
+    back = replace(there, screen=swapped(there.screen), confirm=swapped(there.confirm))
+
+    ours, theirs = (verdicts(verdict.judge(one, margin=MARGIN)) for one in (there, back))
+
+    for one, other in ((ours, theirs), (theirs, ours)):
+        assert called(one, Verdict.REGRESSION) == called(other, Verdict.IMPROVEMENT)
+
+
+def swapped(pairs):
+    """The pairs of a gate whose head is the base."""
+    return {
+        name: [Pair(head=-pair.head, control=-pair.control) for pair in seen]
+        for name, seen in pairs.items()
     }
 
-    there, back = decide(measured, cases), decide(swapped, cases)
 
-    assert {name: opposite.get(said, said) for name, said in verdicts(there).items()} == verdicts(
-        back
-    )
+def called(found, one):
+    """The names with this verdict."""
+    return {name for name, verdict in found.items() if verdict is one}
 
 
 turn_seconds = st.floats(1e-6, 10)
+rounds_of_turns = st.lists(st.tuples(turn_seconds, turn_seconds, turn_seconds), min_size=1)
 
 
-@given(st.lists(st.tuples(turn_seconds, turn_seconds), min_size=1), st.floats(0.01, 100))
-def test_a_pair_does_not_depend_on_the_unit_of_time(turns, scale):
+@given(rounds_of_turns, st.floats(0.01, 100))
+def test_a_pair_does_not_depend_on_the_unit_of_time(rounds, scale):
     """Nor on how fast the machine is."""
-    base, head = (list(seconds) for seconds in zip(*turns, strict=True))
+    turns = [list(seconds) for seconds in zip(*rounds, strict=True)]
 
-    pair = pair_tests.log_ratio(base, head)
+    pair = pair_tests.pair_of(turns)
 
-    scaled = [[second * scale for second in seconds] for seconds in (base, head)]
-    assert pair_tests.log_ratio(*scaled) == pytest.approx(pair, abs=1e-9)
-    assert pair_tests.log_ratio(head, base) == pytest.approx(-pair, abs=1e-9)
+    scaled = pair_tests.pair_of([[second * scale for second in seconds] for seconds in turns])
+    assert scaled.head == pytest.approx(pair.head, abs=1e-9)
+    assert scaled.control == pytest.approx(pair.control, abs=1e-9)
+
+
+def test_a_pair_of_identical_code_leans_to_neither_side():
+    """Though the noise of a turn is skewed: now and then one takes much longer."""
+    rng = np.random.default_rng(0)
+
+    pairs = [pair_tests.pair_of(np.exp(rng.exponential(0.1, (3, 50)))) for _ in range(2_000)]
+
+    for ratios in ([pair.head for pair in pairs], [pair.control for pair in pairs]):
+        assert abs(np.mean(ratios)) < 4 * np.std(ratios) / math.sqrt(len(ratios))
 
 
 @pytest.mark.parametrize("hypotheses", range(1, 101))
@@ -98,86 +126,75 @@ def test_the_smallest_reachable_p_passes_the_corrected_level(hypotheses):
     slower = [1.0] * (pairs - 1) + [-1.0]
 
     assert pair_tests.sign_test(slower, margin=MARGIN) <= pair_tests.LEVEL / hypotheses
-    assert pair_tests.contrary_allowed(pairs) >= 1
+    assert pair_tests.is_open(
+        [Pair(head=value, control=0.0) for value in slower[1:]], margin=MARGIN, needed=pairs
+    )
     assert {f"case {n}" for n in range(hypotheses)} == pair_tests.holm(
         {f"case {n}": pair_tests.sign_test(slower, margin=MARGIN) for n in range(hypotheses)}
     )
 
 
+def family_of(count):
+    """So many cases of one family, by name."""
+    return {f"step[{index}]": "step" for index in range(count)}
+
+
 @pytest.mark.parametrize("slower", [1, 2, 5, 40])
 def test_a_slowdown_of_ten_percent_is_caught(slower):
     """In one case or in many, among cases that did not change."""
-    cases = [Case(verb="step", engine="eager", batch_size=size) for size in range(1, 41)]
-    guilty = {case.name for case in cases[:slower]}
+    families = family_of(40)
+    guilty = set(list(families)[:slower])
     measured = {
-        case.name: [Pair(head=math.log(1.1) * (case.name in guilty), control=0.0)] * 40
-        for case in cases
+        name: [Pair(head=math.log(1.1) * (name in guilty), control=0.0)] for name in families
     }
 
-    found = verdicts(decide(measured, cases))
+    found = verdicts(decide(measured, families))
 
-    assert {case.name for case in cases if found[case.name] is Verdict.REGRESSION} == guilty
+    assert {name for name in families if found[name] is Verdict.REGRESSION} == guilty
 
 
-def test_a_slowdown_of_every_batch_size_is_caught_where_no_single_one_is():
+def test_a_slowdown_of_every_case_is_caught_where_no_single_one_is():
     """The family's geometric mean is known better than any of its members."""
-    cases = [Case(verb="step", engine="eager", batch_size=size) for size in range(1, 9)]
+    families = family_of(8)
     noise = [0.3, -0.3, 0.1, -0.1]
     measured = {
-        case.name: [Pair(head=0.08 + noise[(pair + index) % 4], control=0.0) for pair in range(40)]
-        for index, case in enumerate(cases)
+        name: [Pair(head=0.08 + noise[(pair + index) % 4], control=0.0) for pair in range(40)]
+        for index, name in enumerate(families)
     }
 
-    found = verdicts(decide(measured, cases))
+    found = verdicts(decide(measured, families))
 
-    assert found["step[engine=eager]"] is Verdict.REGRESSION
-    assert Verdict.REGRESSION not in [found[case.name] for case in cases]
+    assert found["step"] is Verdict.REGRESSION
+    assert Verdict.REGRESSION not in [found[name] for name in families]
 
 
 @given(gates())
 def test_stopping_early_changes_no_verdict(gate):
     """A test is left only where it could not reject any more."""
-    cases, measured = gate
-    screen = trial.screen(iterator(measured), cases)
-    names = pair_tests.routed(screen, margin=MARGIN)
-    assume(names)
-    needed = pair_tests.pairs_needed(len(names))
-    confirm = trial.confirm(iterator(measured), cases, names, margin=MARGIN)
+    families, measured = gate
+    screened = stages.screen(source(measured), families)
+    left_open = {
+        name: pairs
+        for name, pairs in screened.items()
+        if not verdict.is_settled(pairs, margin=MARGIN)
+    }
+    assume(left_open)
+    needed = pair_tests.pairs_needed(len(left_open))
+    confirmed = stages.confirm(source(measured), left_open, families, margin=MARGIN)
+    in_full = pair_tests.with_families(measured, families)
 
-    everything = pair_tests.with_families(
-        {name: pairs[:needed] for name, pairs in measured.items()}, cases
-    )
     for sign in (1, -1):
-        p_values = {
-            name: pair_tests.sign_test([sign * pair.head for pair in pairs], margin=MARGIN)
-            for name, pairs in confirm.items()
-        }
-        in_full = {
-            name: pair_tests.sign_test(
-                [sign * pair.head for pair in everything[name]], margin=MARGIN
-            )
-            for name in names
-        }
+        found, full = (
+            pair_tests.sign_tests(pairs, lambda pair: sign * pair.head, margin=MARGIN)  # noqa: B023
+            for pairs in (confirmed, {name: in_full[name][:needed] for name in left_open})
+        )
 
-        assert pair_tests.holm(p_values) == pair_tests.holm(in_full)
-
-
-def iterator(measured):
-    """A source that hands out one pair of each case after the other."""
-    position = -1
-
-    def measure(wanted):
-        nonlocal position
-        position += 1
-        return {case.name: measured[case.name][position] for case in wanted}
-
-    return measure
+        assert pair_tests.holm(found) == pair_tests.holm(full)
 
 
 def one_case(head, control=0.0):
-    """A gate on one case whose pairs are all alike, or a list of pairs."""
-    case = Case(verb="step", engine="eager", batch_size=1)
-    return {case.name: [Pair(head=head, control=control)] * 40}, [case]
+    """A gate on one case whose pairs are all alike."""
+    return {"step[1]": [Pair(head=head, control=control)]}, {"step[1]": "step"}
 
 
 def test_where_identical_code_is_convicted_speed_says_nothing():
@@ -190,29 +207,61 @@ def test_where_identical_code_is_convicted_speed_says_nothing():
 
 def test_a_machine_that_calms_down_is_believed_the_second_time():
     """The one repeat is declared in advance."""
-    measured, cases = one_case(head=0.0)
+    measured, families = one_case(head=0.0)
     (name,) = measured
     restless = verdict.SCREENING_PAIRS + pair_tests.pairs_needed(1)
-    measured[name] = [Pair(head=0.0, control=0.2)] * restless + measured[name]
+    measured[name] = [Pair(head=0.0, control=0.2)] * restless + measured[name] * 40
 
-    (judged,) = decide(measured, cases).values()
+    (judged,) = decide(measured, families).values()
 
     assert judged.verdict is Verdict.OK
 
 
-def test_a_case_too_noisy_to_tell_is_blind_and_not_ok():
-    """It says what it would have caught."""
-    measured, cases = one_case(head=0.0)
-    (name,) = measured
-    measured[name] = [
-        Pair(head=0.5 * (-1) ** index, control=0.4 * (-1) ** index) for index in range(40)
-    ]
+def test_a_case_too_noisy_to_tell_is_inconclusive_after_the_most_pairs():
+    """It names the slowdown that noise could hide."""
+    noise = [Pair(head=0.5 * (-1) ** index, control=0.4 * (-1) ** index) for index in range(40)]
 
-    (judged,) = decide(measured, cases).values()
+    (judged,) = decide({"step[1]": noise}, {"step[1]": "step"}).values()
 
     assert judged.verdict is Verdict.INCONCLUSIVE
-    assert "blind" in judged.reason
-    assert judged.detectable > verdict.BLIND_SLOWDOWN
+    assert judged.pairs == verdict.MOST_PAIRS
+    assert judged.reason == f"noise could hide a slowdown of {judged.estimate.high - 1:.0%}"
+
+
+@given(gates())
+def test_ok_is_never_said_of_what_could_be_slower_by_twice_the_margin(gate):
+    """The upper end of the interval lies below it."""
+    families, measured = gate
+
+    for judged in decide(measured, families).values():
+        if judged.verdict is Verdict.OK:
+            assert judged.estimate.high < 1 + 2 * MARGIN
+
+
+def test_a_slowdown_of_twice_the_margin_that_noise_blurs_is_not_ok():
+    """Half of the pairs lie below the margin, so that no test convicts it."""
+    pairs = [Pair(head=0.1 + 0.08 * (-1) ** index, control=0.0) for index in range(40)]
+
+    (judged,) = decide({"step[1]": pairs}, {"step[1]": "step"}).values()
+
+    assert judged.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("pairs", [3, 11])
+def test_intervals_hold_the_ratio_as_often_as_they_say(pairs):
+    """Of processes that are independent, with a ratio that is known: 95 %."""
+    rng = np.random.default_rng(1)
+    held, trials = 0, 2_000
+    for _ in range(trials):
+        base, control, head = rng.normal(0, 0.01, (3, pairs))
+        seen = [
+            Pair(head=0.02 + h - (b + c) / 2, control=c - b)
+            for b, c, h in zip(base, control, head, strict=True)
+        ]
+        found = estimate.of_pairs(seen, [], margin=MARGIN, hypotheses=1)
+        held += found.low <= math.exp(0.02) <= found.high
+
+    assert 0.935 < held / trials < 0.965
 
 
 MIB = 2**20
@@ -234,23 +283,24 @@ MIB = 2**20
 def test_memory_regresses_by_more_than_a_tenth_and_four_mebibytes_in_each_of_three(
     base, head, grown
 ):
-    """Three of three fresh processes."""
-    peaks = [[value * MIB for value in values] for values in (base, head)]
+    """Three of three pairs, and beyond both processes of the base."""
+    peaks = [
+        [other * MIB, other * MIB // 2, value * MIB]
+        for other, value in zip(base, head, strict=True)
+    ]
 
-    assert verdict.memory_regressed(*peaks) == grown
+    assert verdict.memory_regressed(peaks) == grown
 
 
 def test_memory_learning_and_failures_come_before_speed():
     """A faster head that leaks, forgets or fails does not pass."""
-    measured, cases = one_case(head=-0.5)
-    (name,) = measured
-    fast = Evidence(
-        screen=trial.screen(iterator(measured), cases),
-        confirm=trial.confirm(iterator(measured), cases, [name], margin=MARGIN),
-    )
-    leaking = replace(fast, peaks={name: ([10 * MIB] * 3, [50 * MIB] * 3)})
-    forgetful = replace(leaking, losses={name: ([2.3, 2.2], [2.3, 2.1])})
-    failing = replace(forgetful, failures={name: "raises in head: ValueError"})
+    name = "step[1]"
+    pairs = {name: [Pair(head=-0.5, control=0.0)] * 40}
+    fast = Evidence(screen={name: pairs[name][:3]}, confirm=pairs)
+    leaking = replace(fast, peak_bytes={name: [[10 * MIB, 9 * MIB, 50 * MIB]] * 3})
+    forgetful = replace(leaking, losses={name: [[2.3, 2.2], [2.3, 2.2], [2.3, 2.1]]})
+    random = replace(fast, losses={name: [[2.3, 2.2], [2.3, 2.4], [2.3, 2.1]]})
+    failing = replace(forgetful, failures={name: "in head it raises: ValueError"})
 
     def judged(evidence, **kwargs):
         return verdict.judge(evidence, margin=MARGIN, **kwargs)[name]
@@ -261,6 +311,7 @@ def test_memory_learning_and_failures_come_before_speed():
     assert judged(forgetful).verdict is Verdict.INCOMPARABLE
     assert judged(forgetful).reason == "no longer learns the same: the loss of step 2 differs"
     assert judged(forgetful, allow_learning_change=True).verdict is Verdict.REGRESSION
+    assert judged(random).verdict is Verdict.IMPROVEMENT
     assert judged(failing, allow_learning_change=True).verdict is Verdict.INCOMPARABLE
 
 

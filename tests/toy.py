@@ -1,94 +1,78 @@
-"""A small checkout whose cases only wait, so that a gate on it takes seconds and needs no torch."""
+"""A small repository whose benchmarks only wait, so that a gate on it takes seconds."""
 
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-# Stands in for torch in the workers, as far as they themselves call it.
-TORCH = """
-import types
-
-__version__ = "toy"
-uint8 = None
-device = str
-cuda = types.SimpleNamespace(is_initialized=lambda: False)
-
-
-def empty(*_, **__):
-    return None
-
-
-def get_num_threads():
-    return 1
-"""
-WORKLOAD = """
-import os
-import time
-import types
-
+SETTINGS = """
 UNIT_SECONDS = 0.0005
 PEAK_BYTES = 1 << 23
 LOSSES = [2.3, 2.2, 2.1]
-MISBEHAVIOUR = "pass"
-misbehaviour = compile(MISBEHAVIOUR, "toy", "exec")
-Workload = types.SimpleNamespace
+"""
+MODULE = """
+import time
+
+from settings import UNIT_SECONDS
 
 
-def build(case):
-    return Workload(
-        unit=lambda: unit(case),
-        peak=lambda: b"x" * PEAK_BYTES,
-        losses=lambda: types.SimpleNamespace(tolist=lambda: LOSSES),
-    )
-
-
-def prepare():
-    pass
-
-
-def unit(case):
+def wait():
     until = time.perf_counter() + UNIT_SECONDS
-    exec(misbehaviour, globals() | {"case": case})
     while time.perf_counter() < until:
         pass
 """
-GATE_BATCH_SIZES = 'GATE_BATCH_SIZES = {"step": (1, 16)}'
-GATE_ENGINES = 'GATE_ENGINES = ("eager",)'
+BENCHMARKS = """
+import pytest
+
+import settings
+from waiting import wait
+
+
+@pytest.mark.parametrize("size", [1, 16], ids="size={}".format)
+def test_wait(benchmark, size):
+    benchmark(wait)
+
+    benchmark.extra_info["peak_memory_bytes"] = settings.PEAK_BYTES
+    benchmark.extra_info["losses"] = settings.LOSSES
+
+
+def test_that_measures_nothing():
+    raise AssertionError("a gate has no use for it")
+"""
+PYPROJECT = """
+[tool.pytest.ini_options]
+addopts = ["--strict-markers", "--benchmark-skip"]
+
+[tool.gate]
+arguments = ["test_toy.py"]
+"""
 
 
 def write_tree(tree):
-    """Fill a folder with the real gate and the toy cases."""
-    ignored = shutil.ignore_patterns("__pycache__", "mnist")
-    shutil.copytree(ROOT / "bench", tree / "bench", ignore=ignored)
-    shutil.copytree(ROOT / "src", tree / "src", ignore=ignored)
-    (tree / "src" / "torch.py").write_text(TORCH)
-    (tree / "bench" / "gate" / "workload.py").write_text(WORKLOAD)
-    edit(tree / "bench" / "cases.py", r"^GATE_BATCH_SIZES = .*$", GATE_BATCH_SIZES)
-    edit(tree / "bench" / "cases.py", r"^GATE_ENGINES = .*$", GATE_ENGINES)
-    edit(tree / "bench" / "gate" / "duet.py", r"^CASE_SECONDS = \S+", "CASE_SECONDS = 0.03")
+    """Fill a folder with the toy."""
+    tree.mkdir(parents=True)
+    (tree / "settings.py").write_text(SETTINGS)
+    (tree / "waiting.py").write_text(MODULE)
+    (tree / "test_toy.py").write_text(BENCHMARKS)
+    (tree / "pyproject.toml").write_text(PYPROJECT)
     return tree
 
 
-def edit(file, pattern, replacement):
-    """Replace the one line that matches."""
-    text, times = re.subn(pattern, replacement, file.read_text(), flags=re.MULTILINE)
+def change(tree, name, value):
+    """Give one of the settings another value."""
+    file = tree / "settings.py"
+    text, times = re.subn(
+        rf"^{name} = .*$", f"{name} = {value!r}", file.read_text(), flags=re.MULTILINE
+    )
     assert times == 1
     file.write_text(text)
-
-
-def change(tree, name, value):
-    """Give one of the workload's constants another value."""
-    file = tree / "bench" / "gate" / "workload.py"
-    edit(file, rf"^{name} = .*$", f"{name} = {value!r}")
 
 
 def write_checkout(tree):
     """The same, committed to a repository of its own."""
     write_tree(tree)
-    (tree / ".gitignore").write_text("__pycache__/\ngate.*\n")
+    (tree / ".gitignore").write_text("__pycache__/\n.pytest_cache/\ngate.*\n")
     git(tree, "init", "--quiet", "--initial-branch=main")
     git(tree, "config", "user.name", "Toy")
     git(tree, "config", "user.email", "toy@example.org")

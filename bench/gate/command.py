@@ -1,16 +1,18 @@
 """python -m bench gate: from options to a finished gate, printed."""
 
 import argparse
+import os
 import sys
+import tomllib
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench import cases, command_line, output
-from bench.gate import result, revision, saved, verdict
+from bench import option_types, output
+from bench.gate import comparison, result, revision, saved, verdict
+from bench.gate.company import Version, WorkerError
 from bench.gate.comparison import compare
-from bench.gate.duet import Version, WorkerError
 from bench.gate.result import ExitCode, Result
 from bench.gate.revision import RevisionError
 from bench.gate.saved import IncomparableError
@@ -19,9 +21,10 @@ from bench.output import OutputError
 from bench.runs import files
 from bench.runs.files import SavedRunError
 
-DESCRIPTION = """Compare the working tree with a revision: two processes take turns of a few
-milliseconds on the same core, cases that look different are measured again, and every case gets a
-verdict."""
+DESCRIPTION = """Compare the working tree with a revision: the benchmark cases that pytest collects
+in both take turns of a few milliseconds on the same core, cases that look different are measured
+again, and every case gets a verdict. PYTEST_ARGUMENTS, after --, choose the cases as they would for
+pytest; without them, [tool.gate] in pyproject.toml may hold some."""
 EPILOG = """Ends with 0 where every case got a verdict and none is a regression, 1 on a regression,
 2 on a command line that makes no sense, 3 where noise hides the answer, 4 where the two can't be
 compared, 130 when interrupted."""
@@ -34,31 +37,51 @@ class UsageError(Exception):
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.description, parser.epilog = DESCRIPTION, EPILOG
-    add, shared = parser.add_argument, partial(command_line.add, parser.add_argument)
+    add = parser.add_argument
     add("--base", metavar="REVISION", help="what the working tree is compared with: main, a tag")
     saved_runs: dict[str, Any] = {"type": Path, "nargs": "+"}
     runs = "runs that pytest-benchmark saved, in place of --base"
     add("--saved", metavar="BASE.json", help=runs, **saved_runs)
     add("--against", metavar="HEAD.json", help="the head's, to compare with --saved", **saved_runs)
-    for side in ("base", "head"):
-        python = f"that the {side} runs in (default: this one)"
-        add(f"--{side}-python", metavar="PYTHON", help=python)
-    engines = f"to compare (default: {command_line.listed(cases.GATE_ENGINES)})"
-    shared("--engines", default=cases.GATE_ENGINES, help=engines)
+    tree = "the working tree: any folder in a git checkout (default: this one's)"
+    add("--tree", type=option_types.folder, metavar="FOLDER", help=tree)
+    python = "that has pytest and what the cases import (default: this one)"
+    add("--python", default=sys.executable, metavar="PYTHON", help=python)
+    base_python = "that the base runs in (default: --python's)"
+    add("--base-python", metavar="PYTHON", help=base_python)
     add(
         "--margin",
-        type=command_line.percentage,
+        type=option_types.percentage,
         default=verdict.MARGIN,
         metavar="SHARE",
         help="a slowdown up to this passes (default: 5%%)",
     )
     threads = "that each version computes with, on as many cores (default: %(default)s)"
-    shared("--threads", default=1, metavar="N", help=threads)
+    add("--threads", type=_threads, default=1, metavar="N", help=threads)
+    add(
+        "--seconds-per-case",
+        type=option_types.seconds,
+        default=comparison.SECONDS_PER_CASE,
+        metavar="SECONDS",
+        help="the most that a version's turns at a case may take in a pair (default: %(default)s)",
+    )
+    fresh = "fork processes from one that has imported what both import, or exec each (slower)"
+    add("--fresh", choices=("fork", "exec"), default="fork", help=fresh)
     allowed = "pass although the losses are not the base's"
     add("--allow-learning-change", action="store_true", help=allowed)
-    written: dict[str, Any] = {"type": command_line.output_file, "metavar": "FILE"}
+    written: dict[str, Any] = {"type": option_types.output_file, "metavar": "FILE"}
     add("--json", help="write everything that was measured", **written)
     add("--markdown", help="write a pull request's comment", **written)
+    add("arguments", nargs="*", metavar="PYTEST_ARGUMENTS", help="after --: paths, -k, options")
+
+
+def _threads(text: str) -> int:
+    threads, cores = option_types.count(text), os.cpu_count() or 1
+    if threads > cores:
+        raise argparse.ArgumentTypeError(
+            f"{threads} threads on {cores} cores: ask for {cores} or fewer"
+        )
+    return threads
 
 
 def run(options: argparse.Namespace) -> ExitCode:
@@ -82,7 +105,7 @@ def run(options: argparse.Namespace) -> ExitCode:
 
 
 def _compare_saved(options: argparse.Namespace) -> Result:
-    if options.base or options.base_python or options.head_python or not options.against:
+    if options.base or options.base_python or not options.against:
         raise UsageError(
             "saved runs are compared with saved runs: --saved BASE.json --against HEAD.json"
         )
@@ -103,33 +126,54 @@ def _compare_saved(options: argparse.Namespace) -> Result:
 
 
 def _compare_revisions(options: argparse.Namespace) -> Result:
-    checkout = revision.root(Path(__file__).parent)
-    other_python = options.base_python or options.head_python
     if options.against:
         raise UsageError("--against names runs to compare with --saved BASE.json")
-    if not options.base and not other_python:
-        raise UsageError(
-            "name what to compare with: --base main, or --base-python or --head-python"
-        )
-    head = Version(name="head", tree=checkout, python=options.head_python or sys.executable)
-    changed = len(revision.changed_files(checkout))
-    head_words = (
-        f"the working tree, changed in {changed} file{'s' * (changed > 1)},"
-        if changed
-        else "the checkout"
-    )
+    if not options.base and not options.base_python:
+        raise UsageError("name what to compare with: --base main, or --base-python")
+    checkout = revision.root(options.tree or Path.cwd())
+    tree = (options.tree or checkout).resolve()
     with ExitStack() as stack:
-        tree, base_words = checkout, "itself"
+        base_tree, base_words = tree, "itself"
         if options.base:
-            tree = stack.enter_context(revision.worktree(checkout, options.base))
+            worktree = stack.enter_context(revision.worktree(checkout, options.base))
+            base_tree = worktree / tree.relative_to(checkout)
             base_words = f"{options.base} ({revision.describe(checkout, options.base)})"
-        base = Version(name="base", tree=tree, python=options.base_python or sys.executable)
+        base_python = options.base_python or options.python
         return compare(
-            base,
-            head,
-            words=(base_words, head_words),
-            engines=options.engines,
+            Version(name="base", tree=base_tree, python=base_python),
+            Version(name="head", tree=tree, python=options.python),
+            arguments=options.arguments or default_arguments(tree),
+            words=(base_words, _head_in_words(checkout)),
             margin=options.margin,
             threads=options.threads,
+            fresh=options.fresh,
+            seconds_per_case=options.seconds_per_case,
             allow_learning_change=options.allow_learning_change,
         )
+
+
+def _head_in_words(checkout: Path) -> str:
+    changed = len(revision.changed_files(checkout))
+    if not changed:
+        return "the checkout"
+    return f"the working tree, changed in {changed} file{'s' * (changed > 1)},"
+
+
+def default_arguments(tree: Path) -> Sequence[str]:
+    """Return pytest's arguments in `[tool.gate]` of the tree's pyproject.toml; none without.
+
+    Raises:
+        UsageError: they are no list of strings.
+
+    """
+    file = tree / "pyproject.toml"
+    try:
+        table = tomllib.loads(file.read_text())["tool"]["gate"]
+        arguments = table["arguments"]
+    except (FileNotFoundError, KeyError):
+        return ()
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} cannot be read: {error}") from error
+    if not isinstance(arguments, list) or not all(isinstance(word, str) for word in arguments):
+        raise UsageError(f'{file}: [tool.gate] arguments is a list such as ["benchmarks", "-k x"]')
+    return arguments

@@ -1,36 +1,38 @@
-"""Two versions to a finished gate: cores, workers, the cases that both have."""
+"""Two versions to a finished gate: cores, what both collect, the trial, the verdicts."""
 
 import os
 import random
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
+from functools import partial
 
 import psutil
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from bench import cases
-from bench.cases import Case
-from bench.gate import trial, verdict
-from bench.gate.duet import Version
+from bench.gate import collection, verdict
+from bench.gate.company import Company, Setting, Version
 from bench.gate.result import Result
-from bench.gate.trial import Duets
+from bench.gate.trial import Trial
 
 LOAD_SECONDS = 0.5  # how long the cores are watched before one is chosen
+SECONDS_PER_CASE = 1.0
 
 
 def compare(
     base: Version,
     head: Version,
     *,
+    arguments: Sequence[str],
     words: tuple[str, str] = ("base", "head"),
-    engines: Sequence[str] = cases.GATE_ENGINES,
     margin: float = verdict.MARGIN,
     threads: int = 1,
+    fresh: str = "fork",
+    seconds_per_case: float = SECONDS_PER_CASE,
     allow_learning_change: bool = False,
 ) -> Result:
     """Run one gate: head against base.
@@ -40,33 +42,50 @@ def compare(
 
     """
     started = time.monotonic()
-    cores = choose_cores(threads)
-    with (
-        telling() as tell,
-        Duets(
-            base=base, head=head, threads=threads, cores=cores, rng=random.Random(), tell=tell
-        ) as duets,
-    ):
-        tell("starting two workers of the base and one of the head")
-        hellos = duets.start()
-        chosen = _cases_of_both(duets, hellos, engines)
-        evidence = trial.run(duets, chosen, margin=margin)
+    versions = [base, replace(base, name="control"), head]
+    shares_a_server = fresh == "fork" and base.python == head.python
+    new_company = partial(
+        Company,
+        setting=Setting(arguments=arguments, threads=threads),
+        shares_a_server=shares_a_server,
+    )
+    cores, rng = choose_cores(threads), random.Random()
+    with telling() as tell, new_company() as company:
+        tell("collecting the cases of base and head")
+        with company.fresh([base, head], rng) as processes:
+            found = [
+                collection.describe(process, version)
+                for process, version in zip(processes, (base, head), strict=True)
+            ]
+        collection.check_apart(*found)
+        trial = Trial(
+            versions=versions,
+            new_company=partial(new_company, common=collection.common_modules(found)),
+            rehearsing=company,
+            families=collection.cases_of_both(*found),
+            failures=collection.cases_of_one(*found),
+            seconds_per_case=seconds_per_case,
+            cores=cores,
+            rng=rng,
+            tell=tell,
+        )
+        evidence = trial.run(margin=margin)
+    judgements = verdict.judge(evidence, margin=margin, allow_learning_change=allow_learning_change)
     return Result(
         base=words[0],
         head=words[1],
         margin=margin,
         took_seconds=time.monotonic() - started,
         setting={
+            "arguments": list(arguments),
             "threads": threads,
             "cores": cores,
-            "pinned": bool(cores),
-            "base_torch": hellos[0]["torch"],
-            "head_torch": hellos[1]["torch"],
+            "fresh": fresh,
+            "base_versions": dict(found[0].versions),
+            "head_versions": dict(found[1].versions),
         },
         evidence=evidence,
-        judgements=verdict.judge(
-            evidence, margin=margin, allow_learning_change=allow_learning_change
-        ),
+        judgements=judgements,
     )
 
 
@@ -80,19 +99,6 @@ def telling() -> Iterator[Callable[[str], object]]:
     # It draws only when something changes: a thread that redraws would disturb the measurement.
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda text: live.update(Text(text), refresh=True)
-
-
-def _cases_of_both(
-    duets: Duets, hellos: Sequence[Mapping[str, Any]], engines: Sequence[str]
-) -> list[Case]:
-    """Return the cases that both have, and note those that one side lacks as failures."""
-    base, head = ([Case(**fields) for fields in hello["cases"]] for hello in hellos)
-    either = [case for case in dict.fromkeys([*head, *base]) if case.engine in engines]
-    for case in either:
-        for missing, name in ((case not in base, "base"), (case not in head, "head")):
-            if missing:
-                duets.failures[case.name] = f"missing in {name}"
-    return [case for case in either if case in base and case in head]
 
 
 def choose_cores(threads: int) -> list[int]:

@@ -50,7 +50,8 @@ class Result:
         for verdict in (Verdict.REGRESSION, Verdict.INCOMPARABLE, Verdict.INCONCLUSIVE):
             if verdict in found:
                 return ExitCode[verdict.name]
-        return ExitCode.OK if found else ExitCode.INCONCLUSIVE
+        judged = found - {Verdict.LEFT_OUT}
+        return ExitCode.OK if judged else ExitCode.INCONCLUSIVE
 
 
 def sentence(result: Result) -> str:
@@ -81,22 +82,32 @@ def rows(result: Result) -> list[tuple[str, ...]]:
     """The table's cells, a row a case or family."""
     cells: list[tuple[str, ...]] = []
     for name, one in result.judgements.items():
-        base, head = (
-            seconds(statistics.median(values)) if values else "-"
-            for values in result.evidence.seconds.get(name, ([], []))
-        )
+        found = one.estimate
+        measured = result.evidence.seconds.get(name, ())
+        base, *_, head = [seconds(statistics.median(values)) for values in measured] or ["-", "-"]
         cells.append(
             (
-                name if base != "-" or one.ratio is None else f"{name}, all sizes",
+                _shortened(name, result) + ", all" * (not measured and found.ratio is not None),
                 base,
                 head,
-                "-" if one.ratio is None else f"{one.ratio:.3f}",
-                "-" if one.low is None else f"{one.low:.3f} to {one.high:.3f}",
-                "-" if one.detectable is None else f"{one.detectable:.0%}",
+                "-" if found.ratio is None else f"{found.ratio:.3f}",
+                "-" if found.low is None else f"{found.low:.3f} to {found.high:.3f}",
+                "-" if found.detectable is None else f"{found.detectable:.0%}",
                 str(one.verdict),
             )
         )
     return cells
+
+
+def _shortened(name: str, result: Result) -> str:
+    """Leave out a case's file where its function is in no other."""
+    function = name.rsplit("::", maxsplit=1)[-1].split("[", maxsplit=1)[0].split(",", maxsplit=1)[0]
+    files = {
+        other.split("::")[0]
+        for other in result.judgements
+        if other.split("::")[-1].split("[")[0].split(",")[0] == function
+    }
+    return name if len(files) > 1 else name.split("::", 1)[-1]
 
 
 def reasons(result: Result) -> list[str]:

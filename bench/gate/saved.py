@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import stats
 
-from bench.gate import pair_tests, verdict
+from bench.gate import estimate, pair_tests, verdict
+from bench.gate.estimate import Estimate
 from bench.gate.verdict import Judgement, Verdict
 from bench.runs.files import SavedRun
 
@@ -82,8 +83,9 @@ def judge(
             [run.by_name[name].peak_memory_bytes for run in runs] for runs in (base, head)
         )
         # The runs are no pairs: every one of the head must exceed the largest of the base.
-        if verdict.memory_regressed([max(base_bytes)] * len(head_bytes), head_bytes):
-            judgements[name] = verdict.grown(judgements[name], base_bytes, head_bytes)
+        peak_bytes = [[max(base_bytes), head] for head in head_bytes]
+        if verdict.memory_regressed(peak_bytes):
+            judgements[name] = verdict.grown(judgements[name], peak_bytes)
     return judgements, seconds
 
 
@@ -128,8 +130,8 @@ def judge_speed(
     regressed, improved = pair_tests.holm(slower), pair_tests.holm(faster)
     judgements = {}
     for name, (base, head) in logs.items():
-        estimate = _estimate(base, head, margin=margin, hypotheses=len(logs))
-        found, reason = verdict.of_tests(name, regressed, improved, estimate["detectable"])
+        ratio = _estimate(base, head, margin=margin, hypotheses=len(logs))
+        found, reason = verdict.of_tests(name, regressed, improved, ratio, margin=margin)
         if not enough:
             found = Verdict.INCONCLUSIVE
             reason = (
@@ -142,7 +144,7 @@ def judge_speed(
             reason=reason,
             p_value=slower[name],
             pairs=min(base_runs, head_runs),
-            **estimate,
+            estimate=ratio,
         )
     return judgements
 
@@ -165,20 +167,20 @@ def _rank_test(larger: np.ndarray, smaller: np.ndarray) -> float:
     return float(stats.mannwhitneyu(larger, smaller, alternative="greater", method="exact").pvalue)
 
 
-def _estimate(
-    base: np.ndarray, head: np.ndarray, *, margin: float, hypotheses: int
-) -> dict[str, float | None]:
+def _estimate(base: np.ndarray, head: np.ndarray, *, margin: float, hypotheses: int) -> Estimate:
     """Ratio of geometric means, Welch's interval, and the smallest slowdown that would show."""
     ratio = math.exp(float(head.mean() - base.mean()))
     if min(len(base), len(head)) == 1:  # which has no spread
-        return {"ratio": ratio, "low": None, "high": None, "detectable": None}
+        return Estimate(ratio=ratio)
     welch = stats.ttest_ind(head, base, equal_var=False)
-    interval = welch.confidence_interval(verdict.CONFIDENCE)
+    interval = welch.confidence_interval(estimate.CONFIDENCE)
     error = math.sqrt(head.var(ddof=1) / len(head) + base.var(ddof=1) / len(base))
-    reach = float(np.sum(stats.t.ppf([1 - pair_tests.LEVEL / hypotheses, verdict.POWER], welch.df)))
-    return {
-        "ratio": ratio,
-        "low": math.exp(interval.low),
-        "high": math.exp(interval.high),
-        "detectable": math.expm1(math.log1p(margin) + error * reach),
-    }
+    reach = float(
+        np.sum(stats.t.ppf([1 - pair_tests.LEVEL / hypotheses, estimate.POWER], welch.df))
+    )
+    return Estimate(
+        ratio=ratio,
+        low=math.exp(interval.low),
+        high=math.exp(interval.high),
+        detectable=math.expm1(math.log1p(margin) + error * reach),
+    )

@@ -1,159 +1,178 @@
-"""One gate: screen every case, confirm those that differ, and watch identical code beside."""
+"""One gate's measurement: pairs of cases from real processes, and what else they tell."""
 
 import random
 import statistics
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
-from bench.cases import Case
-from bench.gate import duet, pair_tests, verdict
-from bench.gate.duet import CaseError, Version, Worker, WorkerError
-from bench.gate.pair_tests import Pair, Pairs
+from bench.gate import pair_tests, stages, turns
+from bench.gate.company import Company, Process, Version, WorkerError
+from bench.gate.gate_worker.benchmark import LOSSES, PEAK_MEMORY
+from bench.gate.pair_tests import Pair
+from bench.gate.stages import Measure, Tell
+from bench.gate.turns import TooLongError
 from bench.gate.verdict import Evidence
-
-ATTEMPTS = 2  # where identical code is convicted, once more from the start: declared in advance
-
-Measure = Callable[[Sequence[Case]], Mapping[str, Pair]]
-Tell = Callable[[str], object]
-
-
-def screen(measure: Measure, cases: Sequence[Case]) -> dict[str, list[Pair]]:
-    """Few pairs of every case, and of every family."""
-    pairs = defaultdict(list)
-    for _ in range(verdict.SCREENING_PAIRS):
-        for name, pair in measure(cases).items():
-            pairs[name].append(pair)
-    whole = {name: seen for name, seen in pairs.items() if len(seen) == verdict.SCREENING_PAIRS}
-    return pair_tests.with_families(whole, cases)
-
-
-def confirm(
-    measure: Measure, cases: Sequence[Case], hypotheses: Sequence[str], *, margin: float
-) -> dict[str, list[Pair]]:
-    """Fresh pairs of each hypothesis, a case or a family, until its test is decided."""
-    pairs: dict[str, list[Pair]] = {name: [] for name in hypotheses}
-    needed = pair_tests.pairs_needed(max(1, len(hypotheses)))
-    for _ in range(needed):
-        undecided = {
-            name
-            for name, seen in pairs.items()
-            if pair_tests.is_open(seen, margin=margin, needed=needed)
-        }
-        chosen = [case for case in cases if undecided & {case.name, case.family}]
-        if not chosen:
-            break
-        measured = {name: [pair] for name, pair in measure(chosen).items()}
-        for name, (pair,) in pair_tests.with_families(measured, cases).items():
-            if name in undecided:
-                pairs[name].append(pair)
-    return {name: seen for name, seen in pairs.items() if seen}
-
-
-def attempt(measure: Measure, cases: Sequence[Case], *, margin: float) -> tuple[Pairs, Pairs, bool]:
-    """Both stages: the pairs of the screen, those of the confirmation, and whether it was restless.
-
-    Where identical code is convicted, both are done once more.
-    """
-    for _ in range(ATTEMPTS):
-        screened = screen(measure, cases)
-        hypotheses = pair_tests.routed(screened, margin=margin)
-        confirmed = confirm(measure, cases, hypotheses, margin=margin)
-        restless = pair_tests.is_restless(confirmed, margin=margin)
-        if not restless:
-            break
-    return screened, confirmed, restless
 
 
 @dataclass(kw_only=True)
-class Duets:
+class Trial:
     """Pairs from real processes: base, a second copy of base, and head, in turns."""
 
-    base: Version
-    head: Version
-    threads: int
+    versions: Sequence[Version]  # base, its copy, head
+    new_company: Callable[[], Company]
+    rehearsing: Company | None  # whose processes run each case once, before anything is measured
+    families: dict[str, str]  # of each case: its function, and its group where it has one
+    seconds_per_case: float
     cores: Sequence[int]
     rng: random.Random
     tell: Tell
-    seconds: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
-    peaks: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict)
-    losses: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    seconds: dict[str, list[list[float]]] = field(default_factory=dict)
+    peak_bytes: dict[str, list[list[int]]] = field(default_factory=dict)
+    losses: dict[str, list[list[float]]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    pairs_measured: int = 0
-    _running: ExitStack = field(default_factory=ExitStack)
-    _workers: list[Worker] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._running.close()
-
-    def start(self) -> list[dict[str, Any]]:
-        """Start a worker for each, and return how base and head describe themselves.
-
-        Raises:
-            WorkerError: one cannot be measured at all.
-
-        """
-        control = Version(name="control", tree=self.base.tree, python=self.base.python)
-        versions = [self.base, control, self.head]
-        company = duet.company(versions, threads=self.threads)
-        self._workers = self._running.enter_context(company)
-        return [self._workers[0].hello, self._workers[2].hello]
-
-    def measure(self, cases: Sequence[Case]) -> dict[str, Pair]:
-        """One pair of each case that has not failed yet, from fresh processes."""
-        self.pairs_measured += 1
-        pairs: dict[str, Pair] = {}
-        waiting = [case for case in cases if case.name not in self.failures]
-        self.tell(f"pair {self.pairs_measured} of fresh processes, {len(waiting)} cases")
-        while waiting:
-            try:
-                with duet.fresh(self._workers, self.cores, self.rng):
-                    while waiting:
-                        self._measure_one(waiting[0], pairs)
-                        waiting.pop(0)
-            except WorkerError as error:
-                if waiting:
-                    self.failures[waiting.pop(0).name] = str(error)
-                self._running.close()
-                self.start()
-        return {name: pair for name, pair in pairs.items() if name not in self.failures}
-
-    def _measure_one(self, case: Case, pairs: dict[str, Pair]) -> None:
-        base, _, head = self._workers
-        try:
-            if case.name not in self.losses:
-                self.losses[case.name] = base.losses(case), head.losses(case)
-            peaks = self.peaks.setdefault(case.name, ([], []))
-            if len(peaks[0]) < verdict.SCREENING_PAIRS:
-                peaks[0].append(base.peak_bytes(case))
-                peaks[1].append(head.peak_bytes(case))
-            turns = duet.take_turns(self._workers, case, self.rng)
-        except CaseError as error:
-            self.failures[case.name] = str(error)
-            return
-        seconds = self.seconds.setdefault(case.name, ([], []))
-        seconds[0].append(statistics.median(turns[0]))
-        seconds[1].append(statistics.median(turns[2]))
-        pairs[case.name] = Pair(
-            head=pair_tests.log_ratio(turns[0], turns[2]),
-            control=pair_tests.log_ratio(turns[0], turns[1]),
+    def run(self, *, margin: float) -> Evidence:
+        """Measure until every case and family has what its judgement needs."""
+        found = stages.run(self._stage, self.families, margin=margin, tell=self.tell)
+        unjudged = self.failures.keys() | self.left_out.keys()
+        return Evidence(
+            screen={name: pairs for name, pairs in found.screen.items() if name not in unjudged},
+            confirm={name: pairs for name, pairs in found.confirm.items() if name not in unjudged},
+            restless=found.restless,
+            seconds=self.seconds,
+            peak_bytes=self.peak_bytes,
+            losses=self.losses,
+            failures=self.failures,
+            left_out=self.left_out,
         )
 
+    def _waiting(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if name not in self.failures | self.left_out]
 
-def run(duets: Duets, cases: Sequence[Case], *, margin: float) -> Evidence:
-    """Measure until every case and family has what its judgement needs."""
-    screened, confirmed, restless = attempt(duets.measure, cases, margin=margin)
-    return Evidence(
-        screen={name: pairs for name, pairs in screened.items() if name not in duets.failures},
-        confirm={name: pairs for name, pairs in confirmed.items() if name not in duets.failures},
-        restless=restless,
-        seconds=duets.seconds,
-        peaks=duets.peaks,
-        losses=duets.losses,
-        failures=duets.failures,
+    @contextmanager
+    def _stage(self) -> Iterator[Measure]:
+        """Measure pairs with a server of their own, which imports beside a rehearsal, if due."""
+        with self.new_company() as company:
+            company.start_importing(self.versions[-1].python)
+            if self.rehearsing:
+                self._rehearse(self.rehearsing)
+                self.rehearsing = None
+            yield partial(self._pair, company)
+
+    def _rehearse(self, company: Company) -> None:
+        """Run each case once in base and head, before any time counts.
+
+        What a first call compiles or loads for all later ones is there then, and cases that cannot
+        be measured are known.
+        """
+        base, _, head = self.versions
+        self.tell(f"rehearsing {len(self._waiting(list(self.families)))} cases")
+        self._each_case(company, (base, head), list(self.families), self._rehearse_case)
+
+    def _rehearse_case(self, processes: Sequence[Process], name: str) -> bool:
+        answers = [process.answer() for process in processes]
+        return _may_go_on(self._end_case(processes, name, answers))
+
+    def _pair(self, company: Company, names: Sequence[str]) -> dict[str, Pair]:
+        """One pair of each case that can be measured, from fresh processes."""
+        pairs: dict[str, Pair] = {}
+        take = partial(self._take_case, pairs)
+        self._each_case(company, self.versions, names, take, cores=self.cores)
+        return {name: pair for name, pair in pairs.items() if name not in self.failures}
+
+    def _each_case(
+        self,
+        company: Company,
+        versions: Sequence[Version],
+        names: Sequence[str],
+        act: Callable[[Sequence[Process], str], bool],
+        *,
+        cores: Sequence[int] = (),
+    ) -> None:
+        """Do something with each case that can be measured, in fresh processes.
+
+        A case that its process does not survive is named, and the others go on in fresh ones; so
+        they do where `act` returns False.
+        """
+        waiting = self._waiting(names)
+        while waiting:
+            try:
+                with company.fresh(versions, self.rng) as processes:
+                    for process in self.rng.sample(processes, len(processes)):
+                        process.send(do="run", cases=waiting, cores=list(cores))
+                    goes_on = True
+                    while waiting and goes_on:
+                        goes_on = act(processes, waiting[0])
+                        waiting.pop(0)
+            except WorkerError as error:
+                self.failures[waiting.pop(0)] = str(error)
+
+    def _take_case(self, pairs: dict[str, Pair], processes: Sequence[Process], name: str) -> bool:
+        """Measure one case; return whether the next may follow in the same processes."""
+        answers = [process.answer() for process in processes]
+        taken = None
+        if all("ready" in answer for answer in answers):
+            try:
+                taken = turns.take(processes, self.rng, seconds_per_case=self.seconds_per_case)
+            except TooLongError as error:
+                self.left_out[name] = str(error)
+        ended = self._end_case(processes, name, answers)
+        if taken and name not in self.failures | self.left_out:
+            self._keep(name, ended, taken)
+            pairs[name] = pair_tests.pair_of(taken)
+        return _may_go_on(ended)
+
+    def _end_case(
+        self, processes: Sequence[Process], name: str, answers: Sequence[Mapping[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """Let a case end in every process, and note why it cannot be measured, if so."""
+        for process, answer in zip(processes, answers, strict=True):
+            if "ready" in answer:
+                process.send(do="finish")
+        ended = [
+            process.answer() if "ready" in answer else dict(answer)
+            for process, answer in zip(processes, answers, strict=True)
+        ]
+        reason = _why_not(processes, ended)
+        if reason and all(end["outcome"] == "left out" for end in ended):
+            self.left_out[name] = ended[0]["reason"]
+        elif reason:
+            self.failures[name] = reason
+        return ended
+
+    def _keep(
+        self, name: str, ended: Sequence[Mapping[str, Any]], taken: Sequence[Sequence[float]]
+    ) -> None:
+        """Keep a case's seconds, its group, and the figures that all versions stored."""
+        versions = self.seconds.setdefault(name, [[] for _ in taken])
+        for seconds, turn_seconds in zip(versions, taken, strict=True):
+            seconds.append(statistics.median(turn_seconds))
+        function = name.split("[", maxsplit=1)[0]
+        group = ended[-1]["group"]
+        self.families[name] = f"{function}, {group}" if group else function
+        with suppress(KeyError):
+            self.losses.setdefault(name, [end["figures"][LOSSES] for end in ended])
+        with suppress(KeyError):
+            peaks = [int(end["figures"][PEAK_MEMORY]) for end in ended]
+            self.peak_bytes.setdefault(name, []).append(peaks)
+
+
+def _may_go_on(ended: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether another case may follow in processes in which one has ended."""
+    return not any(end["leaves_threads"] or end["outcome"] == "failed" for end in ended)
+
+
+def _why_not(processes: Sequence[Process], ended: Sequence[Mapping[str, Any]]) -> str:
+    """Return why a case has no pair: what a version did instead; empty where it has one."""
+    return next(
+        (
+            f"in {process.name} it {end['reason']}"
+            for process, end in zip(processes, ended, strict=True)
+            if end["outcome"] != "passed"
+        ),
+        "",
     )

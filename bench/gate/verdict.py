@@ -5,20 +5,16 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import cache
 
 import numpy as np
-from scipy import stats
 
-from bench.gate import pair_tests
+from bench.gate import estimate, pair_tests
+from bench.gate.estimate import Estimate
 from bench.gate.pair_tests import Pair, Pairs
 
 MARGIN = 0.05
-CONFIDENCE = 0.95
 SCREENING_PAIRS = 3
-BLIND_SLOWDOWN = 0.30
-BLIND = f"blind: noise hides slowdowns of {BLIND_SLOWDOWN:.0%}"
-POWER = 0.95  # of finding the slowdown that is printed as "would catch"
+MOST_PAIRS = 20  # of a confirmation: more would not end
 MEMORY_GROWTH = 0.10
 MEMORY_GROWTH_BYTES = 4 * 2**20
 LOSS_TOLERANCE = 1e-4  # relative; rounding moves a loss of the first steps by about 1e-6
@@ -32,6 +28,7 @@ class Verdict(StrEnum):
     IMPROVEMENT = "improvement"
     INCONCLUSIVE = "inconclusive"
     INCOMPARABLE = "incomparable"
+    LEFT_OUT = "left out"  # by both versions alike, or too long to take turns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +37,7 @@ class Judgement:
 
     name: str
     verdict: Verdict
-    ratio: float | None = None  # head's time over base's
-    low: float | None = None  # of its 95 % interval
-    high: float | None = None
-    detectable: float | None = None  # smallest slowdown that would have been caught, a share
+    estimate: Estimate = field(default_factory=Estimate)
     p_value: float | None = None  # of "at most 1 + margin", where it was confirmed or not
     pairs: int = 0
     reason: str = ""
@@ -51,36 +45,79 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a gate measured, by case or family."""
+    """What a gate measured, by case or family; of base, control and head, in this order.
 
-    screen: Pairs  # decided what was routed on, and decides nothing else
-    confirm: Pairs  # fresh pairs of what was routed on
+    Saved runs have no control.
+    """
+
+    screen: Pairs  # decided what was confirmed, and decides nothing else
+    confirm: Pairs  # fresh pairs of that
     restless: bool = False  # identical code differed: speed cannot be judged
-    # Base's and head's: a unit's seconds, a pair each; peak bytes, the same; the first losses.
-    seconds: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
-    peaks: Mapping[str, tuple[list[int], list[int]]] = field(default_factory=dict)
-    losses: Mapping[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+    seconds: Mapping[str, Sequence[Sequence[float]]] = field(
+        default_factory=dict
+    )  # a unit's, a list a version
+    peak_bytes: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)  # a pair each
+    losses: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)  # cases without a pair, and why
+    left_out: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_settled(screened: Sequence[Pair], *, margin: float) -> bool:
+    """Whether a case is ok by its screen: close to the base, and so is the control.
+
+    Close is a median within half the margin, with an interval that ends below twice the margin.
+    """
+    head, control = (
+        abs(np.median([getattr(pair, side) for pair in screened])) for side in ("head", "control")
+    )
+    found = estimate.of_pairs(screened, [], margin=margin, hypotheses=1)
+    return max(head, control) <= math.log1p(margin) / 2 and is_not_slower(found, margin=margin)
+
+
+def is_not_slower(found: Estimate, *, margin: float) -> bool:
+    """Whether the interval ends below twice the margin, which a single margin cannot reach."""
+    return found.high is not None and found.high < 1 + 2 * margin
+
+
+def is_undecided(
+    screened: Sequence[Pair], confirmed: Sequence[Pair], *, margin: float, hypotheses: int
+) -> bool:
+    """Whether a case that is confirmed needs another pair."""
+    needed = pair_tests.pairs_needed(hypotheses)
+    if not confirmed or pair_tests.is_open(confirmed, margin=margin, needed=needed):
+        return True
+    p_values = (
+        pair_tests.sign_test(side[:needed], margin=margin) for side in pair_tests.sides(confirmed)
+    )
+    found = estimate.of_pairs(screened, confirmed, margin=margin, hypotheses=hypotheses)
+    return (
+        len(confirmed) < MOST_PAIRS
+        and min(p_values) > pair_tests.LEVEL / hypotheses
+        and not is_not_slower(found, margin=margin)
+    )
 
 
 def judge(
     evidence: Evidence, *, margin: float, allow_learning_change: bool = False
 ) -> dict[str, Judgement]:
-    """One judgement for every case and family that was screened, or failed.
+    """One judgement for every case and family that was screened, failed or was left out.
 
     A slowdown up to `margin` passes: 0.05 is 5 %.
     """
     judgements = _judge_speed(evidence, margin=margin)
-    for name, reason in evidence.failures.items():
-        judgements[name] = Judgement(name=name, verdict=Verdict.INCOMPARABLE, reason=reason)
     for name, speed in judgements.items():
-        if name in evidence.failures:
-            continue
-        reason = "" if allow_learning_change else _learning_change(name, evidence)
-        if reason:
+        step = None if allow_learning_change else _learning_change(evidence.losses.get(name, ()))
+        if step is not None:
+            reason = f"no longer learns the same: the loss of step {step} differs"
             judgements[name] = replace(speed, verdict=Verdict.INCOMPARABLE, reason=reason)
-        elif name in evidence.peaks and memory_regressed(*evidence.peaks[name]):
-            judgements[name] = grown(speed, *evidence.peaks[name])
+        elif memory_regressed(evidence.peak_bytes.get(name, ())):
+            judgements[name] = grown(speed, evidence.peak_bytes[name])
+    for verdict, reasons in (
+        (Verdict.INCOMPARABLE, evidence.failures),
+        (Verdict.LEFT_OUT, evidence.left_out),
+    ):
+        for name, reason in reasons.items():
+            judgements[name] = Judgement(name=name, verdict=verdict, reason=reason)
     return judgements
 
 
@@ -91,99 +128,70 @@ def _judge_speed(evidence: Evidence, *, margin: float) -> dict[str, Judgement]:
     judgements = {}
     for name, screened in evidence.screen.items():
         confirmed = evidence.confirm.get(name, [])
-        estimate = _estimate(screened, confirmed, margin=margin)
-        verdict, reason = of_tests(name, regressed, improved, estimate["detectable"])
+        hypotheses = len(evidence.confirm) + (name not in evidence.confirm)
+        found = estimate.of_pairs(screened, confirmed, margin=margin, hypotheses=hypotheses)
+        verdict, reason = of_tests(name, regressed, improved, found, margin=margin)
         if evidence.restless:
             verdict, reason = Verdict.INCONCLUSIVE, "restless: two copies of the base differ"
         judgements[name] = Judgement(
             name=name,
             verdict=verdict,
             reason=reason,
+            estimate=found,
             p_value=slower.get(name),
             pairs=len(confirmed or screened),
-            **estimate,
         )
     return judgements
 
 
 def of_tests(
-    name: str, regressed: AbstractSet[str], improved: AbstractSet[str], detectable: float | None
+    name: str,
+    regressed: AbstractSet[str],
+    improved: AbstractSet[str],
+    found: Estimate,
+    *,
+    margin: float,
 ) -> tuple[Verdict, str]:
-    """Return the verdict that the rejected hypotheses give a case, or why they give none."""
+    """Return the verdict that tests and interval give a case, or why they give none."""
     if name in regressed:
         return Verdict.REGRESSION, ""
     if name in improved:
         return Verdict.IMPROVEMENT, ""
-    if detectable is None or detectable > BLIND_SLOWDOWN:
-        return Verdict.INCONCLUSIVE, BLIND
-    return Verdict.OK, ""
+    if is_not_slower(found, margin=margin):
+        return Verdict.OK, ""
+    hidden = "any slowdown" if found.high is None else f"a slowdown of {found.high - 1:.0%}"
+    return Verdict.INCONCLUSIVE, f"noise could hide {hidden}"
 
 
-def grown(judgement: Judgement, base_bytes: Sequence[int], head_bytes: Sequence[int]) -> Judgement:
+def grown(judgement: Judgement, peak_bytes: Sequence[Sequence[int]]) -> Judgement:
     """The same case, a regression for its memory."""
-    base, head = (max(peaks) / 2**20 for peaks in (base_bytes, head_bytes))
-    reason = f"peak memory grew from {base:.1f} to {head:.1f} MiB"
+    before = max(max(others) for *others, _ in peak_bytes) / 2**20
+    after = max(head for *_, head in peak_bytes) / 2**20
+    reason = f"peak memory grew from {before:.1f} to {after:.1f} MiB"
     return replace(judgement, verdict=Verdict.REGRESSION, reason=reason)
 
 
-def _learning_change(name: str, evidence: Evidence) -> str:
-    if name not in evidence.losses:
-        return ""
-    base, head = evidence.losses[name]
-    step = first_loss_that_differs(base, head)
-    if step is None:
-        return ""
-    return f"no longer learns the same: the loss of step {step} differs"
+def memory_regressed(peak_bytes: Sequence[Sequence[int]]) -> bool:
+    """Whether peak memory grew by more than 10 % and more than 4 MiB in every pair.
 
+    Args:
+        peak_bytes: of each pair, the head's last.
 
-def _estimate(
-    screen: Sequence[Pair], confirm: Sequence[Pair], *, margin: float
-) -> dict[str, float]:
-    """Ratio, interval and smallest catchable slowdown of one case."""
-    head = np.array([pair.head for pair in confirm or screen])
-    spread, freedom = _spread([*screen, *confirm])
-    median = float(np.median(head))
-    # A median's standard error is sqrt(pi / 2) that of a mean, where pairs are normal.
-    error = math.sqrt(math.pi / 2 / len(head)) * spread
-    reach = error * stats.t.ppf((1 + CONFIDENCE) / 2, freedom)
-    return {
-        "ratio": math.exp(median),
-        "low": math.exp(median - reach),
-        "high": math.exp(median + reach),
-        "detectable": math.expm1(math.log1p(margin) + spread * _reach_of_one_pair(freedom)),
-    }
-
-
-def _spread(pairs: Sequence[Pair]) -> tuple[float, int]:
-    """Standard deviation of one pair's log ratio, and its degrees of freedom.
-
-    The control's ratio is known to be one; the head's is estimated, which costs one degree.
     """
-    head = np.array([pair.head for pair in pairs])
-    control = np.array([pair.control for pair in pairs])
-    squares = float((control**2).sum() + ((head - head.mean()) ** 2).sum())
-    freedom = 2 * len(pairs) - 1
-    return math.sqrt(squares / freedom), freedom
-
-
-@cache
-def _reach_of_one_pair(freedom: int) -> float:
-    """How many spreads above the margin a ratio must lie for the confirmation to catch it.
-
-    All but one of the pairs must lie above the margin: the chance of each is a beta quantile
-    (Clopper and Pearson 1934), and its distance a t quantile.
-    """
-    pairs = pair_tests.pairs_needed(1)
-    each = stats.beta.ppf(POWER, pairs - 1, 2)
-    return float(stats.t.ppf(each, freedom))
-
-
-def memory_regressed(base_bytes: Sequence[int], head_bytes: Sequence[int]) -> bool:
-    """Whether peak memory grew by more than 10 % and more than 4 MiB in every fresh process."""
-    return len(base_bytes) >= SCREENING_PAIRS and all(
-        head > base * (1 + MEMORY_GROWTH) and head > base + MEMORY_GROWTH_BYTES
-        for base, head in zip(base_bytes, head_bytes, strict=True)
+    return len(peak_bytes) >= SCREENING_PAIRS and all(
+        head > max(others) * (1 + MEMORY_GROWTH) and head > max(others) + MEMORY_GROWTH_BYTES
+        for *others, head in peak_bytes
     )
+
+
+def _learning_change(losses: Sequence[Sequence[float]]) -> int | None:
+    """The first step whose loss is no longer the base's; None where the base itself varies."""
+    if not losses:
+        return None
+    base, control, head = losses
+    if first_loss_that_differs(base, control) is not None:
+        return None
+    return first_loss_that_differs(base, head)
 
 
 def first_loss_that_differs(base: Sequence[float], head: Sequence[float]) -> int | None:

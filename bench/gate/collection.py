@@ -1,0 +1,87 @@
+"""What pytest collects in each version's tree, and what the versions have in common."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.gate.company import Process, Version, WorkerError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """What pytest collects in a tree."""
+
+    version: Version
+    functions: Mapping[str, str]  # each case's name, and the test function it belongs to
+    modules: Mapping[str, str]  # what was imported, in order, and its file
+    versions: Mapping[str, str]  # of Python and pytest
+
+
+def describe(process: Process, version: Version) -> Collection:
+    """Return what a version's process has collected.
+
+    Raises:
+        WorkerError: a module of the cases cannot be imported.
+
+    """
+    found = process.ask(do="describe")
+    if found["errors"]:
+        raise WorkerError(f"{version.name} cannot be collected: {found['errors'][0]}")
+    return Collection(
+        version=version,
+        functions=found["functions"],
+        modules=dict(found["modules"]),
+        versions=found["versions"],
+    )
+
+
+def check_apart(one: Collection, other: Collection) -> None:
+    """Refuse a version that runs the other's code: it would be compared with itself in secret.
+
+    Raises:
+        WorkerError: names the file.
+
+    """
+    if one.version.tree == other.version.tree:
+        return
+    for own, foreign in ((one.version, other.version), (other.version, one.version)):
+        modules = one.modules if own is one.version else other.modules
+        for file in modules.values():
+            if _is_of(file, foreign.tree) and not _is_of(file, own.tree):
+                raise WorkerError(f"{own.name} ran {file}, the code of {foreign.name}")
+
+
+def common_modules(collections: Sequence[Collection]) -> list[str]:
+    """Return what all imported from the same file, and no tree holds, in the order of import."""
+    first, *others = collections
+    return [
+        name
+        for name, file in first.modules.items()
+        if all(other.modules.get(name) == file for other in others)
+        and not any(_is_of(file, one.version.tree) for one in collections)
+    ]
+
+
+def cases_of_both(base: Collection, head: Collection) -> dict[str, str]:
+    """Return the function of each case that both collect.
+
+    Raises:
+        WorkerError: neither collects any.
+
+    """
+    if not base.functions and not head.functions:
+        raise WorkerError("pytest collects no case that uses the benchmark fixture")
+    return {name: head.functions[name] for name in head.functions if name in base.functions}
+
+
+def cases_of_one(base: Collection, head: Collection) -> dict[str, str]:
+    """Return a reason for each case that one of the two lacks."""
+    missing_in_base = dict.fromkeys(head.functions.keys() - base.functions, "missing in base")
+    missing_in_head = dict.fromkeys(base.functions.keys() - head.functions, "missing in head")
+    return missing_in_base | missing_in_head
+
+
+def _is_of(file: str, tree: Path) -> bool:
+    """Whether a tree holds a file as its own code: an environment in its folder is none of it."""
+    path = Path(file)
+    return path.is_relative_to(tree) and "site-packages" not in path.parts

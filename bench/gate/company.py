@@ -1,0 +1,226 @@
+"""Processes of the versions, fresh ones for every pair: started, spoken to and ended."""
+
+import itertools
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Self
+
+from bench.gate.gate_worker.channel import Channel, SilenceError
+
+PATIENCE_SECONDS = 120.0  # for an answer; a busy machine takes long to import torch
+ADDRESS = "socket"
+LAST_WORDS = 3  # lines of what a dead process wrote
+# One interpreter's `-c`: our package is put before it for the import alone.
+START = (
+    "import sys; sys.path[0] = sys.argv.pop(1); from gate_worker.server import main; "
+    "sys.path.pop(0); main()"
+)
+# Waiting threads must sleep: they wait on the core that the other version computes on.
+QUIET_OPENMP = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+# glibc gives freed memory back or keeps it by what else lies above it: one process in thirty was
+# 10 % slower throughout. Kept memory makes processes of equal code equal.
+STEADY_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
+THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+class WorkerError(Exception):
+    """A version that cannot be measured: it does not start, it died, or it does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """Code to measure, and the Python to measure it with."""
+
+    name: str
+    tree: Path
+    python: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What all versions are measured with."""
+
+    arguments: Sequence[str]  # pytest's
+    threads: int
+
+
+class Process:
+    """A process of a version, in which the cases of one pair run."""
+
+    def __init__(
+        self, name: str, number: int, words: Path, channel: Channel, wait: Callable[[], int]
+    ) -> None:
+        self.name = name
+        self._number = number
+        self._words = words
+        self._channel = channel
+        self._wait = cache(wait)
+
+    def send(self, **request: object) -> None:
+        """Send a request whose answer is not waited for."""
+        with suppress(OSError):  # what was written last tells why it died
+            self._channel.send(**request)
+
+    def ask(self, **request: object) -> dict[str, Any]:
+        """Send a request and wait for its answer."""
+        self.send(**request)
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for an answer.
+
+        Raises:
+            WorkerError: the process died, or does not answer.
+
+        """
+        try:
+            answer = self._channel.receive()
+        except SilenceError:
+            raise WorkerError(
+                f"{self.name} did not answer for {PATIENCE_SECONDS:g} s: it is stuck, or it does "
+                "not survive being forked; --fresh=exec starts each process from the beginning"
+            ) from None
+        if answer is None:
+            how = _how_it_ended(self._wait())
+            raise WorkerError(f"{self.name} died ({how}); its last words: {self.last_words()}")
+        return answer
+
+    def last_words(self) -> str:
+        """Return the last lines that it wrote, in one."""
+        lines = self._words.read_text(errors="replace").strip().splitlines()
+        return "; ".join(line.strip() for line in lines[-LAST_WORDS:]) or "none"
+
+    def end(self) -> None:
+        """End it, and whatever it started."""
+        self._channel.close()
+        for end in (os.killpg, os.kill):
+            with suppress(ProcessLookupError, PermissionError):
+                end(self._number, signal.SIGKILL)
+        with suppress(WorkerError):  # its server died, too
+            self._wait()
+
+
+def _how_it_ended(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+
+
+@dataclass(kw_only=True)
+class Company:
+    """The processes of all versions, forked from one server or each from its own beginning."""
+
+    setting: Setting
+    shares_a_server: bool  # or each process starts from its own beginning
+    common: Sequence[str] = ()  # modules that the server imports before it forks
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _counter: Iterator[int] = field(default_factory=itertools.count)
+
+    def __enter__(self) -> Self:
+        folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gate-"))
+        self._folder = Path(folder)
+        self._listener = self._stack.enter_context(socket.socket(socket.AF_UNIX))
+        self._listener.bind(str(self._folder / ADDRESS))
+        self._listener.listen()
+        self._listener.settimeout(PATIENCE_SECONDS)
+        self._shared: Process | None = None
+        self._is_importing = False
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @contextmanager
+    def fresh(self, versions: Sequence[Version], rng: random.Random) -> Iterator[list[Process]]:
+        """Fresh processes that have collected in their trees, ended afterwards.
+
+        Raises:
+            WorkerError: one does not start, or its pytest ends before a case runs.
+
+        """
+        with ExitStack() as stack:
+            processes = []
+            for version in versions:
+                words = self._folder / f"words-{next(self._counter)}"
+                words.touch()
+                server = self._server(version.python, stack)
+                number = server.ask(
+                    do="fork",
+                    name=version.name,
+                    tree=str(version.tree),
+                    words=str(words),
+                    seed=rng.getrandbits(32),
+                )["process"]
+                wait = partial(_reaped, server, number)
+                process = Process(version.name, number, words, self._accept(), wait)
+                stack.callback(process.end)
+                processes.append(process)
+            for process in processes:
+                process.answer()
+            yield processes
+
+    def _server(self, python: str, pair: ExitStack) -> Process:
+        """Return the server to fork from: the one of all, or a new one for this process alone."""
+        if not self.shares_a_server:
+            return self._start(python, pair)
+        if self._shared is None:
+            self._shared = self._start(python, self._stack)
+        if self._is_importing:
+            self._shared.answer()
+            self._is_importing = False
+        return self._shared
+
+    def start_importing(self, python: str) -> None:
+        """Let the server that all processes will fork from import what they have in common."""
+        if self.shares_a_server:
+            self._shared = self._start(python, self._stack)
+            self._shared.send(do="import", modules=list(self.common))
+            self._is_importing = True
+
+    def _start(self, python: str, stack: ExitStack) -> Process:
+        words = self._folder / f"words-{next(self._counter)}"
+        ours, theirs = socket.socketpair()
+        given = {
+            "socket": theirs.fileno(),
+            "address": str(self._folder / ADDRESS),
+            "arguments": list(self.setting.arguments),
+        }
+        counts = dict.fromkeys(THREAD_COUNTS, str(self.setting.threads))
+        with theirs, words.open("w") as sink:
+            try:
+                started = subprocess.Popen(
+                    [python, "-c", START, str(Path(__file__).parent), json.dumps(given)],
+                    cwd=self._folder,
+                    env=os.environ | QUIET_OPENMP | STEADY_MALLOC | counts,
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=sink,
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,  # Ctrl-C is for the gate, which then ends its processes
+                )
+            except OSError as error:
+                ours.close()
+                raise WorkerError(f"cannot run {python}: {error}") from error
+        channel = Channel(ours, patience_seconds=PATIENCE_SECONDS)
+        server = Process(f"the server of {python}", started.pid, words, channel, started.wait)
+        stack.callback(server.end)
+        return server
+
+    def _accept(self) -> Channel:
+        try:
+            connection, _ = self._listener.accept()
+        except TimeoutError:
+            raise WorkerError("a process does not start: is the machine out of memory?") from None
+        return Channel(connection, patience_seconds=PATIENCE_SECONDS)
+
+
+def _reaped(server: Process, number: int) -> int:
+    return int(server.ask(do="reap", process=number)["code"])

@@ -1,0 +1,110 @@
+"""What stands in for pytest-benchmark's fixture: it serves turns instead of measuring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from .channel import Channel
+
+# Figures that a case may store in `extra_info` for the gate to compare.
+PEAK_MEMORY = "peak_memory_bytes"  # of one untimed call
+LOSSES = "losses"  # of the first steps from a fixed seed: what the code learns
+
+Turn = Callable[[int], tuple[float, Any]]  # units of work to their seconds and the last result
+
+
+class Benchmark:
+    """The part of pytest-benchmark's fixture that a case uses; statistics are absent."""
+
+    enabled = False
+    disabled = True
+    stats = None
+
+    def __init__(self, item: pytest.Item, channel: Channel) -> None:
+        marker = item.get_closest_marker("benchmark")
+        parameters = getattr(item, "callspec", None)
+        self.name = item.name
+        self.fullname = item.nodeid
+        self.group: str | None = marker.kwargs.get("group") if marker else None
+        self.param = parameters.id if parameters else None
+        self.params = dict(parameters.params) if parameters else None
+        self.extra_info: dict[str, Any] = {}
+        self.calls = 0
+        self._channel = channel
+
+    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Let `function(*args, **kwargs)` be timed; return its last result."""
+
+        def turn(units: int) -> tuple[float, Any]:
+            started = time.perf_counter()
+            for _ in range(units):
+                result = function(*args, **kwargs)
+            return time.perf_counter() - started, result
+
+        return self._serve(turn)
+
+    def pedantic(
+        self,
+        target: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        setup: Callable[[], Any] | None = None,
+        teardown: Callable[..., Any] | None = None,
+        rounds: int = 1,
+        warmup_rounds: int = 0,
+        iterations: int = 1,
+    ) -> Any:
+        """Let `target` be timed, a set-up before and a tear-down after each call, both untimed.
+
+        The gate decides how often, whatever `rounds` and `warmup_rounds` say.
+        """
+        if setup and iterations > 1:
+            raise ValueError("a set-up before each call allows one iteration a round")
+        if setup and (args or kwargs):
+            raise TypeError("arguments come from setup or from args and kwargs, not from both")
+        if rounds < 1 or iterations < 1 or warmup_rounds < 0:
+            raise ValueError("rounds and iterations are at least 1, warmup_rounds at least 0")
+        if not setup and not teardown:
+            return self(target, *args, **(kwargs or {}))
+
+        def turn(units: int) -> tuple[float, Any]:
+            seconds = 0.0
+            for _ in range(units):
+                given = setup() if setup else None
+                words, names = given or (args, kwargs or {})
+                started = time.perf_counter()
+                result = target(*words, **names)
+                seconds += time.perf_counter() - started
+                if teardown:
+                    teardown(*words, **names)
+            return seconds, result
+
+        return self._serve(turn)
+
+    @property
+    def weave(self) -> Any:
+        """Refused: what it would time is not the case's own call."""
+        raise NotImplementedError("the gate does not measure benchmark.weave: call benchmark")
+
+    patch = weave
+
+    def _serve(self, turn: Turn) -> Any:
+        """Take turns until the gate has enough, at least one."""
+        self.calls += 1
+        if self.calls > 1:
+            raise RuntimeError("benchmark is called twice in one case: make it two cases")
+        self._channel.send(ready=True)
+        served = False
+        for request in self._channel.requests():
+            if request["do"] == "finish":
+                break
+            seconds, result = turn(request["units"])
+            served = True
+            self._channel.send(seconds=seconds / request["units"])
+        if not served:
+            _, result = turn(1)
+        return result

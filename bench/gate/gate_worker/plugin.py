@@ -1,0 +1,172 @@
+"""A pytest plugin that collects as ever, and then runs the cases that the gate asks for."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .benchmark import LOSSES, PEAK_MEMORY, Benchmark
+from .channel import Channel
+
+FIXTURE = "benchmark"
+# As if `--benchmark-only` were the one option of pytest-benchmark that was given.
+OPTIONS: dict[str, Any] = {
+    "benchmark_only": True,
+    "benchmark_skip": False,
+    "benchmark_disable": False,
+    "benchmark_save": None,
+    "benchmark_autosave": None,
+    "benchmark_json": None,
+    "benchmark_compare": [],
+    "benchmark_compare_fail": None,
+    "benchmark_histogram": None,
+}
+OURS = __name__.split(".")[0]
+REASON_CHARACTERS = 300
+
+
+class Plugin:
+    """Lets benchmarks run, and keeps what pytest reports of them."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.errors: list[str] = []  # modules that cannot be imported
+        self.reports: list[pytest.TestReport] = []
+        self.case: Benchmark | None = None
+        self._channel = channel
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Choose benchmarks, and register the rest late: of two fixtures the later one wins."""
+        for name, value in OPTIONS.items():
+            if hasattr(config.option, name):
+                setattr(config.option, name, value)
+        config.pluginmanager.register(Late(self, self._channel), "gate-late")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember a module that cannot be imported."""
+        if report.failed:
+            self.errors.append(_last_line(str(report.longrepr)))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep how set-up, call and tear-down ended."""
+        self.reports.append(report)
+
+    @pytest.hookimpl(hookwrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
+        """Hide our fixture from pytest-benchmark, which accepts none but its own."""
+        arguments: dict[str, Any] = getattr(item, "funcargs", {})
+        benchmark = arguments.pop(FIXTURE, None)
+        yield
+        if benchmark is not None:
+            arguments[FIXTURE] = self.case = benchmark
+
+
+class Late:
+    """The fixture, and the loop that runs the cases that the gate asks for."""
+
+    def __init__(self, plugin: Plugin, channel: Channel) -> None:
+        self._plugin = plugin
+        self._channel = channel
+
+    @pytest.fixture(name=FIXTURE)
+    def benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
+        """Stand in for pytest-benchmark's fixture."""
+        return Benchmark(request.node, self._channel)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Answer the gate: describe what is collected, or run cases in their order."""
+        items = {
+            item.nodeid: item
+            for item in session.items
+            if FIXTURE in getattr(item, "fixturenames", ())
+        }
+        gc.collect()
+        gc.freeze()
+        self._channel.send(ready=True)
+        for request in self._channel.requests():
+            if request["do"] == "describe":
+                self._channel.send(**_describe(list(items.values()), self._plugin.errors))
+                continue
+            _pin(request["cores"])
+            chosen = [items[name] for name in request["cases"]]
+            for item, following in zip(chosen, [*chosen[1:], None], strict=True):
+                self._run(item, following)
+        return True
+
+    def _run(self, item: pytest.Item, following: pytest.Item | None) -> None:
+        folder, threads = Path.cwd(), set(threading.enumerate())
+        self._plugin.case, self._plugin.reports = None, []
+        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+        os.chdir(folder)
+        case = self._plugin.case
+        self._channel.send(
+            done=True,
+            group=case.group if case else None,
+            figures=_figures(case.extra_info) if case else {},
+            leaves_threads=bool(set(threading.enumerate()) - threads),
+            **_outcome(self._plugin.reports, called=bool(case and case.calls)),
+        )
+
+
+def _pin(cores: list[int]) -> None:
+    """Let every thread of this process run on these cores alone; on any where none is named."""
+    if cores:
+        for thread in Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+def _describe(items: list[pytest.Item], errors: list[str]) -> dict[str, Any]:
+    return {
+        "functions": {item.nodeid: item.nodeid.split("[")[0] for item in items},
+        "errors": errors,
+        "modules": list(_imported_files()),
+        "versions": {"python": sys.version.split()[0], "pytest": pytest.__version__},
+    }
+
+
+def _imported_files() -> Iterator[list[str]]:
+    """Name and file of each module, in the order of import, less pytest's rewritten and our own."""
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__spec__", None)
+        if (
+            spec
+            and spec.has_location
+            and type(spec.loader).__name__ != "AssertionRewritingHook"
+            and name.split(".")[0] != OURS
+        ):
+            yield [name, str(spec.origin)]
+
+
+def _figures(extra_info: dict[str, Any]) -> dict[str, Any]:
+    return {name: extra_info[name] for name in (PEAK_MEMORY, LOSSES) if name in extra_info}
+
+
+def _outcome(reports: list[pytest.TestReport], *, called: bool) -> dict[str, str]:
+    """How a case ended: "passed", "left out" or "failed", and why."""
+    for report in reports:
+        if report.failed:
+            return {"outcome": "failed", "reason": f"raises: {_last_line(report.longreprtext)}"}
+        if report.skipped:
+            expected = getattr(report, "wasxfail", None)
+            if expected is not None:
+                return {"outcome": "left out", "reason": "is expected to fail (xfail)"}
+            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+            return {"outcome": "left out", "reason": f"is skipped: {why[:REASON_CHARACTERS]}"}
+    if not called:
+        return {"outcome": "failed", "reason": "never calls benchmark"}
+    return {"outcome": "passed", "reason": ""}
+
+
+def _last_line(text: str) -> str:
+    """Return the line of a traceback that names the error."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line[1:].strip() for line in lines if line.startswith("E ")]
+    return (errors or lines or ["nothing"])[0][:REASON_CHARACTERS]

@@ -1,0 +1,82 @@
+"""The process that every version's processes are forked from, so that its memory layout is theirs.
+
+It imports what the collections of all versions import in common, none of their own code, and then
+forks. Each fork collects in its own tree with its own conftest, and serves the gate.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import random
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .channel import Channel
+from .plugin import Plugin
+
+LARGEST_OFFSET_BYTES = 1 << 16
+
+
+def main() -> None:
+    """Serve the gate that listens at the given address, until it goes."""
+    setting: dict[str, Any] = json.loads(sys.argv.pop())
+    gate = Channel(socket.socket(fileno=setting["socket"]))
+    for request in gate.requests():
+        if request["do"] == "import":
+            for name in request["modules"]:
+                with suppress(Exception):  # a module that its importer alone can import
+                    importlib.import_module(name)
+            gc.collect()
+            gc.freeze()  # collections in forks leave what was imported alone
+            gate.send(imported=True)
+        elif request["do"] == "fork":
+            process = os.fork()
+            if process == 0:
+                gate.close()  # so that the gate sees the server end
+                _become(request, setting)
+            gate.send(process=process)
+        else:  # how did one end?
+            _, status = os.waitpid(request["process"], 0)
+            killed = os.WIFSIGNALED(status)
+            gate.send(code=-os.WTERMSIG(status) if killed else os.WEXITSTATUS(status))
+
+
+def _become(request: dict[str, Any], setting: dict[str, Any]) -> None:
+    """Be a version's process, in this fork, until the gate goes; never return."""
+    try:
+        channel = Channel.to(setting["address"])
+        os.setpgid(0, 0)  # what a case leaves behind can be ended with it
+        _redirect(request["words"])
+        os.chdir(request["tree"])
+        tree = Path(request["tree"])
+        sys.path[:0] = [str(folder) for folder in (tree / "src", tree) if folder.is_dir()]
+        rng = random.Random(request["seed"])
+        # A fork inherits where its parent's data lie; an exec'd process would find them elsewhere.
+        offset = bytearray(rng.randrange(LARGEST_OFFSET_BYTES))
+        arguments: list[str] = setting["arguments"]
+        code = int(pytest.main(arguments, plugins=[Plugin(channel)]))
+        del offset
+    except BaseException:  # noqa: BLE001 - a fork must never go on as its parent
+        traceback.print_exc()
+        code = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _redirect(words: str) -> None:
+    """Write what is printed to a file, and read nothing."""
+    sink = os.open(words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

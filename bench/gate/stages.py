@@ -1,0 +1,106 @@
+"""Which pair comes next: few of every case, then more of those that the few leave open."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+
+from bench.gate import pair_tests, verdict
+from bench.gate.pair_tests import Pair, Pairs
+from bench.units import duration
+
+ATTEMPTS = 2  # where identical code is convicted, once more from the start: declared in advance
+
+Measure = Callable[[Sequence[str]], Mapping[str, Pair]]  # a pair of each case that can be measured
+Stage = Callable[[], AbstractContextManager[Measure]]  # which shares no process with another
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """The pairs of a gate, by case or family."""
+
+    screen: Pairs
+    confirm: Pairs
+    restless: bool  # the control was convicted, twice
+
+
+def run(new_stage: Stage, families: Mapping[str, str], *, margin: float, tell: Tell) -> Stages:
+    """Measure until every case and family has what its judgement needs.
+
+    Where identical code is convicted, both stages are done once more.
+
+    Args:
+        new_stage: gives a way to measure pairs.
+        families: of each case.
+        margin: slowdown that passes.
+        tell: is told how far the gate is.
+
+    """
+    for _ in range(ATTEMPTS):
+        with new_stage() as measure:
+            screened = screen(measure, families, tell=tell)
+        left_open = [
+            name for name, pairs in screened.items() if not verdict.is_settled(pairs, margin=margin)
+        ]
+        confirmed: Pairs = {}
+        if left_open:
+            with new_stage() as measure:
+                opened = {name: screened[name] for name in left_open}
+                confirmed = confirm(measure, opened, families, margin=margin, tell=tell)
+        restless = pair_tests.is_restless(confirmed, margin=margin)
+        if not restless:
+            break
+    return Stages(screen=screened, confirm=confirmed, restless=restless)
+
+
+def screen(
+    measure: Measure, families: Mapping[str, str], *, tell: Tell = lambda _: None
+) -> dict[str, list[Pair]]:
+    """Few pairs of every case, and of every family."""
+    pairs = defaultdict(list)
+    started = time.monotonic()
+    for done in range(verdict.SCREENING_PAIRS):
+        tell(_progress("screening", done, verdict.SCREENING_PAIRS, started))
+        for name, pair in measure(list(families)).items():
+            pairs[name].append(pair)
+    whole = {name: seen for name, seen in pairs.items() if len(seen) == verdict.SCREENING_PAIRS}
+    return pair_tests.with_families(whole, families)
+
+
+def confirm(
+    measure: Measure,
+    screened: Pairs,
+    families: Mapping[str, str],
+    *,
+    margin: float,
+    tell: Tell = lambda _: None,
+) -> dict[str, list[Pair]]:
+    """Fresh pairs of each case or family that the screen left open, until it is decided."""
+    pairs: dict[str, list[Pair]] = {name: [] for name in screened}
+    is_undecided = partial(verdict.is_undecided, margin=margin, hypotheses=len(screened))
+    most, started = max(verdict.MOST_PAIRS, pair_tests.pairs_needed(len(pairs))), time.monotonic()
+    for done in range(most):
+        undecided = {name for name in pairs if is_undecided(screened[name], pairs[name])}
+        chosen = [name for name, family in families.items() if undecided & {name, family}]
+        if not chosen:
+            break
+        tell(_progress(f"confirming {', '.join(sorted(undecided))}", done, most, started))
+        measured = {name: [pair] for name, pair in measure(chosen).items()}
+        if not measured:
+            break
+        for name, (pair,) in pair_tests.with_families(measured, families).items():
+            if name in undecided:
+                pairs[name].append(pair)
+    return {name: seen for name, seen in pairs.items() if seen}
+
+
+def _progress(what: str, done: int, most: int, started: float) -> str:
+    at_most = "at most " if most > verdict.SCREENING_PAIRS else ""
+    words = f"{what}: pair {done + 1} of {at_most}{most}"
+    if done:
+        left_seconds = (time.monotonic() - started) / done * (most - done)
+        words += f", {at_most}{duration(left_seconds)} left"
+    return words
