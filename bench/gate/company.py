@@ -140,15 +140,18 @@ class Company:
 
     @contextmanager
     def fresh(self, versions: Sequence[Version], rng: random.Random) -> Iterator[list[Process]]:
-        """Fresh processes that have collected in their trees, ended afterwards.
+        """Fresh processes that have collected in their trees, one a version, ended afterwards.
+
+        They are forked in a random order: what the server's memory looks like changes from one fork
+        to the next, and must not be the base's in every pair.
 
         Raises:
             WorkerError: one does not start, or its pytest ends before a case runs.
 
         """
         with ExitStack() as stack:
-            processes = []
-            for version in versions:
+            started: dict[str, Process] = {}
+            for version in rng.sample(versions, len(versions)):
                 words = self._folder / f"words-{next(self._counter)}"
                 words.touch()
                 server = self._server(version.python, stack)
@@ -162,10 +165,10 @@ class Company:
                 wait = partial(_reaped, server, number)
                 process = Process(version.name, number, words, self._accept(), wait)
                 stack.callback(process.end)
-                processes.append(process)
-            for process in processes:
+                started[version.name] = process
+            for process in started.values():
                 process.answer()
-            yield processes
+            yield [started[version.name] for version in versions]
 
     def _server(self, python: str, pair: ExitStack) -> Process:
         """Return the server to fork from: the one of all, or a new one for this process alone."""

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +12,7 @@ from bench.gate import pair_tests, verdict
 from bench.gate.pair_tests import Pair, Pairs
 from bench.units import duration
 
+NAMED = 2  # of what is being confirmed, in a line of progress
 ATTEMPTS = 2  # where identical code is convicted, once more from the start: declared in advance
 
 Measure = Callable[[Sequence[str]], Mapping[str, Pair]]  # a pair of each case that can be measured
@@ -87,7 +89,7 @@ def confirm(
         chosen = [name for name, family in families.items() if undecided & {name, family}]
         if not chosen:
             break
-        tell(_progress(f"confirming {', '.join(sorted(undecided))}", done, most, started))
+        tell(_progress(_confirming(undecided), done, most, started))
         measured = {name: [pair] for name, pair in measure(chosen).items()}
         if not measured:
             break
@@ -95,6 +97,11 @@ def confirm(
             if name in undecided:
                 pairs[name].append(pair)
     return {name: seen for name, seen in pairs.items() if seen}
+
+
+def _confirming(names: AbstractSet[str]) -> str:
+    some = ", ".join(name.split("::")[-1] for name in sorted(names)[:NAMED])
+    return f"confirming {some}" + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def _progress(what: str, done: int, most: int, started: float) -> str:
