@@ -1,8 +1,6 @@
 """What a default run measures: batch sizes, engines, and how often each case is timed."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 BATCH_SIZES = (
     *(1, 4, 16),
@@ -50,40 +48,6 @@ def shares_of_cores() -> tuple[int, ...]:
     """Numbers of cores to compute on: powers of two, and all of them."""
     cores = os.cpu_count() or 1
     return tuple(sorted({*(2**power for power in range(cores.bit_length())), cores}))
-
-
-# What the gate compares: a verb, an engine's parameter, a batch size each.
-GATE_BATCH_SIZES = {"step": (1, 16, 64, 256, 1024), "epoch": (1, 64, 256)}
-GATE_ENGINES = ("eager", "native")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One row of the gate."""
-
-    verb: str  # "step" or "epoch"
-    engine: str
-    batch_size: int
-
-    @property
-    def family(self) -> str:
-        """The cases that differ in batch size alone."""
-        return f"{self.verb}[engine={self.engine}]"
-
-    @property
-    def name(self) -> str:
-        """As pytest writes it, less `test_`."""
-        return f"{self.verb}[engine={self.engine}-batch_size={self.batch_size}]"
-
-
-def gate_cases(engines: Sequence[str] = GATE_ENGINES) -> list[Case]:
-    """Every case of the gate."""
-    return [
-        Case(verb=verb, engine=engine, batch_size=batch_size)
-        for verb, batch_sizes in GATE_BATCH_SIZES.items()
-        for engine in engines
-        for batch_size in batch_sizes
-    ]
 
 
 # How often a case is timed: as often as its seconds allow, once at the least.

@@ -15,6 +15,7 @@ from bench import __main__ as bench_main
 from mnist_mlp.engines.compiled import Compiled
 from mnist_mlp.engines.eager import Eager
 from mnist_mlp.engines.engine import UnavailableError
+from mnist_mlp.engines.native import forms
 from mnist_mlp.learning_rate import RULES
 from tests import idx
 from tests import suite as in_process
@@ -116,6 +117,38 @@ def saved(whole_run, storage):
 def test_every_case_runs_under_the_name_that_baselines_know(saved):
     """File, function and id are an interface; later seeds are left out where the first misses."""
     assert [case["fullname"] for case in saved["benchmarks"]] == RAN
+
+
+def test_steps_and_epochs_store_what_they_learn_from_a_fixed_seed(saved):
+    """The losses of the first steps: the same for every engine, so that a change shows."""
+    losses = {}
+    for case in saved["benchmarks"]:
+        info = case["extra_info"]
+        if "losses" in info:
+            losses.setdefault(info["batch_size"], []).append(info["losses"])
+
+    assert set(losses) == {20, 900}
+    for of_engines in losses.values():
+        assert len(of_engines) == 8  # of two verbs and four engines
+        for other in of_engines[1:]:
+            assert other == pytest.approx(of_engines[0], rel=1e-3)
+
+
+def test_an_epoch_can_be_short_and_native_take_its_simplest_form(suite, storage):
+    """So that what the gate compares can be run by hand."""
+    file = storage / "short.json"
+
+    ended = suite(
+        *("bench/test_epoch.py", "--engines=native", "--batch-sizes=20", "--epoch-samples=50"),
+        *("--native-form=simplest", f"--benchmark-json={file}"),
+    )
+
+    assert ended.code == 0, ended.output
+    (case,) = json.loads(file.read_text())["benchmarks"]
+    info = case["extra_info"]
+    assert info["samples_per_second"] * case["stats"]["median"] == pytest.approx(50)
+    assert info["form"] == forms.simplest().name
+    assert case["group"] == "native"
 
 
 def test_every_case_says_what_it_measured(saved):
