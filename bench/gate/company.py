@@ -22,7 +22,7 @@ ADDRESS = "socket"
 LAST_WORDS = 3  # lines of what a dead process wrote
 # One interpreter's `-c`: our package is put before it for the import alone.
 START = (
-    "import sys; sys.path[0] = sys.argv.pop(1); from gate_worker.server import main; "
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from gate_worker.server import main; "
     "sys.path.pop(0); main()"
 )
 # Waiting threads must sleep: they wait on the core that the other version computes on.
