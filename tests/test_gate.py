@@ -139,7 +139,7 @@ def test_a_case_that_only_the_head_skips_is_incomparable(compare):
     result = compare(change)
 
     assert verdicts(result)[WAIT_1] is Verdict.INCOMPARABLE
-    assert reasons(result)[WAIT_1] == "in head it is skipped: Skipped: late"
+    assert reasons(result)[WAIT_1] == "in head it is skipped: late"
 
 
 # Each case, and the sentence that answers it; "" for a case that is measured.
@@ -149,7 +149,7 @@ STRANGE_CASES = {
     "fails_after": "in base it raises: assert 1 == 2",
     "hangs": "base did not answer for 4 s: it is stuck, or it does not survive being forked; "
     "--fresh=exec starts each process from the beginning",
-    "kills_its_process": "base died (SIGKILL); its last words: collected 22 items; ; "
+    "kills_its_process": "base died (SIGKILL); its last words: collected 23 items; ; "
     "test_strange.py so long",
     "prints_a_megabyte": "",
     "changes_directory": "",
@@ -162,7 +162,7 @@ STRANGE_CASES = {
     "never_calls_benchmark": "in base it never calls benchmark",
     "shares_a_fixture": "",
     "shares_it_again": "",
-    "is_skipped": "is skipped: Skipped: no such device",
+    "is_skipped": "is skipped: no such device",
     "is_expected_to_fail": "is expected to fail (xfail)",
     "weaves": "in base it raises: NotImplementedError: the gate does not measure benchmark.weave: "
     "call benchmark",
@@ -171,6 +171,7 @@ STRANGE_CASES = {
     "is_pedantic_in_vain": "in base it raises: ValueError: a set-up before each call allows one "
     "iteration a round",
     "has_no_statistics": "",
+    "stores_words": "in base it stores no numbers: could not convert string to float: 'low'",
 }
 STRANGE = """
 import os

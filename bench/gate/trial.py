@@ -157,7 +157,7 @@ class Trial:
         with suppress(KeyError):
             self.losses.setdefault(name, [end["figures"][LOSSES] for end in ended])
         with suppress(KeyError):
-            peaks = [int(end["figures"][PEAK_MEMORY]) for end in ended]
+            peaks = [end["figures"][PEAK_MEMORY] for end in ended]
             self.peak_bytes.setdefault(name, []).append(peaks)
 
 

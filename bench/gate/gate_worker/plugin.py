@@ -52,7 +52,7 @@ class Plugin:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember a module that cannot be imported."""
         if report.failed:
-            self.errors.append(_last_line(str(report.longrepr)))
+            self.errors.append(_error_in(str(report.longrepr)))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep how set-up, call and tear-down ended."""
@@ -107,12 +107,18 @@ class Late:
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         os.chdir(folder)
         case = self._plugin.case
+        outcome = _outcome(self._plugin.reports, called=bool(case and case.calls))
+        figures: dict[str, Any] = {}
+        try:
+            figures = _figures(case.extra_info) if case else {}
+        except (TypeError, ValueError) as error:
+            outcome = {"outcome": "failed", "reason": f"stores no numbers: {error}"}
         self._channel.send(
             done=True,
             group=case.group if case else None,
-            figures=_figures(case.extra_info) if case else {},
+            figures=figures,
             leaves_threads=bool(set(threading.enumerate()) - threads),
-            **_outcome(self._plugin.reports, called=bool(case and case.calls)),
+            **outcome,
         )
 
 
@@ -146,26 +152,33 @@ def _imported_files() -> Iterator[list[str]]:
 
 
 def _figures(extra_info: dict[str, Any]) -> dict[str, Any]:
-    return {name: extra_info[name] for name in (PEAK_MEMORY, LOSSES) if name in extra_info}
+    """Return what a case stored for the gate, as plain numbers."""
+    figures: dict[str, Any] = {}
+    if PEAK_MEMORY in extra_info:
+        figures[PEAK_MEMORY] = int(extra_info[PEAK_MEMORY])
+    if LOSSES in extra_info:
+        figures[LOSSES] = [float(loss) for loss in extra_info[LOSSES]]
+    return figures
 
 
 def _outcome(reports: list[pytest.TestReport], *, called: bool) -> dict[str, str]:
     """How a case ended: "passed", "left out" or "failed", and why."""
     for report in reports:
         if report.failed:
-            return {"outcome": "failed", "reason": f"raises: {_last_line(report.longreprtext)}"}
+            return {"outcome": "failed", "reason": f"raises: {_error_in(report.longreprtext)}"}
         if report.skipped:
             expected = getattr(report, "wasxfail", None)
             if expected is not None:
                 return {"outcome": "left out", "reason": "is expected to fail (xfail)"}
             why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
-            return {"outcome": "left out", "reason": f"is skipped: {why[:REASON_CHARACTERS]}"}
+            why = why.removeprefix("Skipped: ")[:REASON_CHARACTERS]
+            return {"outcome": "left out", "reason": f"is skipped: {why}"}
     if not called:
         return {"outcome": "failed", "reason": "never calls benchmark"}
     return {"outcome": "passed", "reason": ""}
 
 
-def _last_line(text: str) -> str:
+def _error_in(text: str) -> str:
     """Return the line of a traceback that names the error."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line[1:].strip() for line in lines if line.startswith("E ")]
