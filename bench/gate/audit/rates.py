@@ -100,19 +100,10 @@ def cases(record: Sequence[Line]) -> dict[str, CaseSummary]:
 
 
 def _true_ratio(gate: Line, name: str) -> float | None:
-    """Return the ratio that was planted; None for what shares a member with the guilty."""
-    if name == gate["guilty"]:
-        return float(1 + gate["slowdown"])
-    if not gate["guilty"]:
-        return 1.0
-    function, engine = _family(gate["guilty"])
-    return None if _family(name) == (function, engine) else 1.0
-
-
-def _family(name: str) -> tuple[str, str]:
-    """Return the function and the engine of a case or a family."""
-    function = name.split("[", maxsplit=1)[0].split(",", maxsplit=1)[0]
-    return function, next((word for word in ("eager", "native") if word in name), "")
+    """Return the ratio that was planted; None for other cases that call the changed function."""
+    if gate["guilty"]:
+        return float(1 + gate["slowdown"]) if name == gate["guilty"] else None
+    return 1.0
 
 
 def _spreads(groups: Sequence[Sequence[float]]) -> Mapping[str, float]:
