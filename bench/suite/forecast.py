@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from bench import cases
-from bench.suite.workbench import Workbench
+from bench.suite.workbench import Workbench, learning_steps
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.convergence import evaluation_steps
 from mnist_mlp.engines.engine import Engine
@@ -56,21 +56,29 @@ class Forecast:
     def _case(self, verb: str, parameters: Mapping[str, Any]) -> float:
         cost = self._cost(parameters.get("engine", "loader"))
         size = min(parameters.get("batch_size", cases.AXIS_BATCH_SIZE), self.samples)
-        epoch = cost.epoch(self.samples, size)
-        memory = cost.epoch(max(cases.MEMORY_SAMPLES, size), size)
         if verb == "convergence":
+            memory = cost.epoch(max(cases.MEMORY_SAMPLES, size), size)
             return memory + self._convergence(cost, size, parameters)
         if verb in {"step", "epoch"}:
-            call = cost.epoch(size, size) if verb == "step" else epoch
-            return memory * (verb == "epoch") + call * cases.rounds(verb, call)
+            learning = cost.epoch(learning_steps(size) * size, size)
+            return learning + self._timed(verb, cost, size)
         if verb == "alignment":
             return STARTING * cases.ALIGNMENT_SECONDS / len(cases.NEIGHBOURS)
         if verb == "threads":
-            return 3 * epoch
+            return 3 * cost.epoch(self.samples, size)
         if verb in {"loading", "feeding"}:
             return cost.epoch(cases.FED_SAMPLES, size)
         turn = cost.epoch(min(self.samples, size * cases.PEER_STEPS), size)  # of the peers
         return turn * (1 + cases.PEER_ROUNDS)
+
+    def _timed(self, verb: str, cost: Cost, size: int) -> float:
+        """Seconds of a step's or an epoch's rounds, and of the call for memory."""
+        if verb == "step":
+            call = cost.epoch(size, size)
+            return call * cases.rounds(verb, call)
+        call = cost.epoch(self.workbench.options.epoch_samples or self.samples, size)
+        memory = cost.epoch(max(cases.MEMORY_SAMPLES, size), size)
+        return memory + call * cases.rounds(verb, call)
 
     def _convergence(self, cost: Cost, size: int, parameters: Mapping[str, Any]) -> float:
         options = self.workbench.options

@@ -25,6 +25,11 @@ LEARNING_SAMPLES = 4096
 may_fork = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 
 
+def learning_steps(batch_size: int) -> int:
+    """Return how many steps of such batches show what a case learns; 0 of large ones."""
+    return min(LEARNING_STEPS, LEARNING_SAMPLES // batch_size)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Workbench:
     """The data and options of a run, and a way for its cases to show how far they are."""
@@ -57,7 +62,7 @@ class Workbench:
             The losses, as a field to store; nothing for a batch that would take long.
 
         """
-        steps = min(LEARNING_STEPS, LEARNING_SAMPLES // batch_size)
+        steps = learning_steps(batch_size)
         if not steps:
             return {}
         subject, train = self.new_engine(engine), self.data.train
