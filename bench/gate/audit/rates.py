@@ -100,7 +100,7 @@ def cases(record: Sequence[Line]) -> dict[str, CaseSummary]:
 
 
 def _true_ratio(gate: Line, name: str) -> float | None:
-    """Return the ratio that was planted; None for other cases that call the changed function."""
+    """Return the ratio that was planted; None for what may share a part with it."""
     if gate["guilty"]:
         return float(1 + gate["slowdown"]) if name == gate["guilty"] else None
     return 1.0

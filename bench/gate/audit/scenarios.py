@@ -35,6 +35,7 @@ class Scenario:
 
     name: str
     plants: tuple[Plant, ...] = ()
+    base_plants: tuple[Plant, ...] = ()  # the same with a slowdown of 0, whose own cost is common
     guilty: str = ""  # the case or family that should be a regression
     slowdown: float = 0.0  # of the guilty case, a share
     neighbour: bool = False
@@ -64,6 +65,7 @@ def _planted(slowdown: float) -> Iterator[Scenario]:
         yield Scenario(
             name=f"{slowdown:.0%} in {guilty}",
             plants=(planting.slow_step(slowdown, engine, batch_size),),
+            base_plants=(planting.slow_step(0.0, engine, batch_size),),
             guilty=guilty,
             slowdown=slowdown,
         )
@@ -71,6 +73,7 @@ def _planted(slowdown: float) -> Iterator[Scenario]:
     yield Scenario(
         name=f"{slowdown:.0%} in {guilty}",
         plants=(planting.slow_epoch(slowdown, SLOWED_EPOCHS),),
+        base_plants=(planting.slow_epoch(0.0, SLOWED_EPOCHS),),
         guilty=guilty,
         slowdown=slowdown,
     )
@@ -81,10 +84,13 @@ def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
     told = record.circumstances(tree)
     with ExitStack() as stack:
         copy = stack.enter_context(planting.planted(tree, scenario.plants))
+        base = tree
+        if scenario.base_plants:
+            base = stack.enter_context(planting.planted(tree, scenario.base_plants))
         if scenario.neighbour:
             stack.enter_context(noisy_neighbour())
         result = compare(
-            Version(name="base", tree=tree, python=sys.executable),
+            Version(name="base", tree=base, python=sys.executable),
             Version(name="head", tree=copy, python=sys.executable),
             arguments=scenario.arguments or default_arguments(tree),
         )
