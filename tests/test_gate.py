@@ -322,6 +322,11 @@ def test_has_no_statistics(benchmark):
     assert benchmark.disabled
     assert benchmark.group == "a group"
     assert benchmark.name == "test_has_no_statistics"
+
+
+def test_stores_words(benchmark):
+    benchmark(wait)
+    benchmark.extra_info["losses"] = ["low", "lower"]
 """
 
 
