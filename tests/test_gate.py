@@ -147,7 +147,7 @@ STRANGE_CASES = {
     "raises_before": "in base it raises: ValueError: no such thing",
     "raises_within": "in base it raises: ValueError: no such thing",
     "fails_after": "in base it raises: assert 1 == 2",
-    "hangs": "base did not answer for 4 s: it is stuck, or it does not survive being forked; "
+    "hangs": "base did not answer for 12 s: it is stuck, or it does not survive being forked; "
     "--fresh=exec starts each process from the beginning",
     "kills_its_process": "base died (SIGKILL); its last words: collected 23 items; ; "
     "test_strange.py so long",
@@ -166,7 +166,7 @@ STRANGE_CASES = {
     "is_expected_to_fail": "is expected to fail (xfail)",
     "weaves": "in base it raises: NotImplementedError: the gate does not measure benchmark.weave: "
     "call benchmark",
-    "takes_long": "is too long to take turns: --seconds-per-case=2 or more",
+    "takes_long": "is too long to take turns: --seconds-per-case=",  # and as many as it took
     "is_pedantic": "",
     "is_pedantic_in_vain": "in base it raises: ValueError: a set-up before each call allows one "
     "iteration a round",
@@ -333,7 +333,7 @@ def test_stores_words(benchmark):
 @pytest.fixture(scope="module")
 def strange(tmp_path_factory, short_turns):
     """A gate on identical code whose cases do what cases should not."""
-    short_turns.setattr(company, "PATIENCE_SECONDS", 4)
+    short_turns.setattr(company, "PATIENCE_SECONDS", 12)
     trees = [toy.write_tree(tmp_path_factory.mktemp(name) / name) for name in ("base", "head")]
     for tree in trees:
         (tree / "test_strange.py").write_text(STRANGE)
@@ -347,8 +347,9 @@ def test_every_strange_case_is_answered_in_a_sentence(strange, case):
     """It is measured, or the gate says why not; the others are measured all the same."""
     found = strange.judgements[f"test_strange.py::test_{case}"]
 
-    assert found.reason == STRANGE_CASES[case]
-    if not found.reason:
+    assert found.reason.startswith(STRANGE_CASES[case])
+    if not STRANGE_CASES[case]:
+        assert not found.reason
         assert found.verdict is Verdict.OK
 
 
