@@ -44,11 +44,12 @@ def check_apart(one: Collection, other: Collection) -> None:
     """
     if one.version.tree == other.version.tree:
         return
-    for own, foreign in ((one.version, other.version), (other.version, one.version)):
-        modules = one.modules if own is one.version else other.modules
-        for file in modules.values():
-            if _is_of(file, foreign.tree) and not _is_of(file, own.tree):
-                raise WorkerError(f"{own.name} ran {file}, the code of {foreign.name}")
+    for own, foreign in ((one, other), (other, one)):
+        for file in own.modules.values():
+            if _is_of(file, foreign.version.tree) and not _is_of(file, own.version.tree):
+                raise WorkerError(
+                    f"{own.version.name} ran {file}, the code of {foreign.version.name}"
+                )
 
 
 def common_modules(collections: Sequence[Collection]) -> list[str]:

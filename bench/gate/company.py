@@ -157,7 +157,6 @@ class Company:
                 server = self._server(version.python, stack)
                 number = server.ask(
                     do="fork",
-                    name=version.name,
                     tree=str(version.tree),
                     words=str(words),
                     seed=rng.getrandbits(32),

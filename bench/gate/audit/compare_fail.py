@@ -5,12 +5,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.gate.audit import planting, record
+from bench.gate.audit import record
 from bench.gate.audit.record import COMPARE_FAIL_FIELDS, DIGITS
-from bench.gate.audit.scenarios import Scenario
+from bench.gate.audit.scenarios import Scenario, trees
 from bench.gate.command import default_arguments
 from bench.gate.company import QUIET_OPENMP, THREAD_COUNTS
 from bench.gate.comparison import choose_cores
@@ -24,8 +25,9 @@ class PytestBenchmarkError(Exception):
 def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
     """The same question to pytest-benchmark's own rules: base, then head, one run each."""
     started, told, cores = time.monotonic(), record.circumstances(tree), choose_cores(1)
-    with planting.planted(tree, scenario.plants) as copy:
-        base, head = _measure(tree, tree, cores), _measure(copy, tree, cores)
+    arguments = default_arguments(tree)
+    with trees(scenario, tree) as planted:
+        base, head = (_measure(one, arguments, cores) for one in planted)
     return {
         "scenario": f"pytest-benchmark, {scenario.name}",
         "guilty": scenario.guilty,
@@ -42,7 +44,7 @@ def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
     }
 
 
-def _measure(tree: Path, ours: Path, cores: list[int]) -> dict[str, dict[str, float]]:
+def _measure(tree: Path, arguments: Sequence[str], cores: list[int]) -> dict[str, dict[str, float]]:
     """One run of the gate's cases, one thread on one core: each case's min and mean, seconds.
 
     Raises:
@@ -56,7 +58,7 @@ def _measure(tree: Path, ours: Path, cores: list[int]) -> dict[str, dict[str, fl
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider"),
-                *(*default_arguments(ours), f"--benchmark-json={file}"),
+                *(*arguments, f"--benchmark-json={file}"),
             ],
             cwd=tree,
             env=os.environ | QUIET_OPENMP | counts | {"PYTHONPATH": path},

@@ -79,19 +79,27 @@ def _planted(slowdown: float) -> Iterator[Scenario]:
     )
 
 
+@contextmanager
+def trees(scenario: Scenario, tree: Path) -> Iterator[tuple[Path, Path]]:
+    """Base and head of the scenario, planted in copies of the tree; removed afterwards."""
+    with ExitStack() as stack:
+        head = stack.enter_context(planting.planted(tree, scenario.plants))
+        base = tree
+        if scenario.base_plants:
+            base = stack.enter_context(planting.planted(tree, scenario.base_plants))
+        yield base, head
+
+
 def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
     """One real gate of the scenario: its line in the record."""
     told = record.circumstances(tree)
     with ExitStack() as stack:
-        copy = stack.enter_context(planting.planted(tree, scenario.plants))
-        base = tree
-        if scenario.base_plants:
-            base = stack.enter_context(planting.planted(tree, scenario.base_plants))
+        base, head = stack.enter_context(trees(scenario, tree))
         if scenario.neighbour:
             stack.enter_context(noisy_neighbour())
         result = compare(
             Version(name="base", tree=base, python=sys.executable),
-            Version(name="head", tree=copy, python=sys.executable),
+            Version(name="head", tree=head, python=sys.executable),
             arguments=scenario.arguments or default_arguments(tree),
         )
     return {
