@@ -17,13 +17,17 @@ class Collection:
     versions: Mapping[str, str]  # of Python and pytest
 
 
-def describe(process: Process, version: Version) -> Collection:
-    """Return what a version's process has collected.
+def of_each(processes: Sequence[Process], versions: Sequence[Version]) -> list[Collection]:
+    """Return what each version's process has collected.
 
     Raises:
         WorkerError: a module of the cases cannot be imported.
 
     """
+    return [_of(process, version) for process, version in zip(processes, versions, strict=True)]
+
+
+def _of(process: Process, version: Version) -> Collection:
     found = process.ask(do="describe")
     if found["errors"]:
         raise WorkerError(f"{version.name} cannot be collected: {found['errors'][0]}")

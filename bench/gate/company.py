@@ -132,7 +132,6 @@ class Company:
         self._listener.listen()
         self._listener.settimeout(PATIENCE_SECONDS)
         self._shared: Process | None = None
-        self._is_importing = False
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -175,17 +174,8 @@ class Company:
             return self._start(python, pair)
         if self._shared is None:
             self._shared = self._start(python, self._stack)
-        if self._is_importing:
-            self._shared.answer()
-            self._is_importing = False
+            self._shared.ask(do="import", modules=list(self.common))
         return self._shared
-
-    def start_importing(self, python: str) -> None:
-        """Let the server that all processes will fork from import what they have in common."""
-        if self.shares_a_server:
-            self._shared = self._start(python, self._stack)
-            self._shared.send(do="import", modules=list(self.common))
-            self._is_importing = True
 
     def _start(self, python: str, stack: ExitStack) -> Process:
         words = self._folder / f"words-{next(self._counter)}"

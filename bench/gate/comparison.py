@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from bench.gate import collection, verdict
+from bench.gate.collection import Collection
 from bench.gate.company import Company, Setting, Version
 from bench.gate.result import Result
 from bench.gate.trial import Trial
@@ -42,34 +43,19 @@ def compare(
 
     """
     started = time.monotonic()
-    versions = [base, replace(base, name="control"), head]
-    shares_a_server = fresh == "fork" and base.python == head.python
     new_company = partial(
         Company,
         setting=Setting(arguments=arguments, threads=threads),
-        shares_a_server=shares_a_server,
+        shares_a_server=fresh == "fork" and base.python == head.python,
     )
     cores, rng = choose_cores(threads), random.Random()
-    with telling() as tell, new_company() as company:
-        tell("collecting the cases of base and head")
-        with company.fresh([base, head], rng) as processes:
-            found = [
-                collection.describe(process, version)
-                for process, version in zip(processes, (base, head), strict=True)
-            ]
-        collection.check_apart(*found)
-        trial = Trial(
-            versions=versions,
-            new_company=partial(new_company, common=collection.common_modules(found)),
-            rehearsing=company,
-            families=collection.cases_of_both(*found),
-            failures=collection.cases_of_one(*found),
-            seconds_per_case=seconds_per_case,
-            cores=cores,
-            rng=rng,
-            tell=tell,
+    with telling() as tell:
+        new_trial = partial(
+            Trial, cores=cores, rng=rng, tell=tell, seconds_per_case=seconds_per_case
         )
-        evidence = trial.run(margin=margin)
+        found, trial = _rehearsed(base, head, new_company, new_trial)
+        common = collection.common_modules(found)
+        evidence = trial.run(partial(new_company, common=common), margin=margin)
     judgements = verdict.judge(evidence, margin=margin, allow_learning_change=allow_learning_change)
     return Result(
         base=words[0],
@@ -87,6 +73,28 @@ def compare(
         evidence=evidence,
         judgements=judgements,
     )
+
+
+def _rehearsed(
+    base: Version,
+    head: Version,
+    new_company: Callable[[], Company],
+    new_trial: Callable[..., Trial],
+) -> tuple[list[Collection], Trial]:
+    """Collect in both versions, and run each case once."""
+    versions = base, head
+    with new_company() as company:
+        trial = new_trial(versions=[base, replace(base, name="control"), head])
+        trial.tell("collecting the cases of base and head")
+        with company.fresh(versions, trial.rng) as processes:
+            found = collection.of_each(processes, versions)
+            collection.check_apart(*found)
+            trial.families |= collection.cases_of_both(*found)
+            trial.failures |= collection.cases_of_one(*found)
+            if trial.rehearse(company, processes):
+                # What the cases import when they run is known now, too.
+                found = collection.of_each(processes, versions)
+    return found, trial
 
 
 @contextmanager

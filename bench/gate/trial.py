@@ -22,22 +22,43 @@ class Trial:
     """Pairs from real processes: base, a second copy of base, and head, in turns."""
 
     versions: Sequence[Version]  # base, its copy, head
-    new_company: Callable[[], Company]
-    rehearsing: Company | None  # whose processes run each case once, before anything is measured
-    families: dict[str, str]  # of each case: its function, and its group where it has one
     seconds_per_case: float
     cores: Sequence[int]
     rng: random.Random
     tell: Tell
+    # Of each case: its function, and its group where it has one.
+    families: dict[str, str] = field(default_factory=dict)
     seconds: dict[str, list[list[float]]] = field(default_factory=dict)
     peak_bytes: dict[str, list[list[int]]] = field(default_factory=dict)
     losses: dict[str, list[list[float]]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def run(self, *, margin: float) -> Evidence:
+    def rehearse(self, company: Company, processes: Sequence[Process]) -> bool:
+        """Run each case once in base and head, before any time counts.
+
+        What a first call compiles or loads for all later ones is there then, and cases that cannot
+        be measured are known.
+
+        Args:
+            company: to take fresh processes from, where a case does not leave its own usable.
+            processes: to begin with, one of each.
+
+        Returns:
+            Whether these processes ran every case, and can be asked for more.
+
+        """
+        base, _, head = self.versions
+        waiting = self._waiting(list(self.families))
+        self.tell(f"rehearsing {len(waiting)} cases")
+        is_usable = self._run_in(processes, waiting, self._rehearse_case) and not waiting
+        self._each_case(company, (base, head), waiting, self._rehearse_case)
+        return is_usable
+
+    def run(self, new_company: Callable[[], Company], *, margin: float) -> Evidence:
         """Measure until every case and family has what its judgement needs."""
-        found = stages.run(self._stage, self.families, margin=margin, tell=self.tell)
+        new_stage = partial(self._stage, new_company)
+        found = stages.run(new_stage, self.families, margin=margin, tell=self.tell)
         unjudged = self.failures.keys() | self.left_out.keys()
         return Evidence(
             screen={name: pairs for name, pairs in found.screen.items() if name not in unjudged},
@@ -54,24 +75,10 @@ class Trial:
         return [name for name in names if name not in self.failures | self.left_out]
 
     @contextmanager
-    def _stage(self) -> Iterator[Measure]:
-        """Measure pairs with a server of their own, which imports beside a rehearsal, if due."""
-        with self.new_company() as company:
-            company.start_importing(self.versions[-1].python)
-            if self.rehearsing:
-                self._rehearse(self.rehearsing)
-                self.rehearsing = None
+    def _stage(self, new_company: Callable[[], Company]) -> Iterator[Measure]:
+        """Measure pairs with a server of their own."""
+        with new_company() as company:
             yield partial(self._pair, company)
-
-    def _rehearse(self, company: Company) -> None:
-        """Run each case once in base and head, before any time counts.
-
-        What a first call compiles or loads for all later ones is there then, and cases that cannot
-        be measured are known.
-        """
-        base, _, head = self.versions
-        self.tell(f"rehearsing {len(self._waiting(list(self.families)))} cases")
-        self._each_case(company, (base, head), list(self.families), self._rehearse_case)
 
     def _rehearse_case(self, processes: Sequence[Process], name: str) -> bool:
         answers = [process.answer() for process in processes]
@@ -93,23 +100,43 @@ class Trial:
         *,
         cores: Sequence[int] = (),
     ) -> None:
-        """Do something with each case that can be measured, in fresh processes.
-
-        A case that its process does not survive is named, and the others go on in fresh ones; so
-        they do where `act` returns False.
-        """
+        """Do something with each case that can be measured, in fresh processes as often as due."""
         waiting = self._waiting(names)
         while waiting:
             try:
                 with company.fresh(versions, self.rng) as processes:
-                    for process in self.rng.sample(processes, len(processes)):
-                        process.send(do="run", cases=waiting, cores=list(cores))
-                    goes_on = True
-                    while waiting and goes_on:
-                        goes_on = act(processes, waiting[0])
-                        waiting.pop(0)
-            except WorkerError as error:
+                    self._run_in(processes, waiting, act, cores=cores)
+            except WorkerError as error:  # one does not start
                 self.failures[waiting.pop(0)] = str(error)
+
+    def _run_in(
+        self,
+        processes: Sequence[Process],
+        waiting: list[str],
+        act: Callable[[Sequence[Process], str], bool],
+        *,
+        cores: Sequence[int] = (),
+    ) -> bool:
+        """Do something with the cases that wait, until one leaves these processes unusable.
+
+        A case that its process does not survive is named. So does `act` return False where no other
+        may follow.
+
+        Returns:
+            Whether the processes live. The cases that were done no longer wait.
+
+        """
+        try:
+            for process in self.rng.sample(processes, len(processes)):
+                process.send(do="run", cases=waiting, cores=list(cores))
+            goes_on = True
+            while waiting and goes_on:
+                goes_on = act(processes, waiting[0])
+                waiting.pop(0)
+        except WorkerError as error:
+            self.failures[waiting.pop(0)] = str(error)
+            return False
+        return True
 
     def _take_case(self, pairs: dict[str, Pair], processes: Sequence[Process], name: str) -> bool:
         """Measure one case; return whether the next may follow in the same processes."""
