@@ -72,13 +72,12 @@ STEP_CALL = "return engine.step(images, labels)"
 EPOCH_CALL = "return _finish_epoch(Walk(engine, split, batch_size, generator=generator))"
 
 
-def slow_step(share: float, engine: str, batch_size: int) -> Plant:
-    """Make a step of this engine at this batch size take longer by a share: 0.1 is 10 %."""
-    condition = f'engine.name == "{engine}" and len(labels) == {batch_size}'
-    return _slowed(STEP_CALL, share, condition)
+def slow_steps(share: float, steps: Sequence[tuple[str, int]]) -> Plant:
+    """Make steps take longer by a share, 0.1 is 10 %, of each engine at the batch size with it."""
+    return _slowed(STEP_CALL, share, f"(engine.name, len(labels)) in {tuple(steps)}")
 
 
-def slow_epoch(share: float, engine: str) -> Plant:
+def slow_epochs(share: float, engine: str) -> Plant:
     """Make every epoch of this engine take longer by a share."""
     return _slowed(EPOCH_CALL, share, f'engine.name == "{engine}"')
 

@@ -22,8 +22,9 @@ def draw(record: Sequence[Line], file: Path) -> None:
             "high": rate.at_most,
         }
         for gates in by_scenario(record).values()
-        if (guilty := gates[0]["guilty"]) and "verdicts" in gates[0]
-        for rate in [rates.called(gates)]
+        if "verdicts" in gates[0]
+        for guilty in gates[0]["guilty"]
+        for rate in [rates.called(gates, guilty)]
     ]
     identical = [gate for gate in record if gate["scenario"] == IDENTICAL]
     title = f"Called a regression, 95 % bounds; {len(identical)} gates of identical code beside"

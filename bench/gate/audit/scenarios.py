@@ -15,9 +15,16 @@ from bench.gate.command import default_arguments
 from bench.gate.company import Version
 from bench.gate.comparison import compare
 
-# Where slowdowns are planted: steps of an engine at a batch size, and a family of epochs.
+# Where slowdowns are planted, all at once: steps of an engine at a batch size, and all its epochs.
 SLOWED_STEPS = (("eager", 1), ("native", 64), ("eager", 1024))
 SLOWED_EPOCHS = "eager"
+GUILTY = (
+    *(
+        f"bench/test_step.py::test_step[engine={engine}-batch_size={batch_size}]"
+        for engine, batch_size in SLOWED_STEPS
+    ),
+    f"bench/test_epoch.py::test_epoch, {SLOWED_EPOCHS}",
+)
 # Busy and idle for up to a second each, as a neighbour on a shared machine may be.
 NEIGHBOUR = """
 import random, time
@@ -36,8 +43,8 @@ class Scenario:
     name: str
     plants: tuple[Plant, ...] = ()
     base_plants: tuple[Plant, ...] = ()  # the same with a slowdown of 0, whose own cost is common
-    guilty: str = ""  # the case or family that should be a regression
-    slowdown: float = 0.0  # of the guilty case, a share
+    guilty: tuple[str, ...] = ()  # the cases and families that should be regressions
+    slowdown: float = 0.0  # of the guilty, a share
     neighbour: bool = False
     arguments: tuple[str, ...] = ()  # pytest's, if not the gate's own
 
@@ -47,7 +54,7 @@ def known(slowdowns: Sequence[float]) -> dict[str, list[Scenario]]:
     return {
         "identical": [Scenario(name=IDENTICAL)],
         "neighbour": [Scenario(name=f"{IDENTICAL}, noisy neighbour", neighbour=True)],
-        "planted": [one for slowdown in slowdowns for one in _planted(slowdown)],
+        "planted": [_planted(slowdown) for slowdown in slowdowns],
         "slips": [
             Scenario(
                 name=f"slip: {name}",
@@ -59,24 +66,18 @@ def known(slowdowns: Sequence[float]) -> dict[str, list[Scenario]]:
     }
 
 
-def _planted(slowdown: float) -> Iterator[Scenario]:
-    for engine, batch_size in SLOWED_STEPS:
-        guilty = f"bench/test_step.py::test_step[engine={engine}-batch_size={batch_size}]"
-        yield Scenario(
-            name=f"{slowdown:.0%} in {guilty}",
-            plants=(planting.slow_step(slowdown, engine, batch_size),),
-            base_plants=(planting.slow_step(0.0, engine, batch_size),),
-            guilty=guilty,
-            slowdown=slowdown,
-        )
-    guilty = f"bench/test_epoch.py::test_epoch, {SLOWED_EPOCHS}"
-    yield Scenario(
-        name=f"{slowdown:.0%} in {guilty}",
-        plants=(planting.slow_epoch(slowdown, SLOWED_EPOCHS),),
-        base_plants=(planting.slow_epoch(0.0, SLOWED_EPOCHS),),
-        guilty=guilty,
+def _planted(slowdown: float) -> Scenario:
+    return Scenario(
+        name=f"{slowdown:.0%} planted",
+        plants=_plants(slowdown),
+        base_plants=_plants(0.0),
+        guilty=GUILTY,
         slowdown=slowdown,
     )
+
+
+def _plants(share: float) -> tuple[Plant, ...]:
+    return planting.slow_steps(share, SLOWED_STEPS), planting.slow_epochs(share, SLOWED_EPOCHS)
 
 
 @contextmanager
