@@ -55,7 +55,9 @@ def test_a_registered_engine_is_in_the_options_the_help_the_table_and_the_report
     assert done.returncode == 0, done.stdout
     searches_help, suites_help = done.stdout.split("usage: ")[1:]
     for shown in (searches_help, suites_help):
-        assert "ways to train: loader, eager, compiled, native, warp" in " ".join(shown.split())
+        assert "ways to train: loader, eager, compiled, native, parallel, ddp, warp" in " ".join(
+            shown.split()
+        )
     assert "warp engine, KMNIST, cpu" in done.stdout
     assert bench_main.main(["report", str(run), "-o", str(page)]) == 0
     assert "<td>warp</td>" in page.read_text()

@@ -46,6 +46,11 @@ def resident(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in names if engines.load(name).is_resident)
 
 
+def of_one_process(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the engines that are not made for several workers."""
+    return tuple(name for name in names if not engines.load(name).is_shared)
+
+
 def add_to(parser: pytest.Parser) -> None:
     """Add the suite's options to pytest's."""
     add = parser.getgroup("batch size suite").addoption
@@ -57,7 +62,8 @@ def add_to(parser: pytest.Parser) -> None:
     )
     shared(
         "--engines",
-        help=f"ways to train: {', '.join(engines.ENGINES)} (default: all, and "
+        help=f"ways to train: {', '.join(engines.ENGINES)} (default: those "
+        "for one process, and "
         f"{option_types.listed(cases.CONVERGENCE_ENGINES)} alone for time to target)",
     )
     add(
@@ -97,7 +103,7 @@ def read(config: pytest.Config) -> Options:
     return Options(
         batch_sizes=chosen_sizes or cases.BATCH_SIZES,
         convergence_batch_sizes=chosen_sizes or cases.CONVERGENCE_BATCH_SIZES,
-        engines=chosen_engines or tuple(engines.ENGINES),
+        engines=chosen_engines or of_one_process(engines.ENGINES),
         convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
         alignment_engines=resident(chosen_engines or cases.ALIGNMENT_ENGINES),
         native_form=config.getoption("native_form"),

@@ -1,7 +1,6 @@
 """python -m mnist_mlp: train, and print what the question's author printed."""
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +10,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines
+from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines, group, launched
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data, Split
@@ -25,6 +24,7 @@ DEFAULTS: Settings = {
     "learning_rate": 0.1,
     "seed": 0,
     "precision": "float32",
+    "average_every": 1,
 }
 OPTIONS = {
     "engine": "--engine",
@@ -32,29 +32,31 @@ OPTIONS = {
     "learning_rate": "--lr",
     "seed": "--seed",
     "precision": "--precision",
+    "average_every": "--average-every",
     "data": "--data-root",
 }
 
 
+OBSTACLES = (
+    *(datasets.DataError, cache.CacheError, CheckpointError, UnavailableError, PrecisionError),
+    NotFiniteError,
+)
+
+
 class UsageError(Exception):
-    """The options contradict the resumed run."""
+    """The options contradict each other, the resumed run, or how this process was started."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Train as the command line says, and return the exit code."""
     # An option that is not given stays None, so that a resumed run keeps its own setting.
-    options = parser().parse_args(words, argparse.Namespace(**dict.fromkeys(DEFAULTS)))
+    with launched.first_speaks():
+        options = parser().parse_args(words, argparse.Namespace(**dict.fromkeys(DEFAULTS)))
+    if group.is_launched():
+        return launched.run_together(partial(run, options), options.device)
     try:
         run(options)
-    except (
-        UsageError,
-        datasets.DataError,
-        cache.CacheError,
-        CheckpointError,
-        UnavailableError,
-        PrecisionError,
-        NotFiniteError,
-    ) as error:
+    except (UsageError, *OBSTACLES) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -68,7 +70,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mnist_mlp",
         description="Train the 784-256-10 sigmoid network on MNIST with plain SGD, and print each "
-        "epoch's losses, test accuracy and training seconds.",
+        "epoch's losses, test accuracy and training seconds. Under torchrun, the processes that it "
+        "starts share each batch.",
         epilog="Every epoch writes CHECKPOINTS/NAME.last.pt, and CHECKPOINTS/NAME.best.pt when the "
         "test loss is the lowest so far; NAME lists the settings. --resume continues from either.",
     )
@@ -82,6 +85,13 @@ def parser() -> argparse.ArgumentParser:
         "--seed",
         type=arguments.seed,
         help="of the network and the shuffling (default: %(default)s)",
+    )
+    add(
+        "--average-every",
+        type=number,
+        metavar="H",
+        help="steps that workers of the parallel engine take apart between averages of their "
+        "parameters (default: %(default)s, which adds up their gradients at each step)",
     )
     shared("--threads", "--device", "--data-root", "--cache-dir")
     add("--checkpoints", type=Path, default=Path("checkpoints"), help="folder for checkpoints")
@@ -99,30 +109,46 @@ def run(options: argparse.Namespace) -> None:
             the functions that it calls raise them.
 
     """
-    device.use(options.device)
-    if options.threads:
-        torch.set_num_threads(options.threads)
-    mnist = datasets.load(
-        data_root=options.data_root, cache_dir=options.cache_dir, device=options.device
-    )
-    resumed = checkpoint.load(options.resume) if options.resume else None
-    settings = settle(options, mnist, resumed)
-    name = "-".join(str(value) for value in settings.values())
-    keeper = Keeper(
-        settings=settings,
-        best=options.checkpoints / f"{name}.best.pt",
-        last=options.checkpoints / f"{name}.last.pt",
-        best_test_loss=resumed.best_test_loss if resumed else math.inf,
-    )
+    place = group.own_device(options.device)
+    device.use(place)
+    if options.threads or group.is_launched():
+        torch.set_num_threads(options.threads or group.own_threads())
+    mnist = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir, device=place)
+    group.wait_for_all()
+    before = group.from_first(lambda: checkpoint.load(options.resume) if options.resume else None)
+    settings = settle(options, mnist, before)
+    keeper = new_keeper(settings, options.checkpoints)
+    resumed = group.from_first(lambda: after_restart(keeper)) or before
+    if resumed:
+        keeper.best_test_loss = resumed.best_test_loss
     steps = steps_per_epoch(len(mnist.train), int(settings["batch_size"]))
     print(f"{run_line(settings)}: {steps:,} steps an epoch")
-    walk = new_walk(settings, mnist, options.device)
+    walk = new_walk(settings, mnist, place)
     if resumed:
         resume(walk, resumed)
-    print_epochs(walk, mnist.test, options.epochs, keeper)
+    print_epochs(walk, mnist.test, options.epochs, keeper if group.rank() == 0 else None)
     if keeper.best.exists():
         print(f"best by test loss: {keeper.best}")
     print(f"latest:            {keeper.last}")
+
+
+def new_keeper(settings: Settings, folder: Path) -> Keeper:
+    """Name a run's checkpoints by its settings."""
+    name = "-".join(str(value) for value in settings.values())
+    return Keeper(
+        settings=settings,
+        best=folder / f"{name}.best.pt",
+        last=folder / f"{name}.last.pt",
+        launch=group.launch(),
+    )
+
+
+def after_restart(keeper: Keeper) -> Checkpoint | None:
+    """Return what the run had come to before torchrun started its workers anew, if it did."""
+    if not keeper.launch or not keeper.last.exists():
+        return None
+    found = checkpoint.load(keeper.last)
+    return found if found.launch == keeper.launch else None
 
 
 def new_walk(settings: Settings, mnist: Data, device: str) -> Walk:
@@ -132,12 +158,13 @@ def new_walk(settings: Settings, mnist: Data, device: str) -> Walk:
         MLP(seed=seed).to(device),
         learning_rate=float(settings["learning_rate"]),
         precision=str(settings["precision"]),
+        **({"average_every": settings["average_every"]} if "average_every" in settings else {}),
     )
     generator = torch.Generator().manual_seed(seed)
     return Walk(engine, mnist.train, int(settings["batch_size"]), generator=generator)
 
 
-def print_epochs(walk: Walk, test: Split, epochs: int, keeper: Keeper) -> None:
+def print_epochs(walk: Walk, test: Split, epochs: int, keeper: Keeper | None) -> None:
     """Train up to so many epochs, print each, and show on a terminal how far the current one is."""
     console = Console()
     columns = TextColumn("epoch"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
@@ -163,6 +190,7 @@ def run_line(settings: Settings) -> str:
         f"learning rate {settings['learning_rate']:g}, seed {settings['seed']}, "
         f"{settings['precision']}, "
         f"{torch.get_num_threads()} threads"
+        + (f" in each of {group.size()} workers" if group.size() > 1 else "")
     )
 
 
@@ -187,18 +215,32 @@ def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None)
     asked = {name: getattr(options, name) for name in DEFAULTS}
     asked["data"] = mnist.name
     for name, value in asked.items():
-        if resumed and value is not None and value != before.get(name):
+        trained = before.get(name, DEFAULTS.get(name))
+        if resumed and value is not None and value != trained:
             raise UsageError(
-                f"{options.resume} was trained with {OPTIONS[name]} {before.get(name)}, not "
-                f"{value}: resume with the same, or start a new run"
+                f"{options.resume} was trained with {OPTIONS[name]} {trained}, not {value}: "
+                "resume with the same, or start a new run"
             )
     if resumed and resumed.epoch >= options.epochs:
         raise UsageError(
             f"{options.resume} has {resumed.epoch} epochs already: ask for more with --epochs"
         )
     chosen = {name: value for name, value in asked.items() if value is not None}
-    settings = {"data": mnist.name, **DEFAULTS, **before, **chosen}
-    engines.load(str(settings["engine"])).check_precision(str(settings["precision"]))
+    started = {"engine": "parallel"} if group.size() > 1 else {}
+    settings = {"data": mnist.name, **DEFAULTS, **started, **before, **chosen}
+    engine = engines.load(str(settings["engine"]))
+    engine.check_precision(str(settings["precision"]))
+    if group.size() > 1 and not engine.is_shared:
+        raise UsageError(
+            f"the {engine.name} engine trains in one process, and torchrun started {group.size()}: "
+            "choose the parallel or the ddp engine"
+        )
+    if settings["average_every"] == 1:
+        del settings["average_every"]  # as in checkpoints from before there was a choice
+    elif engine.name != "parallel":
+        raise UsageError(
+            f"--average-every is for the parallel engine, not for {engine.name}: leave it out"
+        )
     return settings
 
 

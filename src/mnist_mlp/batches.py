@@ -36,3 +36,11 @@ def mean_over_samples(losses: Tensor, samples: int, batch_size: int) -> float:
     sizes = torch.full_like(losses, batch_size, dtype=torch.float64)
     sizes[-1] = samples - batch_size * (len(losses) - 1)
     return float(losses.double() @ sizes / samples)
+
+
+def share(samples: int, worker: int, workers: int) -> slice:
+    """Return the part of so many samples that one of several workers takes.
+
+    The parts follow each other, and their sizes differ by one sample at most.
+    """
+    return slice(samples * worker // workers, samples * (worker + 1) // workers)

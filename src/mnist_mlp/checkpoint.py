@@ -27,6 +27,7 @@ class Checkpoint:
     epoch: int  # epochs completed
     test_loss: float  # after that epoch
     best_test_loss: float  # of any epoch so far
+    launch: str = ""  # of torchrun's that wrote it: its restarts go on from here
 
 
 @dataclass(kw_only=True)
@@ -37,6 +38,7 @@ class Keeper:
     best: Path
     last: Path
     best_test_loss: float = math.inf  # of any epoch so far
+    launch: str = ""
 
     def keep(
         self, network: nn.Module, generator: torch.Generator, *, epoch: int, test_loss: float
@@ -55,6 +57,7 @@ class Keeper:
             epoch=epoch,
             test_loss=test_loss,
             best_test_loss=self.best_test_loss,
+            launch=self.launch,
         )
         if test_loss == self.best_test_loss:
             save(checkpoint, self.best)
@@ -91,6 +94,7 @@ def load(path: Path) -> Checkpoint:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     except Exception as error:  # torch.load raises whatever the damage causes
         raise CheckpointError(f"{path} is damaged or no checkpoint: {HINT}") from error
-    if not isinstance(state, dict) or set(state) != {field.name for field in fields(Checkpoint)}:
+    names = {field.name for field in fields(Checkpoint)}
+    if not isinstance(state, dict) or set(state) | {"launch"} != names:
         raise CheckpointError(f"{path} is no checkpoint of a training run: {HINT}")
     return Checkpoint(**state)

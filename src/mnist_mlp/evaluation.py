@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mnist_mlp import device
-from mnist_mlp.batches import check_batch_size
+from mnist_mlp import device, group
+from mnist_mlp.batches import check_batch_size, share
 from mnist_mlp.data import Split
 
 CACHE_SIZED_BATCH = 2_000  # its activations, 2 MB, stay in the processor's cache
@@ -28,6 +28,8 @@ def evaluate(
 ) -> Evaluation:
     """Average over the whole split; the network is left as it was.
 
+    Workers of a group evaluate a share each, and all of them get the averages.
+
     Args:
         network: from images, (B, 784), to logits, (B, 10), such as `Engine.logits`.
         split: N samples.
@@ -38,12 +40,15 @@ def evaluate(
 
     """
     check_batch_size(batch_size)
-    loss_sum = torch.zeros((), dtype=torch.float64, device=split.labels.device)
-    correct = torch.zeros((), dtype=torch.int64, device=split.labels.device)
-    batches = zip(split.images.split(batch_size), split.labels.split(batch_size), strict=True)
+    # The sum of losses, and how many samples are correct: a whole number, exact in float64.
+    sums = torch.zeros(2, dtype=torch.float64, device=split.labels.device)
+    own = share(len(split), group.rank(), group.size())
+    images, labels = split.images[own], split.labels[own]
+    batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)
     for images, labels in batches:
         logits = network(images)  # (B, 10)
         with device.threads(1):  # so few numbers need no more
-            loss_sum += cross_entropy(logits, labels, reduction="sum")
-            correct += (logits.argmax(dim=1) == labels).sum()
-    return Evaluation(loss=float(loss_sum) / len(split), accuracy=int(correct) / len(split))
+            sums[0] += cross_entropy(logits, labels, reduction="sum")
+            sums[1] += (logits.argmax(dim=1) == labels).sum()
+    loss, accuracy = (group.add_up(sums) / len(split)).tolist()
+    return Evaluation(loss=loss, accuracy=accuracy)

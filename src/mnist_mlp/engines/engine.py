@@ -31,6 +31,7 @@ class Engine(ABC):
 
     name: ClassVar[str]  # in the registry
     is_resident: ClassVar[bool] = True  # trains on a split's tensors; False: on its dataset
+    is_shared: ClassVar[bool] = False  # trains with the other workers of a group
     precisions: ClassVar[tuple[str, ...]] = ("float32",)  # for the factors of large products
 
     def __init__(
@@ -75,6 +76,12 @@ class Engine(ABC):
         """Take all later steps in the form that suits such batches of the split.
 
         An engine that has one form of a step does so anyway.
+        """
+
+    def settle(self) -> None:  # noqa: B027 - nearly all have nothing to do
+        """Bring the network to the state that is evaluated and kept.
+
+        Workers that train apart for some steps average their parameters.
         """
 
     def logits(self, images: Tensor) -> Tensor:

@@ -1,0 +1,61 @@
+"""An engine whose batches several workers share, each computing on its part of the samples."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from mnist_mlp import group
+from mnist_mlp.batches import check_batch_size, share
+from mnist_mlp.data import Split
+from mnist_mlp.engines.engine import GATHERED_SAMPLES, Engine
+
+
+class Shared(Engine):
+    """Every worker calls the same methods in the same order, with the same arguments.
+
+    So all of them hold the same network, and know the same losses.
+    """
+
+    is_shared = True
+
+    @abstractmethod
+    def step_on_share(self, images: Tensor, labels: Tensor, samples: int) -> Tensor:
+        """Update once on this worker's share, which may be empty, of a batch of so many samples.
+
+        Returns the sum of the share's losses over the samples of the batch, a scalar.
+        """
+
+    def step(self, images: Tensor, labels: Tensor) -> Tensor:  # noqa: D102
+        own = share(len(labels), group.rank(), group.size())
+        return group.add_up(self.step_on_share(images[own], labels[own], len(labels)))
+
+    def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102
+        losses = [
+            self.step_on_share(*batch)
+            for batch in _own_parts(split, order.to(self.device), check_batch_size(batch_size))
+        ]
+        return group.add_up(torch.stack(losses))
+
+
+def _own_parts(
+    split: Split, order: Tensor, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Yield this worker's images and labels of each batch, and the samples of the whole batch."""
+    batches_at_once = max(1, GATHERED_SAMPLES // batch_size)
+    for samples in order.split(batches_at_once * batch_size):
+        short = len(samples) % batch_size
+        whole = len(samples) - short
+        for part, size in ((samples[:whole], batch_size), (samples[whole:], short)):
+            own = share(size, group.rank(), group.size())
+            batches = part.view(-1, max(1, size))[:, own]  # (batches, samples of the share)
+            images = split.images.index_select(0, batches.flatten())
+            labels = split.labels.index_select(0, batches.flatten())
+            shape = batches.shape
+            yield from (
+                (*batch, size)
+                for batch in zip(
+                    images.view(*shape, images.shape[1]), labels.view(shape), strict=True
+                )
+            )

@@ -1,0 +1,118 @@
+"""Name the worker that failed first, in one line, where one failure ends them all.
+
+A worker that fails claims to be the first. One whose exchange fails has lost another: it tells that
+it lives, and waits for a claim; who then neither lives nor claims is the cause.
+"""
+
+import os
+import signal
+import socket
+import threading
+import time
+import uuid
+from datetime import timedelta
+
+from torch.distributed.distributed_c10d import PrefixStore, Store
+
+GRACE_SECONDS = 2.0  # for the others to claim, or to tell that they live
+LAST_SECONDS = 2.0  # for the store to answer: what holds it may be gone, too
+POLL_SECONDS = 0.02
+CAUSE = "first cause"
+
+
+class LostError(Exception):
+    """An exchange failed: another worker is gone, or has failed first."""
+
+
+def fresh_store(store: Store, *, rank: int, size: int, patience: timedelta) -> Store:
+    """Return a part of torchrun's store that this start of the workers has for itself.
+
+    torchrun keeps one store over restarts, with what dead workers wrote, and each host counts its
+    restarts apart. So the first worker answers those that greet it, by the names they have drawn.
+
+    Raises:
+        LostError: a worker does not come.
+
+    """
+    name, deadline = uuid.uuid4().hex, time.monotonic() + patience.total_seconds()
+    if rank:
+        store.set(f"greeting/{rank}", name)
+        try:
+            store.wait([f"answer/{name}"], patience)
+        except RuntimeError as error:
+            raise LostError("rank 0 did not start") from error
+        start = store.get(f"answer/{name}").decode()
+        store.set(f"started/{start}/{rank}", "")
+        return PrefixStore(start, store)
+    awaited = set(range(1, size))
+    while awaited:
+        if time.monotonic() > deadline:
+            raise LostError(f"rank {min(awaited)} did not start")
+        for other in sorted(awaited):
+            if store.check([f"greeting/{other}"]):
+                store.set(f"answer/{store.get(f'greeting/{other}').decode()}", name)
+            if store.check([f"started/{name}/{other}"]):
+                awaited.discard(other)
+        time.sleep(POLL_SECONDS)
+    return PrefixStore(name, store)
+
+
+class Register:
+    """What workers tell each other in the store that torchrun keeps."""
+
+    def __init__(self, store: Store, *, rank: int, size: int) -> None:
+        self.rank = rank
+        self.size = size
+        self._store = store
+        self._store.set(f"process/{rank}", _process())
+
+    def cause(self, error: BaseException) -> str | None:
+        """Return the sentence to print if it is this worker's turn, and None if another prints it.
+
+        Args:
+            error: that ended this worker; with LostError another one was first.
+
+        """
+        found: list[str | None] = []
+        ask = self._claim if not isinstance(error, LostError) else self._cause_of_loss
+        asking = threading.Thread(target=lambda: found.append(ask(error)), daemon=True)
+        asking.start()
+        asking.join(GRACE_SECONDS + LAST_SECONDS)
+        if not found:
+            return f"rank {self.rank} has lost its connection to the others"
+        return found[0]
+
+    def _claim(self, error: BaseException) -> str | None:
+        return self._first_to_say(f"rank {self.rank}: {error or type(error).__name__}")
+
+    def _first_to_say(self, sentence: str) -> str | None:
+        claim = f"{self.rank} {sentence}"  # two workers may find the same
+        return sentence if self._store.compare_set(CAUSE, "", claim) == claim.encode() else None
+
+    def _cause_of_loss(self, _: BaseException) -> str | None:
+        self._store.set(f"lives/{self.rank}", "")
+        deadline = time.monotonic() + GRACE_SECONDS
+        missing: list[int] = []
+        while time.monotonic() < deadline:
+            if self._store.check([CAUSE]):
+                return None
+            time.sleep(POLL_SECONDS)
+        missing = [rank for rank in range(self.size) if not self._store.check([f"lives/{rank}"])]
+        if not missing:
+            return self._first_to_say("the workers were told to end")
+        return self._first_to_say("; ".join(f"rank {rank} {self._fate(rank)}" for rank in missing))
+
+    def _fate(self, rank: int) -> str:
+        """Say what became of a worker that does not answer; end it if it is stuck on this host."""
+        process, host = self._store.get(f"process/{rank}").decode().split(" ", 1)
+        if host != socket.gethostname():
+            return f"on {host} does not answer: it died, was stopped, or lost its connection"
+        try:
+            os.kill(int(process), signal.SIGKILL)
+        except ProcessLookupError:
+            return "died: it was killed, or memory ran out"
+        return "was stopped, or is stuck"
+
+
+def _process() -> str:
+    return f"{os.getpid()} {socket.gethostname()}"

@@ -1,0 +1,151 @@
+"""The workers that train one network together, as torchrun starts them.
+
+They exchange sums through torch.distributed: gloo between CPUs, NCCL between GPUs. A process that
+torchrun did not start is a group of one, for which everything here is free.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from mnist_mlp import device
+from mnist_mlp.first_cause import LostError, Register, fresh_store
+
+PATIENCE = timedelta(seconds=8)  # for the others, in every exchange
+START_PATIENCE = timedelta(seconds=120)  # for all to have imported torch, or loaded the data
+
+T = TypeVar("T")
+
+
+def is_launched() -> bool:
+    """Whether torchrun started this process."""
+    return dist.is_torchelastic_launched()
+
+
+def size() -> int:
+    """How many workers there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def own_device(name: str) -> str:
+    """Return the device of this worker: of several GPUs on a host, each takes its own."""
+    return f"cuda:{os.environ['LOCAL_RANK']}" if is_launched() and name == "cuda" else name
+
+
+def own_threads() -> int:
+    """Return this worker's part of the cores; torchrun itself would give it a single thread."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // int(os.environ["LOCAL_WORLD_SIZE"]))
+
+
+def launch() -> str:
+    """Name what started this group: the same after a restart, and different in every other one."""
+    return f"{os.environ['TORCHELASTIC_RUN_ID']}/{os.getppid()}" if is_launched() else ""
+
+
+@contextmanager
+def joined(device_name: str) -> Iterator[Register]:
+    """Be one of the group while the body of the `with` runs.
+
+    Raises:
+        LostError: another worker failed, or is gone.
+
+    """
+    store, own_rank, workers = next(rendezvous("env://", timeout=START_PATIENCE))
+    store = fresh_store(store, rank=own_rank, size=workers, patience=START_PATIENCE)
+    register = Register(store, rank=own_rank, size=workers)
+    with grouped(PrefixStore("group", store), rank=own_rank, size=workers, device_name=device_name):
+        yield register
+
+
+@contextmanager
+def grouped(store: Store, *, rank: int, size: int, device_name: str = "cpu") -> Iterator[None]:
+    """Exchange with others, who meet in a part of a store, while the body of the `with` runs.
+
+    Raises:
+        LostError: another worker is gone.
+
+    """
+    with exchanging():
+        dist.init_process_group(
+            "nccl" if device.is_gpu(device_name) else "gloo",
+            store=store,
+            rank=rank,
+            world_size=size,
+            timeout=PATIENCE,
+        )
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()  # which ends the waiting of others for this worker
+
+
+def wait_for_all() -> None:
+    """Wait for workers that take longer to start, or to load the data.
+
+    Raises:
+        LostError: another worker is gone.
+
+    """
+    if size() > 1 and dist.get_backend() == "gloo":
+        with exchanging():
+            dist.monitored_barrier(timeout=START_PATIENCE)
+
+
+@contextmanager
+def exchanging() -> Iterator[None]:
+    """Tell a failed exchange, which torch calls a RuntimeError, from a failure of this worker.
+
+    Raises:
+        LostError: another worker is gone.
+
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostError(str(error)) from error
+
+
+def add_up(tensor: Tensor) -> Tensor:
+    """Add up the workers' tensors, in place in each of them.
+
+    Raises:
+        LostError: another worker is gone.
+
+    """
+    if size() > 1:
+        with exchanging():
+            dist.all_reduce(tensor)
+    return tensor
+
+
+def from_first(make: Callable[[], T]) -> T:
+    """Let the first worker make something, and give it to all.
+
+    Raises:
+        LostError: another worker is gone.
+
+    """
+    if size() == 1:
+        return make()
+    made = [make() if rank() == 0 else None]
+    with exchanging():
+        dist.broadcast_object_list(made, device=torch.device(_exchange_device()))
+    return made[0]  # type: ignore[return-value]
+
+
+def _exchange_device() -> str:
+    return "cuda" if dist.get_backend() == "nccl" else "cpu"

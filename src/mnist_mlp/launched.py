@@ -1,0 +1,66 @@
+"""A command that torchrun starts in several processes: one speaks, and all end with one cause."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import NoReturn
+
+from mnist_mlp import group
+from mnist_mlp.first_cause import LostError
+
+FAILED, INTERRUPTED = 1, 130
+
+
+@contextmanager
+def first_speaks() -> Iterator[None]:
+    """Drop what other workers than the first print while the body of the `with` runs."""
+    if os.environ.get("RANK", "0") == "0":
+        yield
+        return
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,  # noqa: PTH123
+        redirect_stdout(nowhere),
+        redirect_stderr(nowhere),
+    ):
+        try:
+            yield
+        except SystemExit as end:
+            if end.code:  # torchrun would end the first one before it has told why
+                time.sleep(group.PATIENCE.total_seconds())
+            raise
+
+
+def run_together(body: Callable[[], object], device_name: str) -> int:
+    """Run the body in this worker of the group, and return its exit code.
+
+    Where a worker fails, one of them prints which was the first, and why; then all end.
+    """
+    from torch.distributed.elastic.multiprocessing.errors import (  # noqa: PLC0415 - takes long
+        get_error_handler,
+    )
+
+    register = None
+    signal.signal(signal.SIGTERM, _told_to_end)  # by torchrun, when another worker has ended
+    try:
+        with group.joined(device_name) as register, first_speaks():
+            body()
+    except KeyboardInterrupt:
+        with first_speaks():
+            print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - it ends all workers, and is told by its name
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if not isinstance(error, LostError):
+            get_error_handler().record_exception(error)  # for torchrun's own report
+        sentence = register.cause(error) if register else str(error)
+        if sentence:
+            print(f"error: {sentence}", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def _told_to_end(*_: object) -> NoReturn:
+    raise LostError("told to end")
