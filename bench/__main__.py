@@ -30,6 +30,10 @@ COMMANDS = {
         "bench.study.transfer_command",
         "do steps of one engine and few timed sizes predict the best batch size of another?",
     ),
+    "scale": (
+        "bench.search.scale_command",
+        "do several workers train faster to the target, and at which batch size?",
+    ),
     "gate": ("bench.gate.command", "is the working tree slower than a revision?"),
     "audit": ("bench.gate.audit.command", "how often is the gate wrong on this machine?"),
 }

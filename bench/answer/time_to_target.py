@@ -57,7 +57,7 @@ class TimeToTarget:
         """T(B) of each batch size."""
         values, draws = self.steps * self.step_seconds, self._draws
         return {
-            size: _estimate(value, draws[:, place])
+            size: estimate_of(value, draws[:, place])
             for place, (size, value) in enumerate(zip(self.batch_sizes, values, strict=True))
         }
 
@@ -74,15 +74,21 @@ class TimeToTarget:
         low, high = np.quantile(best, [tail, 1 - tail], method="nearest")
         return int(low), int(high)
 
+    @property
+    def best_draws(self) -> Floats:
+        """Draws of the least time over batch sizes, (draws,)."""
+        least: Floats = self._draws.min(axis=1)
+        return least
+
     @cached_property
     def regrets(self) -> dict[int, Regret]:
         """What each batch size costs beside the best."""
-        least = self._draws.min(axis=1)
+        least = self.best_draws
         best = self.seconds[self.best].value
         return {
             size: Regret(
                 batch_size=size,
-                regret=_estimate(self.seconds[size].value / best - 1, draws / least - 1),
+                regret=estimate_of(self.seconds[size].value / best - 1, draws / least - 1),
             )
             for size, draws in zip(self.batch_sizes, self._draws.T, strict=True)
         }
@@ -99,7 +105,7 @@ class TimeToTarget:
         errors = self.step_seconds_draws[:, place] / self.step_seconds[place]
         there = self.step_seconds[place] * errors ** math.sqrt(self.processes + 1)
         draws = medians * shifts * there
-        return _estimate(self.seconds[batch_size].value, draws)
+        return estimate_of(self.seconds[batch_size].value, draws)
 
     @cached_property
     def _draws(self) -> Floats:
@@ -137,7 +143,7 @@ def combine(
 def seconds_a_step(turns: Sequence[Sequence[float]]) -> Estimate:
     """Estimate t(B) of one batch size, from the turns of each process."""
     middles, log_draws = _of_processes([turns], DRAWS, np.random.default_rng(0))
-    return _estimate(float(middles[0]), middles[0] * np.exp(log_draws[:, 0]))
+    return estimate_of(float(middles[0]), middles[0] * np.exp(log_draws[:, 0]))
 
 
 def _of_processes(
@@ -155,7 +161,8 @@ def _of_processes(
     return np.exp(middles), np.clip(log_draws, -FARTHEST, FARTHEST)
 
 
-def _estimate(value: float, draws: Floats) -> Estimate:
+def estimate_of(value: float, draws: Floats) -> Estimate:
+    """Put the interval of draws around a value."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")
     return Estimate(value=float(value), low=float(low), high=float(high))

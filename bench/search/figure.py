@@ -25,9 +25,8 @@ def check_kind(file: Path | None) -> None:
         raise OutputError(f"{file} is no figure: name a file that ends in {', '.join(KINDS)}")
 
 
-def drawn(found: Sequence[Found], file: Path) -> bytes:
-    """Draw the figure in the kind that the file's name asks for."""
-    picture = chart(found)
+def drawn(picture: alt.LayerChart, file: Path) -> bytes:
+    """Draw a chart in the kind that the file's name asks for."""
     if file.suffix == ".html":
         html: str = picture.to_html(inline=True)
         return html.encode()

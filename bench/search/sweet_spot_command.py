@@ -2,19 +2,19 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 from bench import output
+from bench.answer.steps_law import Runs
 from bench.instruments.processes import ProcessError
 from bench.instruments.step_time import Setting
 from bench.output import OutputError
-from bench.search import figure, sweet_spot, sweet_spot_words
+from bench.search import figure, known_steps, sweet_spot, sweet_spot_words
+from bench.search.known_steps import UnknownStepsError
+from bench.search.progress_line import progress_line
 from bench.search.sweet_spot import CONFIRMING_SEEDS, Found
 from bench.study.reference import Reference
 from mnist_mlp import cache, datasets, device, engines
@@ -27,10 +27,6 @@ OBSTACLES = (
 )
 
 
-class UnknownStepsError(Exception):
-    """No study has measured the steps that the options ask for."""
-
-
 def run(options: argparse.Namespace) -> int:
     """Print the prediction, and then what training at the best batch size took."""
     console = Console(highlight=False)
@@ -38,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         for name in options.engines:
             engines.load(name).check_precision(options.precision)
-        _check_target(options.target_accuracy, reference)
+        runs = known_steps.runs(options.target_accuracy, reference)
         figure.check_kind(options.figure)
         device.use(options.device)
         setting = _setting(options)
@@ -47,12 +43,12 @@ def run(options: argparse.Namespace) -> int:
                 data_root=options.data_root, cache_dir=options.cache_dir, device=options.device
             )
             _check_data(data, reference)
-            found = _found(options, setting, reference, data, console)
+            found = _found(options, setting, (reference, runs), data, console)
     except (*OBSTACLES, UnknownStepsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     if options.figure:
-        output.write({options.figure: figure.drawn(found, options.figure)})
+        output.write({options.figure: figure.drawn(figure.chart(found), options.figure)})
     return 0
 
 
@@ -64,15 +60,6 @@ def _setting(options: argparse.Namespace) -> Setting:
         data_root=options.data_root,
         cache_dir=options.cache_dir,
     )
-
-
-def _check_target(target: float, reference: Reference) -> None:
-    if target not in reference.tuned:
-        known = ", ".join(f"{each:g}" for each in reference.tuned)
-        raise UnknownStepsError(
-            f"steps to test accuracy {target:g} are not known, only those to {known}: choose one "
-            "of these, or race whole trainings with --search"
-        )
 
 
 def _check_data(data: Data, reference: Reference) -> None:
@@ -87,7 +74,7 @@ def _check_data(data: Data, reference: Reference) -> None:
 def _found(
     options: argparse.Namespace,
     setting: Setting,
-    reference: Reference,
+    known: tuple[Reference, Runs],
     data: Data,
     console: Console,
 ) -> list[Found]:
@@ -96,8 +83,8 @@ def _found(
         f"{data.name}, {setting.device}, {setting.threads} threads, {setting.precision}: to test "
         f"accuracy {options.target_accuracy:g}"
     )
-    runs = reference.runs(options.target_accuracy, judged_on="test")
-    with _progress(console) as tell:
+    reference, runs = known
+    with progress_line(console) as tell:
         predicted = sweet_spot.predict(
             options.engines, options.target_accuracy, setting, reference, tell=tell
         )
@@ -114,19 +101,3 @@ def _found(
         for part in sweet_spot_words.report(one, samples=len(data.train), runs=runs):
             console.print(part, soft_wrap=isinstance(part, str))
     return found
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str], object]]:
-    """On a terminal, a live line with what is going on; its clock stands still in between."""
-    progress = Progress(
-        TimeElapsedColumn(),
-        TextColumn("{task.description}", markup=False),
-        console=console,
-        auto_refresh=False,  # a thread that redraws would disturb what is measured
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    task = progress.add_task("")
-    with progress:
-        yield lambda text: progress.update(task, description=text, refresh=True)

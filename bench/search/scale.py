@@ -1,0 +1,119 @@
+"""What several workers give: predicted from one worker and the exchange, and measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.answer import laws, scaling, steps_law
+from bench.answer.line import Estimate, LawError
+from bench.answer.scaling import Medians
+from bench.answer.steps_law import Runs
+from bench.answer.time_to_target import TimeToTarget
+from bench.instruments.group_time import GRADIENT_BYTES, Group, GroupTimes
+
+PREDICTED = (2, 4, 8, 16, 32, 64)  # numbers of workers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several:
+    """What so many workers would take, and do take where they were measured."""
+
+    workers: int
+    exchange: Estimate  # A(p), seconds
+    is_exchange_measured: bool  # or that of a ring, from the exchanges of two
+    budget: float | None  # the exchange up to which they pay, seconds; None without a law of steps
+    law_best: float | None  # B*(p) by the two laws
+    predicted: TimeToTarget
+    predicted_steps: Medians
+    measured: TimeToTarget | None
+    measured_steps: Medians
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """The answer for one worker, for several, and for one that has all the threads."""
+
+    target: float
+    engine: str
+    threads: int  # of each worker
+    one: TimeToTarget
+    one_steps: Medians
+    several: Sequence[Several]
+    all_threads: TimeToTarget | None  # one worker on as many threads as the most workers have
+    all_threads_steps: Medians
+
+
+def answer(times: GroupTimes, runs: Runs, *, target: float, threads: int) -> Scaling:
+    """Predict and compare.
+
+    Args:
+        times: of a group of one worker, and of others.
+        runs: steps to the target by batch size and seed.
+        target: test accuracy.
+        threads: of each worker; a group of one with more threads is for comparison.
+
+    """
+    one = times.step_medians(Group(workers=1, threads=threads))
+    measured = {
+        group.workers: times.step_medians(group) for group in times.steps if group.workers > 1
+    }
+    exchanges = {group.workers: times.exchange_medians(group) for group in times.exchanges}
+    wide = [group for group in times.steps if group.workers == 1 and group.threads > threads]
+    wide_steps = times.step_medians(wide[0]) if wide else {}
+    return Scaling(
+        target=target,
+        engine=times.engine,
+        threads=threads,
+        one=scaling.combined(runs, one),
+        one_steps=one,
+        several=[
+            _several(workers, one, measured, exchanges, runs)
+            for workers in sorted({*PREDICTED, *measured})
+        ],
+        all_threads=scaling.combined(runs, wide_steps) if wide_steps else None,
+        all_threads_steps=wide_steps,
+    )
+
+
+def _several(
+    workers: int,
+    one: Medians,
+    measured: Mapping[int, Medians],
+    exchanges: Mapping[int, Medians],
+    runs: Runs,
+) -> Several:
+    is_measured = workers in exchanges
+    exchange = (
+        exchanges[workers][GRADIENT_BYTES]
+        if is_measured
+        else scaling.ring(exchanges[min(exchanges)], workers, GRADIENT_BYTES)
+    )
+    seconds = scaling.of_crews(exchange)
+    steps = scaling.predicted_step(one, exchange, workers)
+    budget, best = _by_laws(one, runs, seconds.value, workers)
+    return Several(
+        workers=workers,
+        exchange=seconds,
+        is_exchange_measured=is_measured,
+        budget=budget,
+        law_best=best,
+        predicted=scaling.combined(runs, steps),
+        predicted_steps=steps,
+        measured=scaling.combined(runs, measured[workers]) if workers in measured else None,
+        measured_steps=measured.get(workers, {}),
+    )
+
+
+def _by_laws(
+    one: Medians, runs: Runs, exchange: float, workers: int
+) -> tuple[float | None, float | None]:
+    """Return the communication budget and B*(p), where both laws can be fitted."""
+    try:
+        step = laws.fit_step_time({size: scaling.of_crews(of).value for size, of in one.items()})
+        critical = steps_law.fit(runs).critical_batch_size.value
+    except LawError:
+        return None, None
+    overhead, per_sample = step.overhead_seconds.value, step.seconds_per_sample.value
+    return (
+        scaling.budget(overhead, per_sample, critical, workers),
+        scaling.best_batch_size(overhead, per_sample, critical, exchange, workers),
+    )

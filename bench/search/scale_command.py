@@ -1,0 +1,116 @@
+"""python -m bench scale: do several workers train faster to the target, and at which batch size."""
+
+import argparse
+import json
+import os
+import sys
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+
+from bench import cases, command_line, option_types, output
+from bench.instruments import crew, group_time, machine
+from bench.instruments.crew import Crew, CrewError
+from bench.instruments.group_time import Group, GroupTimes
+from bench.output import OutputError
+from bench.search import figure, known_steps, scale, scale_figure, scale_words
+from bench.search.known_steps import UnknownStepsError
+from bench.search.progress_line import progress_line
+from bench.study.reference import Reference
+
+DESCRIPTION = """Time steps of one worker and of several, and their exchange of gradients, and
+multiply by steps to the target, which are known: is a batch that workers share trained faster?"""
+LARGER_BATCH_SIZES = (4096, 8192)  # for throughput: steps to the target are not known there
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.description = DESCRIPTION
+    cores = os.cpu_count() or 1
+    parser.add_argument(
+        "--workers",
+        type=option_types.count,
+        default=max(2, cores),
+        metavar="P",
+        help="that share a batch (default: %(default)s)",
+    )
+    shared = partial(command_line.add, parser.add_argument)
+    shared("--target-accuracy", default=cases.TARGET_ACCURACY)
+    shared("--threads", help="of each worker (default: its part of the cores)")
+    parser.add_argument(
+        "--crews",
+        type=option_types.count,
+        default=group_time.CREWS,
+        metavar="N",
+        help="times that the workers are started anew (default: %(default)s)",
+    )
+    for name, what in (("figure", "draw time to target, as .png, .svg or .html"), ("json", "save")):
+        parser.add_argument(f"--{name}", type=option_types.output_file, metavar="FILE", help=what)
+    shared("--cache-dir")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, predict, print."""
+    console = Console(highlight=False)
+    reference = Reference.shipped()
+    threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
+    try:
+        runs = known_steps.runs(options.target_accuracy, reference)
+        figure.check_kind(options.figure)
+        with progress_line(console) as tell:
+            times = group_time.measure(
+                groups(options.workers, threads),
+                [*runs, *LARGER_BATCH_SIZES],
+                partial(_crew, options.workers),
+                crews=options.crews,
+                data=(None, options.cache_dir),
+                tell=tell,
+            )
+        found = scale.answer(times, runs, target=options.target_accuracy, threads=threads)
+        for part in scale_words.report(found):
+            console.print(part, soft_wrap=isinstance(part, str))
+        files = {}
+        if options.json:
+            files[options.json] = as_json(times)
+        if options.figure:
+            files[options.figure] = figure.drawn(scale_figure.chart(found), options.figure)
+        output.write(files)
+    except (CrewError, OutputError, UnknownStepsError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def groups(workers: int, threads: int) -> list[Group]:
+    """One worker, so many, and one on as many threads as they have together."""
+    several = [count for count in (2, 4) if count < workers]
+    wide = workers * threads
+    return [
+        Group(workers=1, threads=threads),
+        *(Group(workers=count, threads=threads) for count in (*several, workers) if count > 1),
+        *([Group(workers=1, threads=wide)] if wide <= (os.cpu_count() or 1) else []),
+    ]
+
+
+def _crew(workers: int) -> AbstractContextManager[Crew]:
+    return crew.started(workers)
+
+
+def as_json(times: GroupTimes) -> bytes:
+    """What was measured, and on what."""
+    saved: dict[str, Any] = {
+        "machine": machine.describe(),
+        "engine": times.engine,
+        **{
+            name: [
+                {**asdict(group), "size": size, "crews": turns}
+                for group, of_group in kinds.items()
+                for size, turns in of_group.items()
+            ]
+            for name, kinds in (("steps", times.steps), ("exchanges", times.exchanges))
+        },
+    }
+    return json.dumps(saved, indent=1).encode()
