@@ -1,6 +1,6 @@
 """Binds the suite's command-line options to its cases; what measures is in bench/."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import torch
 
 from bench import units
 from bench.answer import summary
-from bench.instruments import machine
+from bench.instruments import machine, worker_time
+from bench.instruments.crew import Crew, started
 from bench.runs import case
 from bench.suite import baseline, options, parameters
 from bench.suite.forecast import Forecast
@@ -107,6 +108,19 @@ def print_forecast(session: pytest.Session) -> None:
 def workbench(pytestconfig: pytest.Config) -> Workbench:
     """Data, options and new engines for every case."""
     return new_workbench(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def crew(workbench: Workbench) -> Iterator[Crew]:
+    """Worker processes that have loaded the data, as many as a case asks for at the most."""
+    chosen = workbench.options
+    if device.is_gpu(chosen.device):
+        pytest.skip("workers are measured on the CPU")
+    most = max(int(group.split("x")[0]) for group in chosen.groups)
+    workbench.tell(f"starting {most} workers")
+    with started(most) as workers:
+        workers.ask(worker_time.load, chosen.data_root, chosen.cache_dir)
+        yield workers
 
 
 def new_workbench(config: pytest.Config) -> Workbench:

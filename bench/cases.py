@@ -36,6 +36,15 @@ ALIGNMENT_SECONDS = 5.0  # of turns, an engine
 ALIGNMENT_ROUNDS = 10  # that a case of its own gets
 
 
+# Workers that share a batch.
+WORKERS_BATCH_SIZES = (64, 8192)
+WORKERS_EPOCH_BATCH_SIZE = 8192
+WORKERS_ROUNDS = 15
+WORKERS_ROUND_SECONDS = 0.03  # of steps, of which a round takes
+WORKERS_STEPS = 50  # at the most
+WORKERS_EXCHANGES = 20  # of a round
+EXCHANGED_BYTES = (40, 814_120, 4_000_000)  # a few numbers, all gradients, and more than them
+
 # Against peers: steps enough for each to get going, in turns of seconds.
 PEER_STEPS = 4_000
 PEER_ROUNDS = 7  # of which the least and the greatest bound the median at 98 %

@@ -14,6 +14,7 @@ def sentences(measured: Sequence[MeasuredCase]) -> list[str]:
         *_loading([case for case in measured if case.verb == "loading"]),
         *_feeding([case for case in measured if case.verb == "feeding"]),
         *_threads([case for case in measured if case.verb == "threads"]),
+        *_workers([case for case in measured if case.verb == "workers_step"]),
         *_alignment([case for case in measured if case.verb == "alignment"]),
         *_compiling(measured),
     ]
@@ -44,6 +45,20 @@ def _threads(found: Sequence[MeasuredCase]) -> list[str]:
     for engine in engines(found):
         rates = [f"{_rate(case)} on {case.threads}" for case in found if case.engine == engine]
         sentences.append(f"Cores, {engine} engine: {', '.join(rates)}.")
+    return sentences
+
+
+def _workers(found: Sequence[MeasuredCase]) -> list[str]:
+    sentences = []
+    for engine, size in dict.fromkeys((case.engine, case.batch_size) for case in found):
+        rates = [
+            f"{_rate(case)} by {case.workers} on {case.threads} threads each"
+            for case in found
+            if (case.engine, case.batch_size) == (engine, size)
+        ]
+        sentences.append(
+            f"Workers that share a batch, {engine} engine, batch size {size}: {', '.join(rates)}."
+        )
     return sentences
 
 

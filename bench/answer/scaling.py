@@ -2,7 +2,9 @@
 
 A step of B samples on p workers takes t(B, p) = t(B / p, 1) + A(p): the slowest worker computes on
 B / p samples, rounded up, and then all exchange their gradients, which takes A(p). There is one
-bucket and nothing to overlap with, so the two add up. Steps to the target depend on B alone, so
+bucket and nothing to overlap with, so the two add up. Workers of one host compute slower beside
+each other than alone; where that was measured, it stands for t(B / p, 1). Steps to target depend
+on B alone, so
 
     T(B, p) = S(B) (t(B / p, 1) + A(p)),
 
@@ -28,20 +30,23 @@ from bench.answer.time_to_target import TimeToTarget, estimate_of
 Medians = Mapping[int, Sequence[float]]  # by batch size or bytes: seconds, each crew's median
 
 
-def predicted_step(one_worker: Medians, exchange: Sequence[float], workers: int) -> Medians:
-    """Predict t(B, p) at the batch sizes whose shares one worker was timed at.
+def shared(one_worker: Medians, workers: int) -> Medians:
+    """Return t(B / p, 1) at the batch sizes whose shares one worker was timed at.
 
     Args:
         one_worker: t(B, 1) by batch size, of each crew.
-        exchange: A(p), of each crew.
         workers: p.
 
     """
     shares = {size: math.ceil(size / workers) for size in one_worker}
+    return {size: one_worker[share] for size, share in shares.items() if share in one_worker}
+
+
+def with_exchange(computed: Medians, exchange: Sequence[float]) -> Medians:
+    """Predict t(B, p) by batch size, of each crew, from what is computed and from A(p)."""
     return {
-        size: [sum(both) for both in zip(one_worker[share], exchange, strict=True)]
-        for size, share in shares.items()
-        if share in one_worker
+        size: [sum(both) for both in zip(seconds, exchange, strict=True)]
+        for size, seconds in computed.items()
     }
 
 

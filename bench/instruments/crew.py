@@ -5,6 +5,7 @@ a socket, so that pytest stays one process and starting workers is never timed.
 """
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from bench.instruments import worker
 
 PATIENCE_SECONDS = 120.0  # for workers to start, and for an answer
 POLL_SECONDS = 0.5
-ENDING_SECONDS = 5.0  # for the workers to end by themselves
+ENDING_SECONDS = 2.0  # for the workers to end by themselves
 LAST_WORDS = 3  # lines of what a dead crew wrote
 
 
@@ -62,7 +63,8 @@ class Crew:
         chosen = self.connections[: self.size]
         for connection in chosen:
             with suppress(OSError):
-                connection.send((function, arguments))
+                # Without multiprocessing's own pickler, by which torch would share tensors' memory.
+                connection.send_bytes(pickle.dumps((function, arguments)))
         answers = [self._answer(rank, connection) for rank, connection in enumerate(chosen)]
         for rank, (is_well, answer) in enumerate(answers):
             if not is_well:
@@ -72,7 +74,7 @@ class Crew:
     def _answer(self, rank: int, connection: Connection) -> tuple[bool, Any]:
         try:
             if connection.poll(self.patience_seconds):
-                answer: tuple[bool, Any] = connection.recv()
+                answer: tuple[bool, Any] = pickle.loads(connection.recv_bytes())  # noqa: S301
                 return answer
         except (EOFError, OSError):
             raise CrewError(f"rank {rank} died; last words: {_last_words(self.words)}") from None

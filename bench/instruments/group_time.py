@@ -17,12 +17,13 @@ from mnist_mlp.model import PARAMETERS
 
 GRADIENT_BYTES = 4 * PARAMETERS
 # What is exchanged by itself: a few numbers, all gradients, and more than them.
-EXCHANGED_BYTES = (40, 81_412, GRADIENT_BYTES, 4_000_000)
+EXCHANGED_BYTES = (40, GRADIENT_BYTES, 4_000_000)
 CREWS = 4
 VISITS = 4  # to each group, in each crew
 TURN_SECONDS = 0.05
 MOST_STEPS = 100  # of a turn
 EXCHANGES = 20  # of a turn
+NEVER = 10**9  # steps between exchanges: workers compute beside each other, each by itself
 LEARNING_RATE = 0.1
 
 Turns = list[list[float]]  # of each crew, seconds of each turn
@@ -42,11 +43,17 @@ class GroupTimes:
 
     engine: str
     steps: dict[Group, dict[int, Turns]] = field(default_factory=dict)  # by batch size
+    # The same without the exchange: what a step of several workers computes, all at once.
+    apart: dict[Group, dict[int, Turns]] = field(default_factory=dict)
     exchanges: dict[Group, dict[int, Turns]] = field(default_factory=dict)  # by bytes
 
     def step_medians(self, group: Group) -> dict[int, list[float]]:
         """Seconds a step by batch size: each crew's median."""
         return {size: _medians(turns) for size, turns in self.steps[group].items()}
+
+    def apart_medians(self, group: Group) -> dict[int, list[float]]:
+        """Seconds a step without its exchange, by batch size: each crew's median."""
+        return {size: _medians(turns) for size, turns in self.apart[group].items()}
 
     def exchange_medians(self, group: Group) -> dict[int, list[float]]:
         """Seconds of an exchange by bytes: each crew's median."""
@@ -78,22 +85,22 @@ def measure(
         CrewError: the workers do not start, or one failed.
 
     """
+    several = [group for group in groups if group.workers > 1]
     found = GroupTimes(
         engine=engine,
         steps={group: {size: [] for size in batch_sizes} for group in groups},
-        exchanges={
-            group: {size: [] for size in EXCHANGED_BYTES} for group in groups if group.workers > 1
-        },
+        apart={group: {size: [] for size in batch_sizes} for group in several},
+        exchanges={group: {size: [] for size in EXCHANGED_BYTES} for group in several},
     )
     draw = random.Random(0)  # noqa: S311 - an order keeps no secret
     for number in range(crews):
         tell(f"starting workers, {number + 1} of {crews}")
         with new_crew() as crew:
             crew.ask(worker_time.load, *data)
-            for turns in (*found.steps.values(), *found.exchanges.values()):
-                for of_size in turns.values():
-                    of_size.append([])
-            counts: dict[tuple[Group, int], int] = {}
+            for kind in (found.steps, found.apart, found.exchanges):
+                for turns in kind.values():
+                    for of_size in turns.values():
+                        of_size.append([])
             for visit in range(1, VISITS + 1):
                 for group in draw.sample(groups, len(groups)):
                     tell(
@@ -101,34 +108,29 @@ def measure(
                         f"workers on {group.threads} threads each"
                     )
                     crew.regroup(group.workers, threads=group.threads)
-                    _visit(crew, group, found, counts, draw)
+                    _visit(crew, group, found, draw)
     return found
 
 
-def _visit(
-    crew: Crew,
-    group: Group,
-    found: GroupTimes,
-    counts: dict[tuple[Group, int], int],
-    draw: random.Random,
-) -> None:
-    """Take a turn of each batch size, and of each exchange."""
-    crew.ask(worker_time.new_engine, found.engine, LEARNING_RATE)
-    steps, exchanges = found.steps[group], found.exchanges.get(group, {})
-    for size in draw.sample(list(steps), len(steps)):
-        count = counts.setdefault((group, size), _steps_of_a_turn(crew, size))
-        first = draw.randrange(1000)
-        crew.ask(worker_time.steps, size, max(1, count // 5), first)  # threads and caches settle
-        seconds = max(crew.ask(worker_time.steps, size, count, first)) / count
-        steps[size][-1].append(seconds)
+def _visit(crew: Crew, group: Group, found: GroupTimes, draw: random.Random) -> None:
+    """Take a turn of each batch size, of the same without its exchange, and of each exchange."""
+    for kind, average_every in ((found.steps, None), (found.apart, NEVER)):
+        of_group = kind.get(group, {})
+        if of_group:
+            crew.ask(worker_time.new_engine, found.engine, LEARNING_RATE, 0, average_every)
+        for size in draw.sample(list(of_group), len(of_group)):
+            of_group[size][-1].append(_turn(crew, size, first=draw.randrange(1000)))
+    exchanges = found.exchanges.get(group, {})
     for size in draw.sample(list(exchanges), len(exchanges)):
         exchanges[size][-1].append(max(crew.ask(worker_time.exchange, size, EXCHANGES)))
 
 
-def _steps_of_a_turn(crew: Crew, batch_size: int) -> int:
-    crew.ask(worker_time.steps, batch_size, 1)
-    seconds: float = max(crew.ask(worker_time.steps, batch_size, 2)) / 2
-    return max(1, min(MOST_STEPS, round(TURN_SECONDS / seconds)))
+def _turn(crew: Crew, batch_size: int, *, first: int) -> float:
+    """Return the seconds a step of a turn, by the slowest worker."""
+    crew.ask(worker_time.steps, batch_size, 1, first)  # threads and caches settle
+    seconds: float = max(crew.ask(worker_time.steps, batch_size, 2, first)) / 2
+    count = max(1, min(MOST_STEPS, round(TURN_SECONDS / seconds)))
+    return float(max(crew.ask(worker_time.steps, batch_size, count, first)) / count)
 
 
 def _medians(turns: Turns) -> list[float]:

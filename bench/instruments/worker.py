@@ -1,5 +1,6 @@
 """What a worker of a crew does: it waits for requests, and calls what they name."""
 
+import pickle
 import signal
 from contextlib import ExitStack
 from multiprocessing.connection import Client
@@ -24,14 +25,14 @@ def serve(address: str) -> None:
         connection.send(_rank)
         while True:
             try:
-                function, arguments = connection.recv()
+                function, arguments = pickle.loads(connection.recv_bytes())  # noqa: S301 - it is ours
             except EOFError:
                 return
             try:
                 answer = True, function(*arguments)
             except Exception as error:  # noqa: BLE001 - who asked raises it
                 answer = False, f"{type(error).__name__}: {error}"
-            connection.send(answer)
+            connection.send_bytes(pickle.dumps(answer))
 
 
 def regroup(size: int, threads: int, number: int) -> None:

@@ -71,6 +71,13 @@ def exchange(size_bytes: int, count: int) -> float:
     return _seconds(exchanges) / count
 
 
+def losses(batch_size: int, count: int) -> list[float]:
+    """Take steps from the training set's first batch on; return their losses."""
+    order = torch.arange(min(count * batch_size, len(_train)))
+    found: list[float] = _engine.run(_train, order, batch_size).tolist()
+    return found
+
+
 def peak_bytes(batch_size: int) -> int:
     """Return the peak memory of a step, untimed."""
     order = torch.arange(min(batch_size, len(_train)))

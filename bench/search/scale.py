@@ -1,6 +1,6 @@
 """What several workers give: predicted from one worker and the exchange, and measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.answer import laws, scaling, steps_law
@@ -10,7 +10,7 @@ from bench.answer.steps_law import Runs
 from bench.answer.time_to_target import TimeToTarget
 from bench.instruments.group_time import GRADIENT_BYTES, Group, GroupTimes
 
-PREDICTED = (2, 4, 8, 16, 32, 64)  # numbers of workers
+PREDICTED = (2, 4, 16, 64)  # numbers of workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +53,6 @@ def answer(times: GroupTimes, runs: Runs, *, target: float, threads: int) -> Sca
 
     """
     one = times.step_medians(Group(workers=1, threads=threads))
-    measured = {
-        group.workers: times.step_medians(group) for group in times.steps if group.workers > 1
-    }
-    exchanges = {group.workers: times.exchange_medians(group) for group in times.exchanges}
     wide = [group for group in times.steps if group.workers == 1 and group.threads > threads]
     wide_steps = times.step_medians(wide[0]) if wide else {}
     return Scaling(
@@ -66,8 +62,8 @@ def answer(times: GroupTimes, runs: Runs, *, target: float, threads: int) -> Sca
         one=scaling.combined(runs, one),
         one_steps=one,
         several=[
-            _several(workers, one, measured, exchanges, runs)
-            for workers in sorted({*PREDICTED, *measured})
+            _several(workers, one, times, threads, runs)
+            for workers in sorted({*PREDICTED, *(group.workers for group in times.exchanges)})
         ],
         all_threads=scaling.combined(runs, wide_steps) if wide_steps else None,
         all_threads_steps=wide_steps,
@@ -77,18 +73,22 @@ def answer(times: GroupTimes, runs: Runs, *, target: float, threads: int) -> Sca
 def _several(
     workers: int,
     one: Medians,
-    measured: Mapping[int, Medians],
-    exchanges: Mapping[int, Medians],
+    times: GroupTimes,
+    threads: int,
     runs: Runs,
 ) -> Several:
-    is_measured = workers in exchanges
+    group = Group(workers=workers, threads=threads)
+    is_measured = group in times.exchanges
+    exchanges = {of.workers: times.exchange_medians(of) for of in times.exchanges}
     exchange = (
         exchanges[workers][GRADIENT_BYTES]
         if is_measured
         else scaling.ring(exchanges[min(exchanges)], workers, GRADIENT_BYTES)
     )
     seconds = scaling.of_crews(exchange)
-    steps = scaling.predicted_step(one, exchange, workers)
+    computed = times.apart_medians(group) if is_measured else scaling.shared(one, workers)
+    steps = scaling.with_exchange(computed, exchange)
+    measured = times.step_medians(group) if is_measured else {}
     budget, best = _by_laws(one, runs, seconds.value, workers)
     return Several(
         workers=workers,
@@ -98,8 +98,8 @@ def _several(
         law_best=best,
         predicted=scaling.combined(runs, steps),
         predicted_steps=steps,
-        measured=scaling.combined(runs, measured[workers]) if workers in measured else None,
-        measured_steps=measured.get(workers, {}),
+        measured=scaling.combined(runs, measured) if measured else None,
+        measured_steps=measured,
     )
 
 

@@ -23,6 +23,7 @@ from bench.study.reference import Reference
 
 DESCRIPTION = """Time steps of one worker and of several, and their exchange of gradients, and
 multiply by steps to the target, which are known: is a batch that workers share trained faster?"""
+WIDTH = 110  # of the tables in a file
 LARGER_BATCH_SIZES = (4096, 8192)  # for throughput: steps to the target are not known there
 
 
@@ -54,7 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, predict, print."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     reference = Reference.shipped()
     threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
     try:
@@ -110,7 +111,11 @@ def as_json(times: GroupTimes) -> bytes:
                 for group, of_group in kinds.items()
                 for size, turns in of_group.items()
             ]
-            for name, kinds in (("steps", times.steps), ("exchanges", times.exchanges))
+            for name, kinds in (
+                ("steps", times.steps),
+                ("apart", times.apart),
+                ("exchanges", times.exchanges),
+            )
         },
     }
     return json.dumps(saved, indent=1).encode()

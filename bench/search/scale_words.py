@@ -17,7 +17,7 @@ def report(found: Scaling) -> Iterator[Table | str]:
     yield (
         f"Workers compute on {found.threads} threads each. Exchange: of all gradients, by gloo. "
         "Budget: the exchange up to which so many workers train faster to the target than one. "
-        "Best and to target: predicted from one worker's steps and the exchange."
+        "Best and to target: predicted from steps without their exchange, and the exchange."
     )
     for several in found.several:
         if several.measured:

@@ -19,6 +19,8 @@ FULL = 1024
 CASE_SECONDS = 0.4  # of every case: a fresh engine, a floor, a place in the table
 COMPILING_SINGLES = 30_000  # of the loader take about as long as compiling from a cold cache
 STARTING = 2.0  # times the seconds of alignment's turns are its processes and its turns
+WORKERS_VERBS = {"workers_step", "workers_epoch", "exchange"}
+WORKERS_CASE_SECONDS = 1.5
 UNCOMPILED = "eager"  # costs about what the compiled engine does
 
 
@@ -66,8 +68,9 @@ class Forecast:
             return STARTING * cases.ALIGNMENT_SECONDS / len(cases.NEIGHBOURS)
         if verb == "threads":
             return 3 * cost.epoch(self.samples, size)
-        if verb in {"loading", "feeding"}:
-            return cost.epoch(cases.FED_SAMPLES, size)
+        if verb in {"loading", "feeding", *WORKERS_VERBS}:
+            fed = cost.epoch(cases.FED_SAMPLES, size)
+            return WORKERS_CASE_SECONDS if verb in WORKERS_VERBS else fed
         turn = cost.epoch(min(self.samples, size * cases.PEER_STEPS), size)  # of the peers
         return turn * (1 + cases.PEER_ROUNDS)
 

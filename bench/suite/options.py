@@ -1,5 +1,6 @@
 """The suite's command-line options; bad values are rejected with one sentence."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,8 @@ class Options:
     engines: tuple[str, ...]
     convergence_engines: tuple[str, ...]
     alignment_engines: tuple[str, ...]
+    groups: tuple[str, ...]
+    worker_batch_sizes: tuple[int, ...]
     native_form: str
     epoch_samples: int | None
     precision: str
@@ -40,6 +43,23 @@ class Options:
         """The chosen engines that train on tensors in memory."""
         return resident(self.engines)
 
+    @property
+    def exchanging_groups(self) -> tuple[str, ...]:
+        """The groups of several workers."""
+        return tuple(group for group in self.groups if not group.startswith("1x"))
+
+    @property
+    def shared_engines(self) -> tuple[str, ...]:
+        """The chosen engines for several workers, all where none is chosen."""
+        shared = tuple(name for name in self.engines if engines.load(name).is_shared)
+        is_default = self.engines == of_one_process(engines.ENGINES)
+        return shared_by_workers() if is_default else shared
+
+
+def shared_by_workers() -> tuple[str, ...]:
+    """Return the engines that are made for several workers."""
+    return tuple(name for name in engines.ENGINES if engines.load(name).is_shared)
+
 
 def resident(names: Iterable[str]) -> tuple[str, ...]:
     """Return the engines that train on tensors in memory."""
@@ -49,6 +69,17 @@ def resident(names: Iterable[str]) -> tuple[str, ...]:
 def of_one_process(names: Iterable[str]) -> tuple[str, ...]:
     """Return the engines that are not made for several workers."""
     return tuple(name for name in names if not engines.load(name).is_shared)
+
+
+def groups(workers: Iterable[int]) -> tuple[str, ...]:
+    """Return groups of so many workers, as "WORKERSxTHREADS": each on its part of the cores.
+
+    One worker is also there on as few threads as each of the most workers has.
+    """
+    cores, chosen = os.cpu_count() or 1, sorted(set(workers))
+    threads = {count: max(1, cores // count) for count in chosen}
+    several = [f"{count}x{threads[count]}" for count in chosen]
+    return tuple(dict.fromkeys([f"1x{threads[chosen[-1]]}", *several]))
 
 
 def add_to(parser: pytest.Parser) -> None:
@@ -79,6 +110,13 @@ def add_to(parser: pytest.Parser) -> None:
         metavar="N",
         help="of the training set that an epoch passes over (default: all)",
     )
+    add(
+        "--workers",
+        type=option_types.several(arguments.whole_number),
+        metavar="P,P,...",
+        help="processes that share a batch, each on its part of the cores (default: "
+        f"{option_types.listed(cases.shares_of_cores())})",
+    )
     shared("--precision", "--lr", "--lr-rules", "--target-accuracy", "--max-epochs", "--seeds")
     shared("--threads", "--device")
     shared(
@@ -106,6 +144,8 @@ def read(config: pytest.Config) -> Options:
         engines=chosen_engines or of_one_process(engines.ENGINES),
         convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
         alignment_engines=resident(chosen_engines or cases.ALIGNMENT_ENGINES),
+        groups=groups(config.getoption("workers") or cases.shares_of_cores()),
+        worker_batch_sizes=chosen_sizes or cases.WORKERS_BATCH_SIZES,
         native_form=config.getoption("native_form"),
         epoch_samples=config.getoption("epoch_samples"),
         precision=precision,

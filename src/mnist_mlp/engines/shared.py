@@ -34,14 +34,12 @@ class Shared(Engine):
     def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102
         losses = [
             self.step_on_share(*batch)
-            for batch in _own_parts(split, order.to(self.device), check_batch_size(batch_size))
+            for batch in own_parts(split, order.to(self.device), check_batch_size(batch_size))
         ]
         return group.add_up(torch.stack(losses))
 
 
-def _own_parts(
-    split: Split, order: Tensor, batch_size: int
-) -> Iterator[tuple[Tensor, Tensor, int]]:
+def own_parts(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Yield this worker's images and labels of each batch, and the samples of the whole batch."""
     batches_at_once = max(1, GATHERED_SAMPLES // batch_size)
     for samples in order.split(batches_at_once * batch_size):

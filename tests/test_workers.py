@@ -1,0 +1,287 @@
+"""Several workers that train one network: the steps of one, and an end that names its cause."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from threading import Thread
+
+import psutil
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.distributed import HashStore
+
+from bench.instruments import crew as crews
+from bench.instruments.crew import CrewError
+from mnist_mlp import checkpoint, first_cause, group
+from mnist_mlp.__main__ import main as training_main
+from mnist_mlp.batches import share
+from mnist_mlp.engines import shared
+from mnist_mlp.evaluation import evaluate
+from mnist_mlp.first_cause import LostError, Register
+from mnist_mlp.training import epoch
+from tests import toy
+from tests.strategies import batch_sizes, new_engine, new_split, seeds, splits
+
+MOST_WORKERS = 4
+SOON = timedelta(seconds=20)
+
+
+@pytest.fixture(scope="module")
+def crew():
+    """Workers for all tests of this file; one that hangs is a failure."""
+    with crews.started(MOST_WORKERS, patience_seconds=25) as started:
+        yield started
+
+
+def trained(engine_name, samples, batch_size, seed):
+    """Train for an epoch, in each worker; the mean loss, the parameters and the accuracy."""
+    engine = new_engine(engine_name, seed=seed)
+    split = new_split(samples, seed=seed)
+    loss = epoch(engine, split, batch_size, generator=torch.Generator().manual_seed(seed))
+    found = evaluate(engine.logits, split)
+    parameters = [parameter.detach().clone() for parameter in engine.parameters]
+    return loss, parameters, (found.loss, found.accuracy)
+
+
+@given(split=splits(), batch_size=batch_sizes, workers=st.integers(1, 6), seed=seeds)
+def test_every_sample_of_a_batch_is_in_one_share(split, batch_size, workers, seed):
+    """None is lost, repeated or padded, in short batches and in those smaller than the workers."""
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    numbered = type(split)(
+        images=split.images, labels=torch.arange(len(split)), dataset=split.dataset
+    )
+
+    parts = []
+    for rank in range(workers):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(group, "rank", lambda rank=rank: rank)
+            patch.setattr(group, "size", lambda: workers)
+            parts.append(list(shared.own_parts(numbered, order, batch_size)))
+
+    for batch, of_workers in zip(order.split(batch_size), zip(*parts, strict=True), strict=True):
+        assert torch.cat([labels for _, labels, _ in of_workers]).tolist() == batch.tolist()
+        assert {samples for _, _, samples in of_workers} == {len(batch)}
+
+
+@given(samples=st.integers(0, 1000), workers=st.integers(1, 70))
+def test_shares_differ_by_one_sample_at_most(samples, workers):
+    """So no worker waits for another that has much more to compute."""
+    parts = [share(samples, worker, workers) for worker in range(workers)]
+    sizes = [part.stop - part.start for part in parts]
+
+    assert sum(sizes) == samples
+    assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize("engine", ["parallel", "ddp"])
+@pytest.mark.parametrize("batch_size", [1, 7, 256, 60000])
+def test_several_workers_take_the_steps_of_one(crew, engine, batch_size):
+    """The same losses, parameters and evaluation, up to rounding; all workers hold the same."""
+    samples = 30 if batch_size == 1 else 600
+    loss, parameters, evaluation = trained(engine, samples, batch_size, 3)
+
+    for workers in (2, 3, 4):
+        crew.regroup(workers)
+        answers = crew.ask(trained, engine, samples, batch_size, 3)
+
+        for their_loss, theirs, their_evaluation in answers:
+            assert their_loss == pytest.approx(loss, rel=1e-5)
+            torch.testing.assert_close(theirs, parameters, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(theirs, answers[0][1], rtol=0, atol=0)
+            assert their_evaluation == pytest.approx(evaluation, rel=1e-5)
+
+
+def lonely(average_every):
+    """Train some steps with averages in between; the parameters before and after settling."""
+    engine = new_engine("parallel")
+    engine.average_every = average_every
+    engine.run(new_split(40, seed=1), torch.arange(40), 8)
+    before = [parameter.detach().clone() for parameter in engine.parameters]
+    engine.settle()
+    return before, [parameter.detach().clone() for parameter in engine.parameters]
+
+
+def test_workers_that_train_apart_agree_where_they_settle(crew):
+    """Five steps with an average every third: two of them are not averaged yet."""
+    crew.regroup(2)
+
+    (first, settled), (second, also_settled) = crew.ask(lonely, 3)
+
+    assert not torch.equal(first[0], second[0])
+    torch.testing.assert_close(settled, also_settled, rtol=0, atol=0)
+    torch.testing.assert_close(settled[0], (first[0] + second[0]) / 2)
+
+
+def fails():
+    """Raise in the second worker."""
+    if group.rank() == 1:
+        raise ValueError("that won't do")
+
+
+def test_a_worker_that_raises_is_named(crew):
+    """And the crew goes on."""
+    crew.regroup(2)
+
+    with pytest.raises(CrewError, match="rank 1 failed: ValueError: that won't do"):
+        crew.ask(fails)
+
+    assert crew.ask(group.size) == [2, 2]
+
+
+def register_of(store, rank, size):
+    """What a worker of that rank would have."""
+    return Register(store, rank=rank, size=size)
+
+
+def test_the_first_claim_is_the_cause_and_is_printed_once(monkeypatch):
+    """A worker that has lost another waits for that one's claim, and then says nothing."""
+    monkeypatch.setattr(first_cause, "GRACE_SECONDS", 0.3)
+    store = HashStore()
+    failed, lost, other = (register_of(store, rank, 3) for rank in range(3))
+
+    assert failed.cause(ValueError("no such thing")) == "rank 0: no such thing"
+    assert lost.cause(LostError("closed by peer")) is None
+    assert other.cause(ValueError("no such thing")) is None
+
+
+def test_a_worker_that_neither_lives_nor_claims_is_the_cause(monkeypatch):
+    """Here it is a process that has ended."""
+    monkeypatch.setattr(first_cause, "GRACE_SECONDS", 0.3)
+    store = HashStore()
+    lost = register_of(store, 0, 2)
+    register_of(store, 1, 2)
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    store.set("process/1", store.get("process/0").decode().replace(str(os.getpid()), str(gone.pid)))
+
+    sentence = lost.cause(LostError("closed by peer"))
+
+    assert sentence == "rank 1 died: it was killed, or memory ran out"
+
+
+def test_workers_that_all_live_were_told_to_end(monkeypatch):
+    """One of them says so."""
+    monkeypatch.setattr(first_cause, "GRACE_SECONDS", 0.5)
+    store, said = HashStore(), []
+    registers = [register_of(store, rank, 2) for rank in range(2)]
+
+    threads = [
+        Thread(target=lambda one=one: said.append(one.cause(LostError("told to end"))))
+        for one in registers
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(said, key=str) == [None, "the workers were told to end"]
+
+
+def test_a_start_has_a_store_for_itself():
+    """What the workers of an earlier start wrote is not there any more."""
+    store, sizes = HashStore(), []
+
+    def start(rank):
+        own = first_cause.fresh_store(store, rank=rank, size=2, patience=SOON)
+        own.add("workers", 1)
+        own.set(f"from {rank}", "")
+        own.wait([f"from {1 - rank}"], SOON)
+        sizes.append(own.add("workers", 0))
+
+    for _ in range(2):
+        threads = [Thread(target=start, args=(rank,)) for rank in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert sizes == [2, 2, 2, 2]
+
+
+def torchrun(*words, workers=2, options=()):
+    """A training under torchrun; what it prints is in its `stdout`."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone", *options),
+            *(f"--nproc-per-node={workers}", "-m", "mnist_mlp", *words),
+        ],
+        cwd=toy.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_named_and_a_restart_goes_on(tmp_path):
+    """The run ends with the parameters of an undisturbed one, bit for bit."""
+    words = ["--batch-size=8192", "--epochs=3", "--checkpoints"]
+    with torchrun(*words, str(tmp_path / "killed"), options=["--max-restarts=1"]) as training:
+        lines = []
+        for line in training.stdout:
+            lines.append(line)
+            if line.startswith("epoch   1") and "killed" not in lines:
+                lines.append("killed")
+                worker = next(
+                    child
+                    for child in psutil.Process(training.pid).children()
+                    if child.environ().get("RANK") == "1"
+                )
+                worker.kill()
+    printed = [line for line in lines if line.startswith(("error", "epoch"))]
+    assert training.returncode == 0, "".join(lines)
+    errors = [line for line in printed if line.startswith("error")]
+    assert errors == ["error: rank 1 died: it was killed, or memory ran out\n"]
+
+    with torchrun(*words, str(tmp_path / "whole")) as undisturbed:
+        whole = undisturbed.stdout.read()
+    assert undisturbed.returncode == 0, whole
+    assert whole.count("epoch   3") == 1
+
+    names = {file.name for file in (tmp_path / "killed").iterdir()}
+    assert names == {file.name for file in (tmp_path / "whole").iterdir()}
+    ended, expected = (
+        checkpoint.load(tmp_path / folder / "MNIST-parallel-8192-0.1-0-float32.last.pt")
+        for folder in ("killed", "whole")
+    )
+    assert ended.epoch == expected.epoch == 3
+    torch.testing.assert_close(ended.network, expected.network, rtol=0, atol=0)
+
+
+def test_what_several_workers_cannot_do_is_said_once(tmp_path):
+    """Before anything is trained."""
+    with torchrun("--engine=native", f"--checkpoints={tmp_path}") as training:
+        printed = training.stdout.read()
+
+    errors = [line for line in printed.splitlines() if line.startswith("error")]
+    assert training.returncode == 1
+    assert len(errors) == 1
+    assert "the native engine trains in one process, and torchrun started 2" in errors[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_averages_of_an_engine_that_makes_none_are_refused(capsys):
+    """Before anything is trained, in one process too."""
+    assert training_main(["--engine=ddp", "--average-every=2"]) == 1
+    assert "--average-every is for the parallel engine, not for ddp" in capsys.readouterr().err
+
+
+def test_a_worker_that_is_stopped_is_named_and_nothing_is_left():
+    """The crew's patience ends the waiting; its end ends every process."""
+    with crews.started(2, patience_seconds=20) as few:
+        few.patience_seconds = 1
+        processes = few.ask(os.getpid)
+        os.kill(processes[1], signal.SIGSTOP)
+
+        with pytest.raises(CrewError, match="rank 1 did not answer for 1 s: it is stuck"):
+            few.ask(group.rank)
+
+    deadline = time.monotonic() + SOON.total_seconds()
+    while any(map(psutil.pid_exists, processes)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(psutil.pid_exists, processes))
