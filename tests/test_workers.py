@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.distributed import HashStore
+from torch.distributed import HashStore, PrefixStore
 
 from bench.instruments import crew as crews
 from bench.instruments.crew import CrewError
@@ -187,7 +187,7 @@ def test_a_start_has_a_store_for_itself():
     store, sizes = HashStore(), []
 
     def start(rank):
-        own = first_cause.fresh_store(store, rank=rank, size=2, patience=SOON)
+        own = PrefixStore(first_cause.fresh_name(store, rank=rank, size=2, patience=SOON), store)
         own.add("workers", 1)
         own.set(f"from {rank}", "")
         own.wait([f"from {1 - rank}"], SOON)

@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from bench import cases, command_line, option_types, output
-from bench.instruments import crew, group_time, machine
+from bench.instruments import crew, group_time, launched_crew, machine
 from bench.instruments.crew import Crew, CrewError
 from bench.instruments.group_time import Group, GroupTimes
 from bench.output import OutputError
@@ -20,6 +20,7 @@ from bench.search import figure, known_steps, scale, scale_figure, scale_words
 from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
 from bench.study.reference import Reference
+from mnist_mlp import group
 
 DESCRIPTION = """Time steps of one worker and of several, and their exchange of gradients, and
 multiply by steps to the target, which are known: is a batch that workers share trained faster?"""
@@ -33,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     cores = os.cpu_count() or 1
     parser.add_argument(
         "--workers",
-        type=option_types.count,
+        type=option_types.at_least(2),
         default=max(2, cores),
         metavar="P",
         help="that share a batch (default: %(default)s)",
@@ -43,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared("--threads", help="of each worker (default: its part of the cores)")
     parser.add_argument(
         "--crews",
-        type=option_types.count,
+        type=option_types.at_least(2),  # replicates, for an interval
         default=group_time.CREWS,
         metavar="N",
         help="times that the workers are started anew (default: %(default)s)",
@@ -54,18 +55,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, predict, print."""
+    """Measure, predict, print: with workers of our own, or with those that torchrun has started."""
+    if group.is_launched():
+        return launched_crew.drive(lambda crew: _answer(options, len(crew.connections), crew))
+    return _answer(options, options.workers, None)
+
+
+def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> int:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     reference = Reference.shipped()
-    threads = options.threads or max(1, (os.cpu_count() or 1) // options.workers)
+    threads = options.threads or max(1, (os.cpu_count() or 1) // workers)
     try:
         runs = known_steps.runs(options.target_accuracy, reference)
         figure.check_kind(options.figure)
         with progress_line(console) as tell:
             times = group_time.measure(
-                groups(options.workers, threads),
+                groups(workers, threads),
                 [*runs, *LARGER_BATCH_SIZES],
-                partial(_crew, options.workers),
+                lambda: nullcontext(driven) if driven else crew.started(workers),
                 crews=options.crews,
                 data=(None, options.cache_dir),
                 tell=tell,
@@ -94,10 +101,6 @@ def groups(workers: int, threads: int) -> list[Group]:
         *(Group(workers=count, threads=threads) for count in (*several, workers) if count > 1),
         *([Group(workers=1, threads=wide)] if wide <= (os.cpu_count() or 1) else []),
     ]
-
-
-def _crew(workers: int) -> AbstractContextManager[Crew]:
-    return crew.started(workers)
 
 
 def as_json(times: GroupTimes) -> bytes:

@@ -12,7 +12,7 @@ import time
 import uuid
 from datetime import timedelta
 
-from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.distributed_c10d import Store
 
 GRACE_SECONDS = 2.0  # for the others to claim, or to tell that they live
 LAST_SECONDS = 2.0  # for the store to answer: what holds it may be gone, too
@@ -24,8 +24,8 @@ class LostError(Exception):
     """An exchange failed: another worker is gone, or has failed first."""
 
 
-def fresh_store(store: Store, *, rank: int, size: int, patience: timedelta) -> Store:
-    """Return a part of torchrun's store that this start of the workers has for itself.
+def fresh_name(store: Store, *, rank: int, size: int, patience: timedelta) -> str:
+    """Return a name that this start of the workers has for itself in torchrun's store.
 
     torchrun keeps one store over restarts, with what dead workers wrote, and each host counts its
     restarts apart. So the first worker answers those that greet it, by the names they have drawn.
@@ -43,7 +43,7 @@ def fresh_store(store: Store, *, rank: int, size: int, patience: timedelta) -> S
             raise LostError("rank 0 did not start") from error
         start = store.get(f"answer/{name}").decode()
         store.set(f"started/{start}/{rank}", "")
-        return PrefixStore(start, store)
+        return start
     awaited = set(range(1, size))
     while awaited:
         if time.monotonic() > deadline:
@@ -54,7 +54,7 @@ def fresh_store(store: Store, *, rank: int, size: int, patience: timedelta) -> S
             if store.check([f"started/{name}/{other}"]):
                 awaited.discard(other)
         time.sleep(POLL_SECONDS)
-    return PrefixStore(name, store)
+    return name
 
 
 class Register:
@@ -104,8 +104,8 @@ class Register:
 
     def _fate(self, rank: int) -> str:
         """Say what became of a worker that does not answer; end it if it is stuck on this host."""
-        process, host = self._store.get(f"process/{rank}").decode().split(" ", 1)
-        if host != socket.gethostname():
+        process, launcher, host = self._store.get(f"process/{rank}").decode().split(" ", 2)
+        if launcher != _launcher():
             return f"on {host} does not answer: it died, was stopped, or lost its connection"
         try:
             os.kill(int(process), signal.SIGKILL)
@@ -115,4 +115,9 @@ class Register:
 
 
 def _process() -> str:
-    return f"{os.getpid()} {socket.gethostname()}"
+    return f"{os.getpid()} {_launcher()} {socket.gethostname()}"
+
+
+def _launcher() -> str:
+    """Tell this host's torchrun from others: names of hosts may be alike."""
+    return f"{uuid.getnode():x}/{os.getppid()}"

@@ -17,7 +17,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from mnist_mlp import device
-from mnist_mlp.first_cause import LostError, Register, fresh_store
+from mnist_mlp.first_cause import LostError, Register, fresh_name
 
 PATIENCE = timedelta(seconds=8)  # for the others, in every exchange
 START_PATIENCE = timedelta(seconds=120)  # for all to have imported torch, or loaded the data
@@ -65,7 +65,8 @@ def joined(device_name: str) -> Iterator[Register]:
 
     """
     store, own_rank, workers = next(rendezvous("env://", timeout=START_PATIENCE))
-    store = fresh_store(store, rank=own_rank, size=workers, patience=START_PATIENCE)
+    name = fresh_name(store, rank=own_rank, size=workers, patience=START_PATIENCE)
+    store = PrefixStore(name, store)
     register = Register(store, rank=own_rank, size=workers)
     with grouped(PrefixStore("group", store), rank=own_rank, size=workers, device_name=device_name):
         yield register

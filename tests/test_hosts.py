@@ -1,0 +1,66 @@
+"""Several hosts, for real: training, a link that goes down, and the answer, over a network."""
+
+import json
+import time
+
+import pytest
+import torch
+
+from mnist_mlp import checkpoint
+from mnist_mlp.__main__ import main as train
+from tests import hosts, toy
+
+pytestmark = [pytest.mark.hosts, pytest.mark.skipif(bool(hosts.missing()), reason=hosts.missing())]
+NAME = "MNIST-parallel-1024-0.1-0-float32.last.pt"
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_hosts_train_as_one_process_does(count, tmp_path):
+    """The same parameters, up to rounding, and lines from the first host alone."""
+    words = ["mnist_mlp", "--batch-size=1024", "--epochs=1", "--threads=1", "--checkpoints"]
+    with hosts.joined(count) as several:
+        running = [
+            host.torchrun(count, [*words, str(tmp_path / host.name)], cwd=toy.ROOT)
+            for host in several
+        ]
+        printed = [one.communicate(timeout=120)[0] for one in running]
+
+    assert [one.returncode for one in running] == [0] * count, "\n".join(printed)
+    assert [text.count("epoch   1") for text in printed] == [1] + [0] * (count - 1)
+    alone = [*words[1:-1], "--engine=parallel", f"--checkpoints={tmp_path}"]
+    assert train(alone) == 0
+    theirs, ours = (checkpoint.load(tmp_path / part / NAME) for part in (several[0].name, ""))
+    torch.testing.assert_close(theirs.network, ours.network, rtol=1e-4, atol=1e-6)
+
+
+def test_a_link_that_goes_down_ends_all_workers(tmp_path):
+    """Within 15 s, each host with one line that says why."""
+    words = ["mnist_mlp", "--batch-size=1024", "--epochs=1000", f"--checkpoints={tmp_path}"]
+    with hosts.joined(2) as several:
+        running = [host.torchrun(2, words, cwd=toy.ROOT) for host in several]
+        for line in running[0].stdout:
+            if line.startswith("epoch   1"):
+                break
+        several[1].cut()
+        started = time.monotonic()
+        printed = [one.communicate(timeout=60)[0] for one in running]
+        seconds = time.monotonic() - started
+
+    errors = [[line for line in text.splitlines() if line.startswith("error")] for text in printed]
+    assert [len(lines) for lines in errors] == [1, 1], printed
+    assert "rank 1" in errors[0][0]
+    assert all(one.returncode for one in running)
+    assert seconds < 15
+
+
+def test_the_answer_is_measured_over_the_network(tmp_path):
+    """The first host prints it and writes the JSON."""
+    file = tmp_path / "scale.json"
+    words = ["bench", "scale", "--crews=2", f"--json={file}"]
+    with hosts.joined(2) as several:
+        running = [host.torchrun(2, words, cwd=toy.ROOT) for host in several]
+        printed = [one.communicate(timeout=300)[0] for one in running]
+
+    assert [one.returncode for one in running] == [0, 0], "\n".join(printed)
+    assert "2 workers take" in printed[0]
+    assert {each["workers"] for each in json.loads(file.read_text())["steps"]} == {1, 2}
