@@ -9,6 +9,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 
 from bench.instruments import worker_time
@@ -20,6 +21,7 @@ GRADIENT_BYTES = 4 * PARAMETERS
 EXCHANGED_BYTES = (40, GRADIENT_BYTES, 4_000_000)
 CREWS = 4
 VISITS = 4  # to each group, in each crew
+NETWORK_VISITS = 7
 TURN_SECONDS = 0.05
 MOST_STEPS = 100  # of a turn
 EXCHANGES = 20  # of a turn
@@ -123,6 +125,46 @@ def _visit(crew: Crew, group: Group, found: GroupTimes, draw: random.Random) -> 
     exchanges = found.exchanges.get(group, {})
     for size in draw.sample(list(exchanges), len(exchanges)):
         exchanges[size][-1].append(max(crew.ask(worker_time.exchange, size, EXCHANGES)))
+
+
+def over_networks(
+    crew: Crew,
+    batch_sizes: Sequence[int],
+    waits_seconds: Sequence[float],
+    *,
+    workers: int,
+    threads: int,
+    tell: Callable[[str], object],
+) -> tuple[dict[tuple[int, float], float], dict[int, float]]:
+    """Time steps whose exchange takes so much longer, and steps without their exchange.
+
+    Args:
+        crew: that has loaded the data.
+        batch_sizes: of all workers together.
+        waits_seconds: the same on every worker, after each exchange.
+        workers: of the group.
+        threads: of each of them.
+        tell: is called with what is going on.
+
+    Returns:
+        Median seconds a step by batch size and wait; and by batch size, of workers apart.
+
+    """
+    cells = [*product(batch_sizes, waits_seconds), *((size, None) for size in batch_sizes)]
+    turns: dict[tuple[int, float | None], list[float]] = {cell: [] for cell in cells}
+    draw = random.Random(0)  # noqa: S311
+    crew.regroup(workers, threads=threads)
+    for visit in range(1, NETWORK_VISITS + 1):
+        tell(f"networks, part {visit} of {NETWORK_VISITS}")
+        for size, wait in draw.sample(cells, len(cells)):
+            apart = NEVER if wait is None else None
+            crew.ask(worker_time.new_engine, "parallel", LEARNING_RATE, 0, apart, wait or 0.0)
+            turns[size, wait].append(_turn(crew, size, first=draw.randrange(1000)))
+    medians = {cell: statistics.median(seconds) for cell, seconds in turns.items()}
+    return (
+        {(size, wait): value for (size, wait), value in medians.items() if wait is not None},
+        {size: value for (size, wait), value in medians.items() if wait is None},
+    )
 
 
 def _turn(crew: Crew, batch_size: int, *, first: int) -> float:

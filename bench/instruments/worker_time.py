@@ -6,47 +6,68 @@ slowest one's seconds are the group's.
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import Tensor
 
 from bench.instruments.memory import peak_memory
 from mnist_mlp import datasets, engines, group
-from mnist_mlp.data import Split
+from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import Engine
-from mnist_mlp.evaluation import evaluate
 from mnist_mlp.model import MLP
 from mnist_mlp.training import epoch
 
-_train: Split
-_test: Split
+_data: Data
 _engine: Engine
 
 
 def load(data_root: Path | None, cache_dir: Path | None) -> None:
     """Load the data."""
-    global _train, _test
-    data = datasets.load(data_root=data_root, cache_dir=cache_dir)
-    _train, _test = data.train, data.test
+    global _data  # noqa: PLW0603 - a worker has one
+    _data = datasets.load(data_root=data_root, cache_dir=cache_dir)
+
+
+def data() -> Data:
+    """Return the data that this worker has loaded."""
+    return _data
 
 
 def new_engine(
-    name: str, learning_rate: float, seed: int = 0, average_every: int | None = None
+    name: str,
+    learning_rate: float,
+    seed: int = 0,
+    average_every: int | None = None,
+    wait_seconds: float = 0.0,
 ) -> None:
-    """Build a fresh network, for the group as it is."""
+    """Build a fresh network, for the group as it is.
+
+    With `wait_seconds` each exchange of the parallel engine takes so much longer, as over a slower
+    network.
+    """
     global _engine  # noqa: PLW0603
     extra: dict[str, Any] = {"average_every": average_every} if average_every else {}
     _engine = engines.load(name)(MLP(seed=seed), learning_rate=learning_rate, **extra)
+    if wait_seconds:
+        _engine.exchange = partial(_late, wait_seconds)  # type: ignore[attr-defined]
+
+
+def _late(wait_seconds: float, gradients: Tensor) -> None:
+    group.add_up(gradients)
+    until = time.perf_counter() + wait_seconds
+    while time.perf_counter() < until:
+        pass
 
 
 def steps(batch_size: int, count: int, first: int = 0) -> float:
     """Take steps over the training set's samples from a batch on; return their seconds."""
-    samples = min(count * batch_size, len(_train))
-    start = first * batch_size % max(1, len(_train) - samples + 1)
+    samples = min(count * batch_size, len(_data.train))
+    start = first * batch_size % max(1, len(_data.train) - samples + 1)
     order = torch.arange(start, start + samples)
-    return _seconds(lambda: _engine.run(_train, order, batch_size))
+    return _seconds(lambda: _engine.run(_data.train, order, batch_size))
 
 
 def one_epoch(batch_size: int, seed: int = 0) -> tuple[float, float]:
@@ -55,7 +76,7 @@ def one_epoch(batch_size: int, seed: int = 0) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(seed)
 
     def train() -> None:
-        losses.append(epoch(_engine, _train, batch_size, generator=generator))
+        losses.append(epoch(_engine, _data.train, batch_size, generator=generator))
 
     return _seconds(train), losses[0]
 
@@ -73,20 +94,15 @@ def exchange(size_bytes: int, count: int) -> float:
 
 def losses(batch_size: int, count: int) -> list[float]:
     """Take steps from the training set's first batch on; return their losses."""
-    order = torch.arange(min(count * batch_size, len(_train)))
-    found: list[float] = _engine.run(_train, order, batch_size).tolist()
+    order = torch.arange(min(count * batch_size, len(_data.train)))
+    found: list[float] = _engine.run(_data.train, order, batch_size).tolist()
     return found
 
 
 def peak_bytes(batch_size: int) -> int:
     """Return the peak memory of a step, untimed."""
-    order = torch.arange(min(batch_size, len(_train)))
-    return peak_memory(lambda: _engine.run(_train, order, batch_size)).resident_bytes
-
-
-def accuracy() -> float:
-    """Evaluate on the test set."""
-    return evaluate(_engine.logits, _test).accuracy
+    order = torch.arange(min(batch_size, len(_data.train)))
+    return peak_memory(lambda: _engine.run(_data.train, order, batch_size)).resident_bytes
 
 
 def _seconds(call: Callable[[], object]) -> float:

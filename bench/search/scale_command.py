@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ from bench.instruments import crew, group_time, launched_crew, machine
 from bench.instruments.crew import Crew, CrewError
 from bench.instruments.group_time import Group, GroupTimes
 from bench.output import OutputError
-from bench.search import figure, known_steps, scale, scale_figure, scale_words
+from bench.search import figure, known_steps, scale, scale_extras, scale_figure, scale_words
 from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
 from bench.study.reference import Reference
@@ -49,6 +49,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="times that the workers are started anew (default: %(default)s)",
     )
+    parser.add_argument(
+        "--average-every",
+        type=option_types.several(option_types.count),
+        metavar="H,H,...",
+        help="also train to the target with workers that average their parameters every H steps",
+    )
+    parser.add_argument(
+        "--networks",
+        action="store_true",
+        help="also hold predictions against steps over slower networks, which a wait simulates",
+    )
     for name, what in (("figure", "draw time to target, as .png, .svg or .html"), ("json", "save")):
         parser.add_argument(f"--{name}", type=option_types.output_file, metavar="FILE", help=what)
     shared("--cache-dir")
@@ -65,6 +76,10 @@ def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> i
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     reference = Reference.shipped()
     threads = options.threads or max(1, (os.cpu_count() or 1) // workers)
+
+    def new_crew() -> AbstractContextManager[Crew]:
+        return nullcontext(driven) if driven else crew.started(workers)
+
     try:
         runs = known_steps.runs(options.target_accuracy, reference)
         figure.check_kind(options.figure)
@@ -72,13 +87,17 @@ def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> i
             times = group_time.measure(
                 groups(workers, threads),
                 [*runs, *LARGER_BATCH_SIZES],
-                lambda: nullcontext(driven) if driven else crew.started(workers),
+                new_crew,
                 crews=options.crews,
                 data=(None, options.cache_dir),
                 tell=tell,
             )
         found = scale.answer(times, runs, target=options.target_accuracy, threads=threads)
-        for part in scale_words.report(found):
+        parts = [*scale_words.report(found)]
+        if options.networks or options.average_every:
+            with progress_line(console) as tell, new_crew() as more:
+                parts += scale_extras.measured(found, options, more, reference, tell)
+        for part in parts:
             console.print(part, soft_wrap=isinstance(part, str))
         files = {}
         if options.json:

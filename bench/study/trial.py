@@ -1,5 +1,6 @@
 """One training of the study: between which steps it came to each target accuracy."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -103,7 +104,13 @@ class Evaluation:
 
 
 def evaluations(
-    walk: Walk, judge: Split, targets: Sequence[float], most_steps: int, *, first: int = 0
+    walk: Walk,
+    judge: Split,
+    targets: Sequence[float],
+    most_steps: int,
+    *,
+    first: int = 0,
+    every: int = 1,
 ) -> Iterator[Evaluation]:
     """Train until the last target is reached or the last step is taken, and evaluate in between.
 
@@ -113,6 +120,7 @@ def evaluations(
         targets: accuracies, rising.
         most_steps: after which the run ends.
         first: step of the first evaluation, where that is known to lie below the targets.
+        every: evaluations lie at multiples of so many steps.
 
     Raises:
         NotFiniteError: the loss is no longer finite.
@@ -122,7 +130,8 @@ def evaluations(
     step = max(first, FEWEST_STEPS, walk.steps_per_epoch // FIRST_PART)
     started = stopwatch()
     while best < targets[-1] and walk.steps < most_steps:
-        walk.advance(min(step, most_steps) - walk.steps)
+        walk.advance(min(math.ceil(step / every) * every, most_steps) - walk.steps)
+        walk.engine.settle()
         seconds = stopwatch() - started
         with stopwatch.paused():
             accuracy = evaluate(walk.engine.logits, judge).accuracy
