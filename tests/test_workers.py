@@ -17,13 +17,14 @@ from torch.distributed import HashStore, PrefixStore
 
 from bench.instruments import crew as crews
 from bench.instruments.crew import CrewError
-from mnist_mlp import checkpoint, first_cause, group
+from mnist_mlp import checkpoint
 from mnist_mlp.__main__ import main as training_main
 from mnist_mlp.batches import share
 from mnist_mlp.engines import shared
 from mnist_mlp.evaluation import evaluate
-from mnist_mlp.first_cause import LostError, Register
 from mnist_mlp.training import epoch
+from mnist_mlp.workers import first_cause, group
+from mnist_mlp.workers.first_cause import LostError, Register
 from tests import toy
 from tests.strategies import batch_sizes, new_engine, new_split, seeds, splits
 

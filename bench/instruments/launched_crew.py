@@ -14,8 +14,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from bench.instruments import worker
 from bench.instruments.crew import PATIENCE_SECONDS, Crew
-from mnist_mlp import group
-from mnist_mlp.first_cause import fresh_name
+from mnist_mlp.workers import group
+from mnist_mlp.workers.first_cause import fresh_name
 
 LONG = timedelta(days=1)
 

@@ -10,7 +10,7 @@ import torch
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from mnist_mlp import group
+from mnist_mlp.workers import group
 
 _store: Store
 _rank: int

@@ -15,11 +15,12 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bench.instruments.memory import peak_memory
-from mnist_mlp import datasets, engines, group
+from mnist_mlp import datasets, engines
 from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.model import MLP
 from mnist_mlp.training import epoch
+from mnist_mlp.workers import group
 
 _data: Data
 _engine: Engine

@@ -20,7 +20,7 @@ from bench.search import figure, known_steps, scale, scale_extras, scale_figure,
 from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
 from bench.study.reference import Reference
-from mnist_mlp import group
+from mnist_mlp.workers import group
 
 DESCRIPTION = """Time steps of one worker and of several, and their exchange of gradients, and
 multiply by steps to the target, which are known: is a batch that workers share trained faster?"""

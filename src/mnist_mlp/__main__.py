@@ -10,13 +10,14 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines, group, launched
+from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data, Split
 from mnist_mlp.engines.engine import PrecisionError, UnavailableError
 from mnist_mlp.model import MLP
 from mnist_mlp.training import EpochReport, NotFiniteError, Walk, fit, resume
+from mnist_mlp.workers import group, launched
 
 DEFAULTS: Settings = {
     "engine": "eager",

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from mnist_mlp import device, group
+from mnist_mlp import device
 from mnist_mlp.batches import check_batch_size, share
 from mnist_mlp.data import Split
+from mnist_mlp.workers import group
 
 CACHE_SIZED_BATCH = 2_000  # its activations, 2 MB, stay in the processor's cache
 

@@ -5,8 +5,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from mnist_mlp import device, group
+from mnist_mlp import device
 from mnist_mlp.engines.shared import Shared
+from mnist_mlp.workers import group
 
 
 class Ddp(Shared):

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-from mnist_mlp import group
 from mnist_mlp.data import CLASSES, PIXELS
 from mnist_mlp.engines.shared import Shared
 from mnist_mlp.model import HIDDEN
+from mnist_mlp.workers import group
 
 BLOCK_SAMPLES = 1024  # of a share: their activations stay in a processor's cache
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from mnist_mlp import group
 from mnist_mlp.batches import check_batch_size, share
 from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import GATHERED_SAMPLES, Engine
+from mnist_mlp.workers import group
 
 
 class Shared(Engine):

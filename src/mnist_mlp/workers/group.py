@@ -17,7 +17,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from mnist_mlp import device
-from mnist_mlp.first_cause import LostError, Register, fresh_name
+from mnist_mlp.workers.first_cause import LostError, Register, fresh_name
 
 PATIENCE = timedelta(seconds=8)  # for the others, in every exchange
 START_PATIENCE = timedelta(seconds=120)  # for all to have imported torch, or loaded the data

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NoReturn
 
-from mnist_mlp import group
-from mnist_mlp.first_cause import LostError
+from mnist_mlp.workers import group
+from mnist_mlp.workers.first_cause import LostError
 
 FAILED, INTERRUPTED = 1, 130
 
