@@ -2,10 +2,13 @@
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from rich.table import Table
 
+from bench.answer.line import CONFIDENCE
 from bench.instruments import group_time, worker_time
+from bench.instruments import ratio as ratio_of
 from bench.instruments.crew import Crew
 from bench.instruments.group_time import GRADIENT_BYTES
 from bench.search import local_sgd
@@ -14,7 +17,7 @@ from bench.search.scale import Scaling, Several
 from bench.study.reference import Reference
 from bench.units import per_cent, seconds
 
-SEEDS = range(300, 305)
+SEEDS = range(300, 310)
 LATENCIES_SECONDS = (5e-5, 5e-4, 5e-3)
 GIGABITS_PER_SECOND = (1, 10)
 NETWORK_BATCH_SIZES = (16, 128, 1024)
@@ -37,6 +40,7 @@ def measured(
             crew, plans, SEEDS, threads=found.threads, cache_dir=options.cache_dir, tell=tell
         )
         yield _averages(trained)
+        yield _control(trained)
         yield _best(trained)
 
 
@@ -79,37 +83,24 @@ def _networks(found: Scaling, several: Several, crew: Crew, tell: Tell) -> Itera
 def _plans(
     found: Scaling, several: Several, every: Sequence[int], reference: Reference
 ) -> list[tuple[int, Plan]]:
-    """Return trainings at each one's best batch size, at rates that suit the batch and a share."""
+    """Return trainings at the best batch size of one worker and of several, by each of them."""
     rates = {one.batch_size: one.learning_rate for one in reference.tuned[found.target]}
+    best = (found.one.best, (several.measured or several.predicted).best)
     plans = []
-    for workers, times in (
-        (1, found.one),
-        (several.workers, several.measured or several.predicted),
-    ):
-        size = times.best
-        steps = float(times.steps[times.batch_sizes.index(size)])
-        plans.append((workers, _plan(found, size, rates[size], steps, 1)))
-        if workers > 1:
-            share = max(1, size // workers)
-            plans += [
-                (workers, _plan(found, size, rate, steps, average_every))
-                for average_every in every
-                if average_every > 1
-                for rate in dict.fromkeys((rates[size], rates.get(share, rates[size])))
-            ]
+    for size in dict.fromkeys(best):
+        steps = float(found.one.steps[found.one.batch_sizes.index(size)])
+        of_size = partial(
+            Plan,
+            batch_size=size,
+            learning_rate=rates[size],
+            target=found.target,
+            expected_steps=steps,
+        )
+        plans.append((1, of_size(average_every=1)))
+        plans += [
+            (several.workers, of_size(average_every=each)) for each in dict.fromkeys((1, *every))
+        ]
     return plans
-
-
-def _plan(
-    found: Scaling, batch_size: int, learning_rate: float, steps: float, average_every: int
-) -> Plan:
-    return Plan(
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        average_every=average_every,
-        target=found.target,
-        expected_steps=steps,
-    )
 
 
 def _averages(trained: Sequence[Found]) -> Table:
@@ -130,16 +121,35 @@ def _averages(trained: Sequence[Found]) -> Table:
     return table
 
 
+def _control(trained: Sequence[Found]) -> str:
+    """Tell whether workers that exchange at each step took the steps of one."""
+    pairs = [
+        (one, other)
+        for one in trained
+        for other in trained
+        if one.workers == 1 and other.workers > 1 and one.plan == other.plan
+    ]
+    steps = [both for pair in pairs for both in zip(*(of.steps for of in pair), strict=True)]
+    same = sum(one == other for one, other in steps)
+    fewer = sum(other < one for one, other in steps)
+    return (
+        f"Exchanging at each step, workers took the steps of one, seed by seed, in {same} of "
+        f"{len(steps)} runs, and fewer in {fewer}; evaluations lie 3 % apart."
+    )
+
+
 def _best(trained: Sequence[Found]) -> str:
-    alone = next(one for one in trained if one.workers == 1)
+    alone = min((one for one in trained if one.workers == 1), key=lambda one: one.median_seconds)
     best = min((one for one in trained if one.workers > 1), key=lambda one: one.median_seconds)
-    ratio = best.median_seconds / alone.median_seconds
+    # The same seeds: their ratios are paired.
+    ratio = ratio_of.paired(best.seconds, alone.seconds, confidence=CONFIDENCE)
     how = (
         f"averaging every {best.plan.average_every} steps"
         if best.plan.average_every > 1
         else "exchanging at each step"
     )
     return (
-        f"The fastest of {best.workers} workers, {how}, takes {ratio:.2f} times as long as one "
-        f"worker at batch size {alone.plan.batch_size}."
+        f"The fastest of {best.workers} workers, {how} at batch size {best.plan.batch_size}, takes "
+        f"{ratio.ratio:.2f} ({ratio.low:.2f} to {ratio.high:.2f}) times as long as one worker at "
+        f"batch size {alone.plan.batch_size}."
     )
