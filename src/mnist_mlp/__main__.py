@@ -148,7 +148,10 @@ def after_restart(keeper: Keeper) -> Checkpoint | None:
     """Return what the run had come to before torchrun started its workers anew, if it did."""
     if not keeper.launch or not keeper.last.exists():
         return None
-    found = checkpoint.load(keeper.last)
+    try:
+        found = checkpoint.load(keeper.last)
+    except CheckpointError:  # of another run, which this one will write over
+        return None
     return found if found.launch == keeper.launch else None
 
 

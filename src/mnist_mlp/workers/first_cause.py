@@ -10,6 +10,8 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 
 from torch.distributed.distributed_c10d import Store
@@ -74,7 +76,7 @@ class Register:
 
         """
         found: list[str | None] = []
-        ask = self._claim if not isinstance(error, LostError) else self._cause_of_loss
+        ask = self._cause_of_loss if isinstance(error, LostError) else self._claim
         asking = threading.Thread(target=lambda: found.append(ask(error)), daemon=True)
         asking.start()
         asking.join(GRACE_SECONDS + LAST_SECONDS)
@@ -92,26 +94,46 @@ class Register:
     def _cause_of_loss(self, _: BaseException) -> str | None:
         self._store.set(f"lives/{self.rank}", "")
         deadline = time.monotonic() + GRACE_SECONDS
-        missing: list[int] = []
         while time.monotonic() < deadline:
             if self._store.check([CAUSE]):
                 return None
             time.sleep(POLL_SECONDS)
         missing = [rank for rank in range(self.size) if not self._store.check([f"lives/{rank}"])]
-        if not missing:
-            return self._first_to_say("the workers were told to end")
-        return self._first_to_say("; ".join(f"rank {rank} {self._fate(rank)}" for rank in missing))
+        return self._first_to_say(self._fates(missing))
 
-    def _fate(self, rank: int) -> str:
-        """Say what became of a worker that does not answer; end it if it is stuck on this host."""
-        process, launcher, host = self._store.get(f"process/{rank}").decode().split(" ", 2)
-        if launcher != _launcher():
-            return f"on {host} does not answer: it died, was stopped, or lost its connection"
-        try:
-            os.kill(int(process), signal.SIGKILL)
-        except ProcessLookupError:
-            return "died: it was killed, or memory ran out"
-        return "was stopped, or is stuck"
+    def _fates(self, missing: list[int]) -> str:
+        """Say which workers that do not answer were the cause; end those that are stuck here."""
+        if not missing:
+            return "the workers were told to end"
+        places = [self._store.get(f"process/{rank}").decode().split(" ", 2) for rank in missing]
+        here = {
+            rank: int(process)
+            for rank, (process, launcher, _) in zip(missing, places, strict=True)
+            if launcher == _launcher()
+        }
+        dead = [rank for rank, process in here.items() if not _lives(process)]
+        if dead:  # the others may still wait for these
+            return f"{_ranks(dead)} died: it was killed, or memory ran out"
+        for process in here.values():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        if here:
+            return f"{_ranks(here)} was stopped, or is stuck"
+        hosts = ", ".join(sorted({host for _, _, host in places}))
+        what = "does not answer: it died, was stopped, or lost its connection"
+        return f"{_ranks(missing)} on {hosts} {what}"
+
+
+def _ranks(ranks: Iterable[int]) -> str:
+    return " and ".join(f"rank {rank}" for rank in ranks)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _process() -> str:

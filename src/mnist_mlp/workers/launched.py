@@ -63,4 +63,5 @@ def run_together(body: Callable[[], object], device_name: str) -> int:
 
 
 def _told_to_end(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     raise LostError("told to end")
