@@ -19,6 +19,8 @@ def test_each_axis_gets_its_sentence():
             axis("feeding", samples_per_second=9_000, workers=1, threads=1),
             axis("threads", samples_per_second=1e5, threads=1),
             axis("threads", samples_per_second=2e5, threads=2),
+            axis("workers_step", batch_size=64, samples_per_second=4e4, workers=1, threads=2),
+            axis("workers_step", batch_size=64, samples_per_second=1e4, workers=2, threads=1),
             axis("alignment", batch_size=96, beside=128, ratio=1.084, verdict="different"),
             axis("step", compile_seconds=2.5),
         ]
@@ -30,6 +32,7 @@ def test_each_axis_gets_its_sentence():
             ("DataLoader alone", "256", "12,346 samples/s with 0, 99 samples/s with 2 workers"),
             ("loader engine", "9,000 samples/s with 1 computing and 1 feeding"),
             ("eager engine", "100,000 samples/s on 1, 200,000 samples/s on 2"),
+            ("share a batch", "eager engine, batch size 64", "10,000 samples/s by 2 x 1"),
             ("eager engine", "within 3%", "96 to 128 +8.4% (different)"),
             ("Compiling, and choosing forms, took 2.5 s",),
         ),

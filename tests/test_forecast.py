@@ -18,6 +18,8 @@ def forecast():
         engines=("eager",),
         convergence_engines=("eager",),
         alignment_engines=("eager",),
+        groups=("1x1", "2x1"),
+        worker_batch_sizes=(64,),
         native_form="fastest",
         epoch_samples=None,
         precision="float32",

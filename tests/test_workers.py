@@ -17,6 +17,7 @@ from torch.distributed import HashStore, PrefixStore
 
 from bench.instruments import crew as crews
 from bench.instruments.crew import CrewError
+from bench.runs import files
 from mnist_mlp import checkpoint
 from mnist_mlp.__main__ import main as training_main
 from mnist_mlp.batches import share
@@ -25,7 +26,8 @@ from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import epoch
 from mnist_mlp.workers import first_cause, group
 from mnist_mlp.workers.first_cause import LostError, Register
-from tests import toy
+from tests import idx, toy
+from tests import suite as in_process
 from tests.strategies import batch_sizes, new_engine, new_split, seeds, splits
 
 MOST_WORKERS = 4
@@ -270,6 +272,26 @@ def test_averages_of_an_engine_that_makes_none_are_refused(capsys):
     """Before anything is trained, in one process too."""
     assert training_main(["--engine=ddp", "--average-every=2"]) == 1
     assert "--average-every is for the parallel engine, not for ddp" in capsys.readouterr().err
+
+
+def test_the_suite_times_workers_by_the_slowest(tmp_path):
+    """Steps, an epoch and exchanges, of one worker and of two; saved as any other case is."""
+    idx.write_dataset(tmp_path / "KMNIST" / "raw", train=600, test=200)
+    file = tmp_path / "run.json"
+
+    ended = in_process.run(
+        "bench/test_workers.py",
+        *("--workers=2", "--engines=parallel", "--batch-sizes=64", f"--data-root={tmp_path}"),
+        *(f"--benchmark-json={file}", f"--benchmark-storage={tmp_path.as_uri()}"),
+    )
+
+    assert ended.code == 0, ended.output
+    assert "Workers x threads that share a batch, parallel engine, batch size 64: " in ended.output
+    found = {case.name: case for case in files.read(file).cases}
+    step = found["test_workers_step[engine=parallel-group=2x1-batch_size=64]"]
+    assert (step.workers, step.threads) == (2, 1)
+    assert step.seconds < 1
+    assert len(found) == 2 + 2 + 3
 
 
 def test_a_worker_that_is_stopped_is_named_and_nothing_is_left():

@@ -52,13 +52,12 @@ def _workers(found: Sequence[MeasuredCase]) -> list[str]:
     sentences = []
     for engine, size in dict.fromkeys((case.engine, case.batch_size) for case in found):
         rates = [
-            f"{_rate(case)} by {case.workers} on {case.threads} threads each"
+            f"{_rate(case)} by {case.workers} x {case.threads}"
             for case in found
             if (case.engine, case.batch_size) == (engine, size)
         ]
-        sentences.append(
-            f"Workers that share a batch, {engine} engine, batch size {size}: {', '.join(rates)}."
-        )
+        what = f"Workers x threads that share a batch, {engine} engine, batch size {size}"
+        sentences.append(f"{what}: {', '.join(rates)}.")
     return sentences
 
 
