@@ -16,6 +16,7 @@ from bench.suite.parameters import (
     at_each_group,
     at_each_shared_engine,
     at_each_worker_batch_size,
+    at_each_worker_epoch_batch_size,
 )
 from bench.suite.workbench import Workbench, learning_steps
 
@@ -31,7 +32,7 @@ def gathered(crew: Crew, group: str) -> tuple[int, int]:
 
 def steps_of(crew: Crew, batch_size: int, count: int) -> None:
     """Take so many steps, and let the clock show the slowest worker's seconds for one."""
-    makespan.add(max(crew.ask(worker_time.steps, batch_size, count)) / count)
+    makespan.add(max(crew.ask(worker_time.steps, batch_size, count)))
 
 
 def an_epoch(crew: Crew, batch_size: int) -> float:
@@ -82,14 +83,14 @@ def test_workers_step(
         workers=workers,
         threads=threads,
         batch_size=batch_size,
-        samples=batch_size,
+        samples=min(batch_size, len(workbench.data.train)),
         peaks=peaks,
         **found,
     )
 
 
 @by_the_slowest
-@pytest.mark.parametrize("batch_size", [cases.WORKERS_EPOCH_BATCH_SIZE], ids="batch_size={}".format)
+@at_each_worker_epoch_batch_size
 @at_each_group
 @at_each_shared_engine
 def test_workers_epoch(

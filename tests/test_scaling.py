@@ -99,7 +99,6 @@ def new_times(exchange):
         return turns(OVERHEAD + PER_SAMPLE * math.ceil(size / workers) + added)
 
     return GroupTimes(
-        engine="parallel",
         steps={
             one: {size: step(size, 1, 0.0) for size in sizes},
             two: {size: step(size, 2, exchange) for size in sizes},

@@ -23,9 +23,9 @@ from mnist_mlp.__main__ import main as training_main
 from mnist_mlp.batches import share
 from mnist_mlp.engines import shared
 from mnist_mlp.evaluation import evaluate
-from mnist_mlp.training import epoch
+from mnist_mlp.training import NotFiniteError, epoch
 from mnist_mlp.workers import first_cause, group
-from mnist_mlp.workers.first_cause import LostError, Register
+from mnist_mlp.workers.first_cause import LostError, Register, ToldToEndError
 from tests import idx, toy
 from tests import suite as in_process
 from tests.strategies import batch_sizes, new_engine, new_split, seeds, splits
@@ -121,9 +121,10 @@ def test_workers_that_train_apart_agree_where_they_settle(crew):
 
 
 def fails():
-    """Raise in the second worker."""
+    """Raise in the second worker, so that the first one loses it."""
     if group.rank() == 1:
         raise ValueError("that won't do")
+    raise LostError("closed by peer")
 
 
 def test_a_worker_that_raises_is_named(crew):
@@ -147,9 +148,14 @@ def test_the_first_claim_is_the_cause_and_is_printed_once(monkeypatch):
     store = HashStore()
     failed, lost, other = (register_of(store, rank, 3) for rank in range(3))
 
-    assert failed.cause(ValueError("no such thing")) == "rank 0: no such thing"
+    assert failed.cause(NotFiniteError("no number")) == "rank 0: no number"
     assert lost.cause(LostError("closed by peer")) is None
-    assert other.cause(ValueError("no such thing")) is None
+    assert other.cause(NotFiniteError("no number")) is None
+
+
+def test_an_error_that_is_no_sentence_is_told_with_its_kind():
+    """Its text alone may be one word."""
+    assert register_of(HashStore(), 2, 3).cause(KeyError("x")) == "rank 2: KeyError: 'x'"
 
 
 def test_a_worker_that_neither_lives_nor_claims_is_the_cause(monkeypatch):
@@ -174,7 +180,7 @@ def test_workers_that_all_live_were_told_to_end(monkeypatch):
     registers = [register_of(store, rank, 2) for rank in range(2)]
 
     threads = [
-        Thread(target=lambda one=one: said.append(one.cause(LostError("told to end"))))
+        Thread(target=lambda one=one: said.append(one.cause(ToldToEndError("told to end"))))
         for one in registers
     ]
     for thread in threads:

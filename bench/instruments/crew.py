@@ -73,9 +73,11 @@ class Crew:
                 # Without multiprocessing's own pickler, by which torch would share tensors' memory.
                 connection.send_bytes(pickle.dumps((function, arguments)))
         answers = [self._answer(rank, connection) for rank, connection in enumerate(chosen)]
-        for rank, (is_well, answer) in enumerate(answers):
-            if not is_well:
-                raise CrewError(f"rank {rank} failed: {answer}")
+        failures = [
+            (*answer, rank) for rank, (is_well, answer) in enumerate(answers) if not is_well
+        ]
+        for _, sentence, rank in sorted(failures):  # first those that have not merely lost another
+            raise CrewError(f"rank {rank} failed: {sentence}")
         return [answer for _, answer in answers]
 
     def _answer(self, rank: int, connection: Conversation) -> tuple[bool, Any]:

@@ -19,6 +19,7 @@ from mnist_mlp.model import PARAMETERS
 GRADIENT_BYTES = 4 * PARAMETERS
 # What is exchanged by itself: a few numbers, all gradients, and more than them.
 EXCHANGED_BYTES = (40, GRADIENT_BYTES, 4_000_000)
+ENGINE = "parallel"
 CREWS = 4
 VISITS = 4  # to each group, in each crew
 NETWORK_VISITS = 7
@@ -43,7 +44,6 @@ class Group:
 class GroupTimes:
     """What was measured."""
 
-    engine: str
     steps: dict[Group, dict[int, Turns]] = field(default_factory=dict)  # by batch size
     # The same without the exchange: what a step of several workers computes, all at once.
     apart: dict[Group, dict[int, Turns]] = field(default_factory=dict)
@@ -67,7 +67,6 @@ def measure(
     batch_sizes: Sequence[int],
     new_crew: Callable[[], AbstractContextManager[Crew]],
     *,
-    engine: str = "parallel",
     crews: int = CREWS,
     data: tuple[Path | None, Path | None] = (None, None),
     tell: Callable[[str], object] = lambda _: None,
@@ -78,7 +77,6 @@ def measure(
         groups: of at most as many workers as a crew has.
         batch_sizes: of all workers of a group together.
         new_crew: starts the workers.
-        engine: that they train with.
         crews: how many are started, one after the other.
         data: a folder with a data set, and one for the unpacked MNIST.
         tell: is called with what is going on.
@@ -89,7 +87,6 @@ def measure(
     """
     several = [group for group in groups if group.workers > 1]
     found = GroupTimes(
-        engine=engine,
         steps={group: {size: [] for size in batch_sizes} for group in groups},
         apart={group: {size: [] for size in batch_sizes} for group in several},
         exchanges={group: {size: [] for size in EXCHANGED_BYTES} for group in several},
@@ -119,7 +116,7 @@ def _visit(crew: Crew, group: Group, found: GroupTimes, draw: random.Random) -> 
     for kind, average_every in ((found.steps, None), (found.apart, NEVER)):
         of_group = kind.get(group, {})
         if of_group:
-            crew.ask(worker_time.new_engine, found.engine, LEARNING_RATE, 0, average_every)
+            crew.ask(worker_time.new_engine, ENGINE, LEARNING_RATE, average_every)
         for size in draw.sample(list(of_group), len(of_group)):
             of_group[size][-1].append(_turn(crew, size, first=draw.randrange(1000)))
     exchanges = found.exchanges.get(group, {})
@@ -158,7 +155,7 @@ def over_networks(
         tell(f"networks, part {visit} of {NETWORK_VISITS}")
         for size, wait in draw.sample(cells, len(cells)):
             apart = NEVER if wait is None else None
-            crew.ask(worker_time.new_engine, "parallel", LEARNING_RATE, 0, apart, wait or 0.0)
+            crew.ask(worker_time.new_engine, ENGINE, LEARNING_RATE, apart, wait or 0.0)
             turns[size, wait].append(_turn(crew, size, first=draw.randrange(1000)))
     medians = {cell: statistics.median(seconds) for cell, seconds in turns.items()}
     return (
@@ -170,9 +167,9 @@ def over_networks(
 def _turn(crew: Crew, batch_size: int, *, first: int) -> float:
     """Return the seconds a step of a turn, by the slowest worker."""
     crew.ask(worker_time.steps, batch_size, 1, first)  # threads and caches settle
-    seconds: float = max(crew.ask(worker_time.steps, batch_size, 2, first)) / 2
+    seconds: float = max(crew.ask(worker_time.steps, batch_size, 2, first))
     count = max(1, min(MOST_STEPS, round(TURN_SECONDS / seconds)))
-    return float(max(crew.ask(worker_time.steps, batch_size, count, first)) / count)
+    return float(max(crew.ask(worker_time.steps, batch_size, count, first)))
 
 
 def _medians(turns: Turns) -> list[float]:

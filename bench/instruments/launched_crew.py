@@ -55,7 +55,13 @@ class StoreConnection:
 
 
 def drive(body: Callable[[Crew], int]) -> int:
-    """Be one of the crew; the first worker runs the body, and returns what that returns."""
+    """Be one of the crew; the first worker runs the body, and returns what that returns.
+
+    Raises:
+        LostError: a worker does not start.
+        CrewError: a worker failed.
+
+    """
     store, rank, size = next(rendezvous("env://", timeout=group.START_PATIENCE))
     name = fresh_name(store, rank=rank, size=size, patience=group.START_PATIENCE)
     own = PrefixStore(name, store)

@@ -11,6 +11,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from mnist_mlp.workers import group
+from mnist_mlp.workers.first_cause import LostError
 
 _store: Store
 _rank: int
@@ -43,10 +44,11 @@ def answer_all(connection: Connection, store: Store, rank: int) -> None:
     with _group, suppress(EOFError):
         while request := connection.recv_bytes():
             function, arguments = pickle.loads(request)  # noqa: S301 - it is ours
+            answer: tuple[bool, object]
             try:
                 answer = True, function(*arguments)
             except Exception as error:  # noqa: BLE001 - who asked raises it
-                answer = False, f"{type(error).__name__}: {error}"
+                answer = False, (isinstance(error, LostError), f"{type(error).__name__}: {error}")
             connection.send_bytes(pickle.dumps(answer))
 
 

@@ -40,7 +40,6 @@ def data() -> Data:
 def new_engine(
     name: str,
     learning_rate: float,
-    seed: int = 0,
     average_every: int | None = None,
     wait_seconds: float = 0.0,
 ) -> None:
@@ -51,7 +50,7 @@ def new_engine(
     """
     global _engine  # noqa: PLW0603
     extra: dict[str, Any] = {"average_every": average_every} if average_every else {}
-    _engine = engines.load(name)(MLP(seed=seed), learning_rate=learning_rate, **extra)
+    _engine = engines.load(name)(MLP(seed=0), learning_rate=learning_rate, **extra)
     if wait_seconds:
         _engine.exchange = partial(_late, wait_seconds)  # type: ignore[attr-defined]
 
@@ -64,17 +63,21 @@ def _late(wait_seconds: float, gradients: Tensor) -> None:
 
 
 def steps(batch_size: int, count: int, first: int = 0) -> float:
-    """Take steps over the training set's samples from a batch on; return their seconds."""
+    """Take so many steps from a batch of the training set on; return the seconds of one.
+
+    They are fewer where the training set has fewer whole batches.
+    """
+    count = max(1, min(count, len(_data.train) // batch_size))
     samples = min(count * batch_size, len(_data.train))
     start = first * batch_size % max(1, len(_data.train) - samples + 1)
     order = torch.arange(start, start + samples)
-    return _seconds(lambda: _engine.run(_data.train, order, batch_size))
+    return _seconds(lambda: _engine.run(_data.train, order, batch_size)) / count
 
 
-def one_epoch(batch_size: int, seed: int = 0) -> tuple[float, float]:
+def one_epoch(batch_size: int) -> tuple[float, float]:
     """Train for an epoch; return its seconds, and the loss averaged over samples."""
     losses: list[float] = []
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(0)
 
     def train() -> None:
         losses.append(epoch(_engine, _data.train, batch_size, generator=generator))

@@ -8,7 +8,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 
 import torch
 
@@ -84,14 +83,12 @@ def measure(
     seeds: Sequence[int],
     *,
     threads: int,
-    cache_dir: Path | None,
     tell: Callable[[str], object],
 ) -> list[Found]:
-    """Train each plan, which stands beside its number of workers, with each seed.
+    """Let a crew that has loaded the data train each plan, beside its workers, with each seed.
 
     Seeds take turns, so that a busy minute meets all plans.
     """
-    crew.ask(worker_time.load, None, cache_dir)
     answers: dict[tuple[int, Plan], list[tuple[float, float]]] = {each: [] for each in plans}
     for number, (seed, (workers, plan)) in enumerate(product(seeds, plans), 1):
         tell(f"training {number} of {len(seeds) * len(plans)}: {workers} workers")

@@ -1,4 +1,7 @@
-"""What several workers give: predicted from one worker and the exchange, and measured."""
+"""What several workers give: predicted from steps without the exchange and from it, and measured.
+
+Where steps of so many workers without their exchange were not timed, one worker's stand for them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +11,7 @@ from bench.answer.line import Estimate, LawError
 from bench.answer.scaling import Medians
 from bench.answer.steps_law import Runs
 from bench.answer.time_to_target import TimeToTarget
-from bench.instruments.group_time import GRADIENT_BYTES, Group, GroupTimes
+from bench.instruments.group_time import ENGINE, GRADIENT_BYTES, Group, GroupTimes
 
 PREDICTED = (2, 4, 16, 64)  # numbers of workers
 
@@ -57,7 +60,7 @@ def answer(times: GroupTimes, runs: Runs, *, target: float, threads: int) -> Sca
     wide_steps = times.step_medians(wide[0]) if wide else {}
     return Scaling(
         target=target,
-        engine=times.engine,
+        engine=ENGINE,
         threads=threads,
         one=scaling.combined(runs, one),
         one_steps=one,

@@ -21,9 +21,11 @@ from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
 from bench.study.reference import Reference
 from mnist_mlp.workers import group
+from mnist_mlp.workers.first_cause import LostError
 
 DESCRIPTION = """Time steps of one worker and of several, and their exchange of gradients, and
 multiply by steps to the target, which are known: is a batch that workers share trained faster?"""
+FEWEST_WORKERS = 2
 WIDTH = 110  # of the tables in a file
 LARGER_BATCH_SIZES = (4096, 8192)  # for throughput: steps to the target are not known there
 
@@ -31,13 +33,11 @@ LARGER_BATCH_SIZES = (4096, 8192)  # for throughput: steps to the target are not
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.description = DESCRIPTION
-    cores = os.cpu_count() or 1
     parser.add_argument(
         "--workers",
-        type=option_types.at_least(2),
-        default=max(2, cores),
+        type=option_types.at_least(FEWEST_WORKERS),
         metavar="P",
-        help="that share a batch (default: %(default)s)",
+        help=f"that share a batch (default: {max(FEWEST_WORKERS, os.cpu_count() or 1)})",
     )
     shared = partial(command_line.add, parser.add_argument)
     shared("--target-accuracy", default=cases.TARGET_ACCURACY)
@@ -67,15 +67,35 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, predict, print: with workers of our own, or with those that torchrun has started."""
-    if group.is_launched():
-        return launched_crew.drive(lambda crew: _answer(options, len(crew.connections), crew))
-    return _answer(options, options.workers, None)
+    if not group.is_launched():
+        workers = options.workers or max(FEWEST_WORKERS, os.cpu_count() or 1)
+        return _answer(options, workers, None)
+    try:
+        return launched_crew.drive(partial(_answer_launched, options))
+    except (CrewError, LostError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _answer_launched(options: argparse.Namespace, driven: Crew) -> int:
+    """Answer with the workers that torchrun has started, in the first of them."""
+    workers = len(driven.connections)
+    if options.workers or workers < FEWEST_WORKERS:
+        print(
+            f"error: torchrun started {workers} workers: leave --workers out, and let it start "
+            f"{FEWEST_WORKERS} or more",
+            file=sys.stderr,
+        )
+        return 2
+    print("The workers are not started anew: intervals leave out what differs from start to start.")
+    return _answer(options, workers, driven)
 
 
 def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> int:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     reference = Reference.shipped()
-    threads = options.threads or max(1, (os.cpu_count() or 1) // workers)
+    own = group.own_threads() if driven else max(1, (os.cpu_count() or 1) // workers)
+    threads = options.threads or own
 
     def new_crew() -> AbstractContextManager[Crew]:
         return nullcontext(driven) if driven else crew.started(workers)
@@ -126,7 +146,7 @@ def as_json(times: GroupTimes) -> bytes:
     """What was measured, and on what."""
     saved: dict[str, Any] = {
         "machine": machine.describe(),
-        "engine": times.engine,
+        "engine": group_time.ENGINE,
         **{
             name: [
                 {**asdict(group), "size": size, "crews": turns}

@@ -40,7 +40,6 @@ def measured(
             local_sgd.measure,
             crew,
             threads=found.threads,
-            cache_dir=options.cache_dir,
             tell=tell,
         )
         trained = train(_plans(found, several, options.average_every, reference), SEEDS)

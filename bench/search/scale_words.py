@@ -17,12 +17,17 @@ def report(found: Scaling) -> Iterator[Table | str]:
     yield (
         f"Workers compute on {found.threads} threads each. Exchange: of all gradients, by gloo. "
         "Budget: the exchange up to which so many workers train faster to the target than one. "
-        "Best and to target: predicted from steps without their exchange, and the exchange."
+        "Best and to target: predicted from steps without their exchange, and the exchange. By the "
+        "laws: the best batch size where t(B) = o + c B and S(B) = S_min (1 + B_crit / B)."
     )
     for several in found.several:
         if several.measured:
             yield _measured(found, several)
-            yield from _compared(found, several)
+            yield (
+                "Off by: predicted over measured, less 1. Strong: of so many times one worker's "
+                "speed at the same batch size. Weak: of that at the same samples a worker."
+            )
+            yield from _compared(found, several, several.measured)
     if found.all_threads:
         one = seconds(found.one.seconds[found.one.best].value)
         wide = found.all_threads.seconds[found.all_threads.best]
@@ -66,7 +71,7 @@ def _measured(found: Scaling, several: Several) -> Table:
     one, steps = _values(found.one_steps), _values(several.measured_steps)
     predicted, off = _values(several.predicted_steps), misfits(several)
     for size in sorted(steps):
-        share = size // several.workers
+        share = size // several.workers if size % several.workers == 0 else None
         table.add_row(
             f"{size}",
             seconds(one[size]),
@@ -90,15 +95,13 @@ def misfits(several: Several) -> Mapping[int, float]:
     return scaling.misfit(several.predicted_steps, several.measured_steps)
 
 
-def _compared(found: Scaling, several: Several) -> Iterator[str]:
+def _compared(found: Scaling, several: Several, measured: TimeToTarget) -> Iterator[str]:
     """Yield whether several workers pay, as it was predicted and as it is."""
-    if several.measured is None:
-        return
     said = scaling.ratio_of_best(several.predicted, found.one)
-    seen = scaling.ratio_of_best(several.measured, found.one)
+    seen = scaling.ratio_of_best(measured, found.one)
     yield (
         f"{several.workers} workers take {_times(seen)} times as long to the target as one, each "
-        f"at its best batch size ({several.measured.best} and {found.one.best}); predicted were "
+        f"at its best batch size ({measured.best} and {found.one.best}); predicted were "
         f"{_times(said)} times."
     )
     if several.budget is not None:

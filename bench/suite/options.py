@@ -24,7 +24,9 @@ class Options:
     convergence_engines: tuple[str, ...]
     alignment_engines: tuple[str, ...]
     groups: tuple[str, ...]
+    shared_engines: tuple[str, ...]
     worker_batch_sizes: tuple[int, ...]
+    worker_epoch_batch_sizes: tuple[int, ...]
     native_form: str
     epoch_samples: int | None
     precision: str
@@ -48,17 +50,10 @@ class Options:
         """The groups of several workers."""
         return tuple(group for group in self.groups if not group.startswith("1x"))
 
-    @property
-    def shared_engines(self) -> tuple[str, ...]:
-        """The chosen engines for several workers, all where none is chosen."""
-        shared = tuple(name for name in self.engines if engines.load(name).is_shared)
-        is_default = self.engines == of_one_process(engines.ENGINES)
-        return shared_by_workers() if is_default else shared
 
-
-def shared_by_workers() -> tuple[str, ...]:
+def of_workers(names: Iterable[str]) -> tuple[str, ...]:
     """Return the engines that are made for several workers."""
-    return tuple(name for name in engines.ENGINES if engines.load(name).is_shared)
+    return tuple(name for name in names if engines.load(name).is_shared)
 
 
 def resident(names: Iterable[str]) -> tuple[str, ...]:
@@ -145,6 +140,8 @@ def read(config: pytest.Config) -> Options:
         convergence_engines=chosen_engines or cases.CONVERGENCE_ENGINES,
         alignment_engines=resident(chosen_engines or cases.ALIGNMENT_ENGINES),
         groups=groups(config.getoption("workers") or cases.shares_of_cores()),
+        shared_engines=of_workers(chosen_engines or engines.ENGINES),
+        worker_epoch_batch_sizes=chosen_sizes or (cases.WORKERS_EPOCH_BATCH_SIZE,),
         worker_batch_sizes=chosen_sizes or cases.WORKERS_BATCH_SIZES,
         native_form=config.getoption("native_form"),
         epoch_samples=config.getoption("epoch_samples"),

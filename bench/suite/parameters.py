@@ -19,6 +19,7 @@ at_each_batch_size = _from_options("batch_size", "batch_sizes")
 at_each_shared_engine = _from_options("engine", "shared_engines")
 at_each_group = _from_options("group", "groups")
 at_each_exchanging_group = _from_options("group", "exchanging_groups")
+at_each_worker_epoch_batch_size = _from_options("batch_size", "worker_epoch_batch_sizes")
 at_each_worker_batch_size = _from_options("batch_size", "worker_batch_sizes")
 
 at_each_training_engine = _from_options("engine", "convergence_engines")

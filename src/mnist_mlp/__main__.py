@@ -105,7 +105,8 @@ def run(options: argparse.Namespace) -> None:
     """Train, print each epoch, and keep checkpoints.
 
     Raises:
-        UsageError: the options contradict the resumed run.
+        UsageError: as `settle` raises it.
+        LostError: another worker has failed.
         DataError, CacheError, CheckpointError, UnavailableError, PrecisionError, NotFiniteError: as
             the functions that it calls raise them.
 
@@ -119,11 +120,14 @@ def run(options: argparse.Namespace) -> None:
     before = group.from_first(lambda: checkpoint.load(options.resume) if options.resume else None)
     settings = settle(options, mnist, before)
     keeper = new_keeper(settings, options.checkpoints)
-    resumed = group.from_first(lambda: after_restart(keeper)) or before
+    restarted = group.from_first(lambda: after_restart(keeper))
+    resumed = restarted or before
     if resumed:
         keeper.best_test_loss = resumed.best_test_loss
     steps = steps_per_epoch(len(mnist.train), int(settings["batch_size"]))
     print(f"{run_line(settings)}: {steps:,} steps an epoch")
+    if restarted:
+        print(f"going on after epoch {restarted.epoch}: the workers were started anew")
     walk = new_walk(settings, mnist, place)
     if resumed:
         resume(walk, resumed)
@@ -184,6 +188,7 @@ def print_epochs(walk: Walk, test: Split, epochs: int, keeper: Keeper | None) ->
             watch=lambda steps: progress.advance(task, steps),
         ):
             console.print(epoch_line(report), highlight=False, soft_wrap=True)
+            group.wait_for_all()  # for the first, which keeps checkpoints
             progress.reset(task)
 
 
@@ -211,7 +216,8 @@ def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None)
     """Choose each setting: the option if it is given, else the resumed run's, else the default.
 
     Raises:
-        UsageError: an option differs from the resumed run, or that run has all its epochs.
+        UsageError: an option differs from the resumed run, or that run has all its epochs; or the
+            engine is not for so many workers, or makes no averages.
         PrecisionError: the engine does not compute in the precision.
 
     """
@@ -244,6 +250,11 @@ def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None)
     elif engine.name != "parallel":
         raise UsageError(
             f"--average-every is for the parallel engine, not for {engine.name}: leave it out"
+        )
+    elif int(settings["batch_size"]) < group.size():
+        raise UsageError(
+            f"--average-every needs a sample for each of {group.size()} workers in a step, not "
+            f"{settings['batch_size']}: ask for a larger --batch-size"
         )
     return settings
 

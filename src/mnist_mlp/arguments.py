@@ -72,7 +72,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "choices": tuple(engines.ENGINES),
         "help": "loader: torchvision dataset and DataLoader, as in the question; eager: resident "
         "tensors; compiled: the same through torch.compile, which needs a C++ compiler and some "
-        "seconds before the first epoch; native: the fastest form of a step on this CPU "
+        "seconds before the first epoch; native: the fastest form of a step on this CPU; "
+        "parallel, ddp: for the processes of torchrun, where parallel is the default "
         "(default: %(default)s)",
     },
     "--precision": {

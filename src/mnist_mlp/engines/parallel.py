@@ -45,7 +45,7 @@ class Parallel(Shared):
     @torch.no_grad()
     def step_on_share(self, images: Tensor, labels: Tensor, samples: int) -> Tensor:  # noqa: D102
         is_lonely = self.average_every > 1
-        loss = self._add_gradients(images, labels, len(labels) if is_lonely else samples)
+        loss = self._fill_gradients(images, labels, len(labels) if is_lonely else samples)
         if not is_lonely:
             self.exchange(self._gradients)
         self._flat.sub_(self._gradients, alpha=self.learning_rate)
@@ -66,7 +66,7 @@ class Parallel(Shared):
             group.add_up(self._flat.div_(group.size()))
             self._lonely_steps = 0
 
-    def _add_gradients(self, images: Tensor, labels: Tensor, samples: int) -> Tensor:
+    def _fill_gradients(self, images: Tensor, labels: Tensor, samples: int) -> Tensor:
         """Put the gradients of the share's losses over `samples` in the buffer; return the sum."""
         if len(labels) == 0:
             self._gradients.zero_()

@@ -22,7 +22,9 @@ class Shared(Engine):
 
     @abstractmethod
     def step_on_share(self, images: Tensor, labels: Tensor, samples: int) -> Tensor:
-        """Update once on this worker's share, which may be empty, of a batch of so many samples.
+        """Update once on this worker's share, (b, 784) and (b,), of a batch of so many samples.
+
+        The share may be empty: b is 0.
 
         Returns the sum of the share's losses over the samples of the batch, a scalar.
         """

@@ -26,6 +26,10 @@ class LostError(Exception):
     """An exchange failed: another worker is gone, or has failed first."""
 
 
+class ToldToEndError(LostError):
+    """A signal asked this worker to end, as torchrun does when another has failed."""
+
+
 def fresh_name(store: Store, *, rank: int, size: int, patience: timedelta) -> str:
     """Return a name that this start of the workers has for itself in torchrun's store.
 
@@ -85,13 +89,15 @@ class Register:
         return found[0]
 
     def _claim(self, error: BaseException) -> str | None:
-        return self._first_to_say(f"rank {self.rank}: {error or type(error).__name__}")
+        is_ours = type(error).__module__.startswith("mnist_mlp")  # then it is a sentence
+        sentence = str(error) if is_ours else f"{type(error).__name__}: {error}"
+        return self._first_to_say(f"rank {self.rank}: {sentence}")
 
     def _first_to_say(self, sentence: str) -> str | None:
         claim = f"{self.rank} {sentence}"  # two workers may find the same
         return sentence if self._store.compare_set(CAUSE, "", claim) == claim.encode() else None
 
-    def _cause_of_loss(self, _: BaseException) -> str | None:
+    def _cause_of_loss(self, error: BaseException) -> str | None:
         self._store.set(f"lives/{self.rank}", "")
         deadline = time.monotonic() + GRACE_SECONDS
         while time.monotonic() < deadline:
@@ -99,12 +105,14 @@ class Register:
                 return None
             time.sleep(POLL_SECONDS)
         missing = [rank for rank in range(self.size) if not self._store.check([f"lives/{rank}"])]
+        if not missing:
+            was_told = isinstance(error, ToldToEndError)
+            failed = f"rank {self.rank}: an exchange failed, though all workers live: {error}"
+            return self._first_to_say("the workers were told to end" if was_told else failed)
         return self._first_to_say(self._fates(missing))
 
     def _fates(self, missing: list[int]) -> str:
         """Say which workers that do not answer were the cause; end those that are stuck here."""
-        if not missing:
-            return "the workers were told to end"
         places = [self._store.get(f"process/{rank}").decode().split(" ", 2) for rank in missing]
         here = {
             rank: int(process)

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -53,7 +54,18 @@ def own_threads() -> int:
 
 def launch() -> str:
     """Name what started this group: the same after a restart, and different in every other one."""
-    return f"{os.environ['TORCHELASTIC_RUN_ID']}/{os.getppid()}" if is_launched() else ""
+    if not is_launched():
+        return ""
+    return f"{os.environ['TORCHELASTIC_RUN_ID']}/{os.getppid()}/{_started(os.getppid())}"
+
+
+def _started(process: int) -> str:
+    """Tell processes of the same number apart, where the system has Linux's /proc."""
+    try:
+        after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]
+    except OSError:
+        return ""
+    return after_name.split()[19]  # ticks from the boot to its start
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NoReturn
 
 from mnist_mlp.workers import group
-from mnist_mlp.workers.first_cause import LostError
+from mnist_mlp.workers.first_cause import LostError, ToldToEndError
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -17,7 +17,7 @@ FAILED, INTERRUPTED = 1, 130
 @contextmanager
 def first_speaks() -> Iterator[None]:
     """Drop what other workers than the first print while the body of the `with` runs."""
-    if os.environ.get("RANK", "0") == "0":
+    if not group.is_launched() or os.environ["RANK"] == "0":
         yield
         return
     with (
@@ -64,4 +64,4 @@ def run_together(body: Callable[[], object], device_name: str) -> int:
 
 def _told_to_end(*_: object) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-    raise LostError("told to end")
+    raise ToldToEndError("told to end")
