@@ -1,6 +1,7 @@
 """Several hosts, for real: training, a link that goes down, and the answer, over a network."""
 
 import json
+import sys
 import time
 
 import pytest
@@ -53,14 +54,16 @@ def test_a_link_that_goes_down_ends_all_workers(tmp_path):
     assert seconds < 15
 
 
-def test_the_answer_is_measured_over_the_network(tmp_path):
-    """The first host prints it and writes the JSON."""
+@pytest.mark.parametrize("rate", ["", "1gbit"])
+def test_the_answer_is_measured_over_the_network(rate, tmp_path):
+    """The first host prints it and writes the JSON; pytest -s shows it."""
     file = tmp_path / "scale.json"
     words = ["bench", "scale", "--crews=2", f"--json={file}"]
-    with hosts.joined(2) as several:
+    with hosts.joined(2, rate=rate) as several:
         running = [host.torchrun(2, words, cwd=toy.ROOT) for host in several]
         printed = [one.communicate(timeout=300)[0] for one in running]
 
     assert [one.returncode for one in running] == [0, 0], "\n".join(printed)
+    sys.stdout.write(printed[0])
     assert "2 workers take" in printed[0]
     assert {each["workers"] for each in json.loads(file.read_text())["steps"]} == {1, 2}
