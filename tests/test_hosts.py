@@ -58,7 +58,7 @@ def test_a_link_that_goes_down_ends_all_workers(tmp_path):
 def test_the_answer_is_measured_over_the_network(rate, tmp_path):
     """The first host prints it and writes the JSON; pytest -s shows it."""
     file = tmp_path / "scale.json"
-    words = ["bench", "scale", "--crews=2", f"--json={file}"]
+    words = ["bench", "scale", "--crews=2", "--threads=1", f"--json={file}"]
     with hosts.joined(2, rate=rate) as several:
         running = [host.torchrun(2, words, cwd=toy.ROOT) for host in several]
         printed = [one.communicate(timeout=300)[0] for one in running]
