@@ -17,6 +17,8 @@ def fetch(subject: Loader, split: Split, order: torch.Tensor) -> int:
 
 
 @may_fork
+# torch warns of more workers than cores, which is what this case shows the cost of.
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize("workers", cases.WORKERS, ids="workers={}".format)
 def test_loading(benchmark: BenchmarkFixture, workbench: Workbench, workers: int) -> None:
     """One pass of the DataLoader over part of the training set, in so many worker processes."""
