@@ -43,7 +43,6 @@ WORKERS_ROUNDS = 15
 WORKERS_ROUND_SECONDS = 0.03  # of steps, of which a round takes
 WORKERS_STEPS = 50  # at the most
 WORKERS_EXCHANGES = 20  # of a round
-EXCHANGED_BYTES = (40, 814_120, 4_000_000)  # a few numbers, all gradients, and more than them
 
 # Against peers: steps enough for each to get going, in turns of seconds.
 PEER_STEPS = 4_000

@@ -8,7 +8,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.instruments import worker_time
+from bench.instruments import group_time, worker_time
 from bench.instruments.crew import Crew
 from bench.suite.makespan import makespan
 from bench.suite.parameters import (
@@ -123,7 +123,7 @@ def test_workers_epoch(
 
 
 @by_the_slowest
-@pytest.mark.parametrize("size_bytes", cases.EXCHANGED_BYTES, ids="size_bytes={}".format)
+@pytest.mark.parametrize("size_bytes", group_time.EXCHANGED_BYTES, ids="size_bytes={}".format)
 @at_each_exchanging_group
 def test_exchange(benchmark: BenchmarkFixture, crew: Crew, group: str, size_bytes: int) -> None:
     """Adding up numbers of all workers: what a step of theirs takes beside computing."""

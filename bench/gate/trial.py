@@ -119,8 +119,8 @@ class Trial:
     ) -> bool:
         """Do something with the cases that wait, until one leaves these processes unusable.
 
-        A case that its process does not survive is named. So does `act` return False where no other
-        may follow.
+        A case that its process does not survive is named as a failure. Where `act` returns False,
+        no other case may follow in these processes.
 
         Returns:
             Whether the processes live. The cases that were done no longer wait.

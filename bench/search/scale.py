@@ -42,7 +42,6 @@ class Scaling:
     one_steps: Medians
     several: Sequence[Several]
     all_threads: TimeToTarget | None  # one worker on as many threads as the most workers have
-    all_threads_steps: Medians
 
 
 def answer(times: GroupTimes, runs: Runs, *, target: float, threads: int) -> Scaling:
@@ -57,7 +56,6 @@ def answer(times: GroupTimes, runs: Runs, *, target: float, threads: int) -> Sca
     """
     one = times.step_medians(Group(workers=1, threads=threads))
     wide = [group for group in times.steps if group.workers == 1 and group.threads > threads]
-    wide_steps = times.step_medians(wide[0]) if wide else {}
     return Scaling(
         target=target,
         engine=ENGINE,
@@ -68,8 +66,7 @@ def answer(times: GroupTimes, runs: Runs, *, target: float, threads: int) -> Sca
             _several(workers, one, times, threads, runs)
             for workers in sorted({*PREDICTED, *(group.workers for group in times.exchanges)})
         ],
-        all_threads=scaling.combined(runs, wide_steps) if wide_steps else None,
-        all_threads_steps=wide_steps,
+        all_threads=scaling.combined(runs, times.step_medians(wide[0])) if wide else None,
     )
 
 

@@ -137,7 +137,7 @@ def groups(workers: int, threads: int) -> list[Group]:
     wide = workers * threads
     return [
         Group(workers=1, threads=threads),
-        *(Group(workers=count, threads=threads) for count in (*several, workers) if count > 1),
+        *(Group(workers=count, threads=threads) for count in (*several, workers)),
         *([Group(workers=1, threads=wide)] if wide <= (os.cpu_count() or 1) else []),
     ]
 

@@ -1,6 +1,6 @@
 """How time to target changes with the number of workers: in tables and words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rich.table import Table
 
@@ -69,7 +69,8 @@ def _measured(found: Scaling, several: Several) -> Table:
     ):
         table.add_column(heading, justify="right")
     one, steps = _values(found.one_steps), _values(several.measured_steps)
-    predicted, off = _values(several.predicted_steps), misfits(several)
+    predicted = _values(several.predicted_steps)
+    off = scaling.misfit(several.predicted_steps, several.measured_steps)
     for size in sorted(steps):
         share = size // several.workers if size % several.workers == 0 else None
         table.add_row(
@@ -88,11 +89,6 @@ def _measured(found: Scaling, several: Several) -> Table:
 
 def _to_target(times: TimeToTarget | None, size: int) -> str:
     return seconds(times.seconds[size].value) if times and size in times.seconds else "-"
-
-
-def misfits(several: Several) -> Mapping[int, float]:
-    """Predicted / measured - 1 of a step at each batch size."""
-    return scaling.misfit(several.predicted_steps, several.measured_steps)
 
 
 def _compared(found: Scaling, several: Several, measured: TimeToTarget) -> Iterator[str]:
