@@ -17,10 +17,9 @@ from bench.runs.seeds import median_over_seeds
 from bench.study import trial
 from mnist_mlp.engines.parallel import Parallel
 from mnist_mlp.model import MLP
-from mnist_mlp.training import NotFiniteError, Walk
+from mnist_mlp.training import Walk
 
-FIRST_EVALUATION = 0.5  # of the steps that are expected
-BUDGET = 4.0  # times those
+BUDGET = 4.0  # times the steps that are expected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +61,17 @@ def to_target(plan: Plan, seed: int) -> tuple[float, float]:
     )
     generator = torch.Generator().manual_seed(seed)
     walk = Walk(engine, data.train, plan.batch_size, generator=generator)
-    points = trial.evaluations(
+    last = trial.to_target(
         walk,
         data.test,
-        (plan.target,),
-        round(BUDGET * plan.expected_steps),
-        first=round(FIRST_EVALUATION * plan.expected_steps),
+        plan.target,
+        plan.expected_steps,
+        budget=BUDGET,
         every=plan.average_every,
     )
-    try:
-        *_, last = points
-    except NotFiniteError:
+    if last is None or last.accuracy < plan.target:
         return math.inf, math.inf
-    return (last.steps, last.seconds) if last.accuracy >= plan.target else (math.inf, math.inf)
+    return last.steps, last.seconds
 
 
 def measure(

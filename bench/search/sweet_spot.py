@@ -18,13 +18,12 @@ from bench.study.reference import Reference
 from mnist_mlp import engines
 from mnist_mlp.data import Data
 from mnist_mlp.model import MLP
-from mnist_mlp.training import NotFiniteError, Walk
+from mnist_mlp.training import Walk
 
 SECONDS = 4.0  # of measuring, an engine
 PROCESSES = 3
 CONFIRMING_SEEDS = range(200, 205)  # those of the reference are others
-FIRST_EVALUATION = 0.5  # of the steps that are expected: no run reaches its target earlier
-BUDGET = 3.0  # times those
+BUDGET = 3.0  # times the steps that are expected
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,16 +104,8 @@ def train(found: Found, batch_size: int, data: Data, setting: Setting, *, seed: 
     )
     generator = torch.Generator().manual_seed(seed)
     walk = Walk(engine, data.train, batch_size, generator=generator)
-    points = trial.evaluations(
-        walk,
-        data.test,
-        (found.target,),
-        round(BUDGET * expected),
-        first=round(FIRST_EVALUATION * expected),
-    )
-    try:
-        *_, last = points
-    except NotFiniteError:
+    last = trial.to_target(walk, data.test, found.target, expected, budget=BUDGET)
+    if last is None:
         return Run(seed=seed, seconds=math.inf, steps=walk.steps, reached=False)
     return Run(
         seed=seed,

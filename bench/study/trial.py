@@ -17,6 +17,7 @@ from mnist_mlp.training import NotFiniteError, Walk
 
 FINE, COARSE = 1.03, 1.12  # from one evaluation to the next, near the next target and elsewhere
 NEAR = 0.01  # accuracy below the next target
+EARLIEST = 0.5  # of the steps that a run is expected to take: none reaches its target earlier
 FEWEST_STEPS = 10  # before the first evaluation,
 FIRST_PART = 50  # or an epoch over this, where that is more
 VALIDATION_PART = 6  # one sixth of the training set: MNIST's last 10,000
@@ -101,6 +102,44 @@ class Evaluation:
     steps: int
     seconds: float  # of training until now
     accuracy: float  # fraction of the samples that judge it
+
+
+def to_target(
+    walk: Walk,
+    judge: Split,
+    target: float,
+    expected_steps: float,
+    *,
+    budget: float,
+    every: int = 1,
+) -> Evaluation | None:
+    """Train to a target that is expected after so many steps; return the last evaluation.
+
+    Args:
+        walk: at its start.
+        judge: the samples that accuracy is measured on.
+        target: accuracy.
+        expected_steps: to the target.
+        budget: times those, after which the run ends.
+        every: evaluations lie at multiples of so many steps.
+
+    Returns:
+        None where the loss is no longer finite.
+
+    """
+    points = evaluations(
+        walk,
+        judge,
+        (target,),
+        round(budget * expected_steps),
+        first=round(EARLIEST * expected_steps),
+        every=every,
+    )
+    try:
+        *_, last = points
+    except NotFiniteError:
+        return None
+    return last
 
 
 def evaluations(
