@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from bench.picture import KINDS
+
 Value = TypeVar("Value")
 
 
@@ -85,6 +87,15 @@ def output_file(text: str) -> Path:
     if file.is_dir() or not file.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that exists")
     return file
+
+
+def figure_file(text: str) -> Path:
+    """Parse a file that a figure can be written to."""
+    if not text.endswith(KINDS):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no figure: name a file that ends in {', '.join(KINDS)}"
+        )
+    return output_file(text)
 
 
 def listed(values: Iterable[object]) -> str:

@@ -1,3 +1,7 @@
+import errno
+import os
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -40,22 +44,27 @@ def test_anybody_can_load_the_network_with_torch_alone(tmp_path, state):
     MLP(seed=1).load_state_dict(network)
 
 
-def test_a_write_that_fails_leaves_the_old_checkpoint(tmp_path, state, monkeypatch):
-    """And no temporary file."""
-    path = tmp_path / "file.pt"
-    checkpoint.save(state, path)
-    before = path.read_bytes()
+@pytest.mark.parametrize("writes", [0, 1], ids="{} files fit".format)
+def test_a_full_disk_leaves_best_and_last_as_they_were(tmp_path, state, monkeypatch, writes):
+    """The best is never newer than the last; no temporary file stays."""
+    best, last = tmp_path / "best.pt", tmp_path / "last.pt"
+    checkpoint.save(state, best, last)
+    before = best.read_bytes()
+    write, written = os.write, []
 
-    def fill_the_disk(_, file):
-        file.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
+    def fill_the_disk(descriptor, content):
+        if len(written) == writes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(content)
+        return write(descriptor, content)
 
-    monkeypatch.setattr(torch, "save", fill_the_disk)
-    with pytest.raises(CheckpointError, match=r"cannot write .*file\.pt.*No space left"):
-        checkpoint.save(state, path)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fill_the_disk)
+        with pytest.raises(CheckpointError, match=r"checkpoint .*\.pt cannot be written: the d"):
+            checkpoint.save(replace(state, epoch=4), best, last)
 
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
+    assert best.read_bytes() == last.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [best, last]
 
 
 @pytest.mark.parametrize(

@@ -220,11 +220,14 @@ def test_a_missing_file_is_refused_in_a_sentence(tmp_path, capsys):
 @pytest.mark.parametrize("option", ["-o", "--png"])
 def test_what_cannot_be_written_is_told_and_leaves_nothing(make, tmp_path, option):
     """A picture that has no place leaves no page, either."""
-    where = tmp_path / "nowhere" / "there"
+    where = tmp_path / "one.json" / "there"
     code, page, said = make({"one.json": saved(epoch(1), epoch(16))}, option, where)
 
     assert code == 1
-    assert said == f"error: {where} cannot be written: No such file or directory\n"
+    assert said == (
+        f"error: {where} cannot be written: what should be its folder is a file; "
+        "nothing of it is there\n"
+    )
     assert not page.exists()
     assert [file.name for file in tmp_path.iterdir()] == ["one.json"]
 

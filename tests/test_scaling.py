@@ -8,9 +8,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench import __main__ as bench_main
+from bench import picture
 from bench.answer import scaling
 from bench.instruments.group_time import EXCHANGED_BYTES, GRADIENT_BYTES, Group, GroupTimes
-from bench.search import figure, scale, scale_command, scale_figure, scale_words
+from bench.search import scale, scale_command, scale_figure, scale_words
 from bench.study.reference import Reference
 from bench.suite.options import groups
 
@@ -131,15 +132,15 @@ def test_an_answer_says_whether_workers_pay(runs, exchange, verb, ahead):
     assert [one.workers for one in found.several] == [2, *scale.PREDICTED[1:]]
 
 
-def test_an_answer_is_drawn_and_saved(runs, tmp_path):
+def test_an_answer_is_drawn_and_saved(runs):
     """As a picture, and as JSON that holds every turn."""
     times = new_times(1e-3)
     found = scale.answer(times, runs, target=0.95, threads=1)
 
-    picture = figure.drawn(scale_figure.chart(found), tmp_path / "scale.png")
+    drawn = picture.drawn(scale_figure.chart(found), ".png")
     saved = json.loads(scale_command.as_json(times))
 
-    assert picture.startswith(b"\x89PNG")
+    assert drawn.startswith(b"\x89PNG")
     assert len(saved["steps"]) == 22
     assert saved["exchanges"][0]["crews"] == [[pytest.approx(0.99e-3)], [pytest.approx(1.01e-3)]]
 
@@ -150,7 +151,7 @@ def test_an_answer_is_drawn_and_saved(runs, tmp_path):
         (["--workers=1"], "'1' is not a whole number of at least 2"),
         (["--crews=1"], "'1' is not a whole number of at least 2"),
         (["--target-accuracy=0.5"], "steps to test accuracy 0.5 are not known"),
-        (["--figure=scale.gif"], "scale.gif is no figure"),
+        (["--figure=scale.gif"], "'scale.gif' is no figure"),
         (["--average-every=0"], "'0' is not a whole number of at least 1"),
     ],
 )

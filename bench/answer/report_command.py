@@ -1,19 +1,17 @@
 """python -m bench report: saved runs to a page, and to pictures."""
 
 import argparse
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench import output
+from bench import picture
 from bench.answer import charts, page
 from bench.answer.charts import Figure
-from bench.output import OutputError
 from bench.runs import files
 from bench.runs.files import SavedRunError
-
-SCALE = 2  # of a picture's pixels, for dense screens
+from mnist_mlp import atomic
+from mnist_mlp.atomic import WriteError
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -38,12 +36,12 @@ def run(options: argparse.Namespace) -> int:
         figures = charts.figures({run.name: run.cases for run in runs})
         contents = {options.output: page.page(runs, figures).encode()}
         if options.png:
-            output.make_folder(options.png)
+            atomic.make_folder(options.png)
             contents |= {
                 options.png / f"{name}.png": png for name, png in pictures(figures).items()
             }
-        output.write(contents)
-    except (SavedRunError, OutputError) as error:
+        atomic.write(contents)
+    except (SavedRunError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"wrote {', '.join(map(str, contents))}")
@@ -52,11 +50,4 @@ def run(options: argparse.Namespace) -> int:
 
 def pictures(figures: Sequence[Figure]) -> Mapping[str, bytes]:
     """Each figure's name, and its chart in PNG on white."""
-    drawn = {}
-    for figure in figures:
-        if figure.chart:
-            buffer = io.BytesIO()
-            chart = figure.chart.properties(background="white")
-            chart.save(buffer, format="png", scale_factor=SCALE)
-            drawn[figure.name] = buffer.getvalue()
-    return drawn
+    return {figure.name: picture.drawn(figure.chart, ".png") for figure in figures if figure.chart}

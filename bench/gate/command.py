@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench import option_types, output
+from bench import option_types
 from bench.gate import comparison, result, revision, saved, verdict
 from bench.gate.company import Version, WorkerError
 from bench.gate.comparison import compare
@@ -17,9 +17,10 @@ from bench.gate.result import ExitCode, Result
 from bench.gate.revision import RevisionError
 from bench.gate.saved import IncomparableError
 from bench.gate.verdict import Evidence
-from bench.output import OutputError
 from bench.runs import files
 from bench.runs.files import SavedRunError
+from mnist_mlp import atomic
+from mnist_mlp.atomic import WriteError
 
 DESCRIPTION = """Compare the working tree with a revision: the benchmark cases that pytest collects
 in both take turns of a few milliseconds on the same core, cases that look different are measured
@@ -97,8 +98,8 @@ def run(options: argparse.Namespace) -> ExitCode:
     print(result.as_text(found))
     texts = {options.json: result.as_json(found), options.markdown: result.as_markdown(found)}
     try:
-        output.write({file: text.encode() for file, text in texts.items() if file})
-    except OutputError as error:
+        atomic.write({file: text.encode() for file, text in texts.items() if file})
+    except WriteError as error:
         print(f"error: {error}", file=sys.stderr)
         return found.exit_code or ExitCode.USAGE
     return found.exit_code

@@ -34,7 +34,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared("--target-accuracy", "--precision", "--threads", "--device")
     parser.add_argument(
         "--figure",
-        type=option_types.output_file,
+        type=option_types.figure_file,
         metavar="FILE",
         help="draw time to target against batch size, as .png, .svg or .html",
     )

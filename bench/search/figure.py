@@ -1,41 +1,12 @@
 """The figure of time to target against batch size: a curve and its band for each engine."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import altair as alt
 
 from bench.answer import look
-from bench.output import OutputError
 from bench.search.sweet_spot import Found
-
-KINDS = (".png", ".svg", ".html")
-PIXELS_PER_INCH = 144
-
-
-def check_kind(file: Path | None) -> None:
-    """Refuse a file that no figure can be written to.
-
-    Raises:
-        OutputError: it does not end in one of the kinds.
-
-    """
-    if file and file.suffix not in KINDS:
-        raise OutputError(f"{file} is no figure: name a file that ends in {', '.join(KINDS)}")
-
-
-def drawn(picture: alt.LayerChart, file: Path) -> bytes:
-    """Draw a chart in the kind that the file's name asks for."""
-    if file.suffix == ".html":
-        html: str = picture.to_html(inline=True)
-        return html.encode()
-    light: Any = picture.to_dict() | {"background": "white"}
-    import vl_convert  # noqa: PLC0415 - a tenth of a second
-
-    if file.suffix == ".svg":
-        return vl_convert.vegalite_to_svg(light).encode()
-    return vl_convert.vegalite_to_png(light, ppi=PIXELS_PER_INCH)
 
 
 def chart(found: Sequence[Found]) -> alt.LayerChart:

@@ -11,15 +11,16 @@ from typing import Any
 
 from rich.console import Console
 
-from bench import cases, command_line, option_types, output
+from bench import cases, command_line, option_types, picture
 from bench.instruments import crew, group_time, launched_crew, machine
 from bench.instruments.crew import Crew, CrewError
 from bench.instruments.group_time import Group, GroupTimes
-from bench.output import OutputError
-from bench.search import figure, known_steps, scale, scale_extras, scale_figure, scale_words
+from bench.search import known_steps, scale, scale_extras, scale_figure, scale_words
 from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
 from bench.study.reference import Reference
+from mnist_mlp import atomic
+from mnist_mlp.atomic import WriteError
 from mnist_mlp.workers import group
 from mnist_mlp.workers.first_cause import LostError
 
@@ -60,8 +61,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also hold predictions against steps over slower networks, which a wait simulates",
     )
-    for name, what in (("figure", "draw time to target, as .png, .svg or .html"), ("json", "save")):
-        parser.add_argument(f"--{name}", type=option_types.output_file, metavar="FILE", help=what)
+    add = partial(parser.add_argument, metavar="FILE")
+    drawn = "draw time to target, as .png, .svg or .html"
+    add("--figure", type=option_types.figure_file, help=drawn)
+    add("--json", type=option_types.output_file, help="save what was measured")
     shared("--cache-dir")
 
 
@@ -102,7 +105,6 @@ def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> i
 
     try:
         runs = known_steps.runs(options.target_accuracy, reference)
-        figure.check_kind(options.figure)
         with progress_line(console) as tell:
             times = group_time.measure(
                 groups(workers, threads),
@@ -123,9 +125,9 @@ def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> i
         if options.json:
             files[options.json] = as_json(times)
         if options.figure:
-            files[options.figure] = figure.drawn(scale_figure.chart(found), options.figure)
-        output.write(files)
-    except (CrewError, OutputError, UnknownStepsError) as error:
+            files[options.figure] = picture.drawn(scale_figure.chart(found), options.figure.suffix)
+        atomic.write(files)
+    except (CrewError, WriteError, UnknownStepsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -7,23 +7,23 @@ from dataclasses import replace
 import torch
 from rich.console import Console
 
-from bench import output
+from bench import picture
 from bench.answer.steps_law import Runs
 from bench.instruments.processes import ProcessError
 from bench.instruments.step_time import Setting
-from bench.output import OutputError
 from bench.search import figure, known_steps, sweet_spot, sweet_spot_words
 from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
 from bench.search.sweet_spot import CONFIRMING_SEEDS, Found
 from bench.study.reference import Reference
-from mnist_mlp import cache, datasets, device, engines
+from mnist_mlp import atomic, cache, datasets, device, engines
+from mnist_mlp.atomic import WriteError
 from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import PrecisionError, UnavailableError
 
 OBSTACLES = (
     *(cache.CacheError, datasets.DataError, UnavailableError, PrecisionError),
-    *(ProcessError, OutputError),
+    *(ProcessError, WriteError),
 )
 
 
@@ -35,7 +35,6 @@ def run(options: argparse.Namespace) -> int:
         for name in options.engines:
             engines.load(name).check_precision(options.precision)
         runs = known_steps.runs(options.target_accuracy, reference)
-        figure.check_kind(options.figure)
         device.use(options.device)
         setting = _setting(options)
         with device.threads(setting.threads):
@@ -44,11 +43,12 @@ def run(options: argparse.Namespace) -> int:
             )
             _check_data(data, reference)
             found = _found(options, setting, (reference, runs), data, console)
+        if options.figure:
+            drawn = picture.drawn(figure.chart(found), options.figure.suffix)
+            atomic.write({options.figure: drawn})
     except (*OBSTACLES, UnknownStepsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    if options.figure:
-        output.write({options.figure: figure.drawn(figure.chart(found), options.figure)})
     return 0
 
 

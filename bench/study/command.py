@@ -13,13 +13,13 @@ from pytest_benchmark.utils import get_commit_info
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import command_line, option_types, output
-from bench.output import OutputError
+from bench import command_line, option_types
 from bench.study import check, plan, reference, words, workers
 from bench.study.ledger import Ledger, LedgerError
 from bench.study.plan import Carry, Plan
 from bench.study.reference import Found, Reference
-from mnist_mlp import arguments, cache, datasets
+from mnist_mlp import arguments, atomic, cache, datasets
+from mnist_mlp.atomic import WriteError
 from mnist_mlp.data import Data
 
 DESCRIPTION = """Tune the learning rate of each batch size on a validation set, then train with
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         data = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir)
         findings = _make(options, data, console) if options.file else Reference.shipped()
-    except (LedgerError, OutputError, datasets.DataError, cache.CacheError) as error:
+    except (LedgerError, WriteError, datasets.DataError, cache.CacheError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for part in words.report(findings):
@@ -116,7 +116,7 @@ def _make(options: argparse.Namespace, data: Data, console: Console) -> Referenc
     found = _study(chosen, len(data.train), ledger, options, console)
     findings = reference.of_study(ledger, found, chosen.targets)
     if options.summary:
-        output.write({options.summary: reference.as_text(findings).encode()})
+        atomic.write({options.summary: reference.as_text(findings).encode()})
     return findings
 
 

@@ -1,14 +1,16 @@
 """The ledger of a study: a JSON Lines file with a line for each run, from which a study goes on."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from bench import json_lines
+from bench.json_lines import JsonLinesError
 from bench.study.trial import Outcome, Setting, Task
+from mnist_mlp.atomic import WriteError
 
 
 class LedgerError(Exception):
@@ -29,7 +31,10 @@ class Ledger:
         self._file, self._lock = file, Lock()
         self._runs: dict[Setting, Outcome] = {}
         self.header = json.loads(json.dumps(dict(header)))
-        lines = _lines(file)
+        try:
+            lines = json_lines.read(file)
+        except JsonLinesError as error:
+            raise LedgerError(f"{file} is no ledger of a study: {error}") from error
         if not lines:
             self._append(self.header)
             return
@@ -45,7 +50,7 @@ class Ledger:
                 self._runs[Setting(**line["setting"])] = _outcome(line["outcome"])
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerError(f"{file} is no ledger of a study: {error}") from error
-        _cut_to_whole_lines(file)
+        json_lines.mend(file)
 
     @property
     def runs(self) -> Mapping[Setting, Outcome]:
@@ -72,33 +77,9 @@ class Ledger:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         try:
-            with self._file.open("a") as file:
-                file.write(json.dumps(line) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise LedgerError(f"{self._file} cannot be written: {error.strerror}") from error
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    """Return the file's whole lines; none where there is no file."""
-    if not file.exists():
-        return []
-    try:
-        *whole, _ = file.read_text().split("\n")  # what follows the last newline is torn
-        lines = [json.loads(line) for line in whole]
-    except (OSError, ValueError) as error:
-        raise LedgerError(f"{file} is no ledger of a study: {error}") from error
-    if not all(isinstance(line, dict) for line in lines):
-        raise LedgerError(f"{file} is no ledger of a study: its lines are no objects")
-    return lines
-
-
-def _cut_to_whole_lines(file: Path) -> None:
-    """Take a torn line off the end of the file, so that the next one starts on its own."""
-    text = file.read_bytes()
-    if not text.endswith(b"\n"):
-        os.truncate(file, text.rfind(b"\n") + 1)
+            json_lines.append(self._file, line)
+        except WriteError as error:
+            raise LedgerError(str(error)) from error
 
 
 def _outcome(fields: Mapping[str, Any]) -> Outcome:

@@ -11,15 +11,15 @@ from functools import partial
 from pytest_benchmark.utils import get_commit_info
 from rich.console import Console
 
-from bench import command_line, option_types, output
+from bench import command_line, option_types
 from bench.instruments import processes
 from bench.instruments.processes import ProcessError
 from bench.instruments.step_time import Setting
-from bench.output import OutputError
 from bench.study import transfer, transfer_words, workers
 from bench.study.ledger import Ledger, LedgerError
 from bench.study.reference import Reference
-from mnist_mlp import cache, datasets
+from mnist_mlp import atomic, cache, datasets
+from mnist_mlp.atomic import WriteError
 from mnist_mlp.engines.engine import UnavailableError
 
 DESCRIPTION = """Predict the best batch size of each engine, with one thread and with all, for
@@ -27,7 +27,7 @@ several targets and two sizes of the training set; then measure there and at oth
 are kept as lines of FILE, so that the command goes on where it was interrupted; timings are not."""
 OBSTACLES = (
     *(LedgerError, datasets.DataError, cache.CacheError),
-    *(ProcessError, UnavailableError, OutputError),
+    *(ProcessError, UnavailableError, WriteError),
 )
 
 
@@ -79,5 +79,5 @@ def _check(
             checked.append(one)
             if options.summary:
                 text = json.dumps([asdict(each) for each in checked], indent=1)
-                output.write({options.summary: text.encode()})
+                atomic.write({options.summary: text.encode()})
     return checked

@@ -3,12 +3,13 @@
 import gzip
 import hashlib
 import os
-import shutil
-import tempfile
 from importlib import resources
 from pathlib import Path
 
 import platformdirs
+
+from mnist_mlp import atomic
+from mnist_mlp.atomic import WriteError
 
 CACHE_VARIABLE = "MNIST_MLP_CACHE"
 
@@ -34,8 +35,7 @@ def default_folder() -> Path:
 def unpacked(folder: Path) -> Path:
     """Make `folder` hold the four IDX files in torchvision's layout, each intact, and return it.
 
-    Every file is written under a temporary name and then renamed, so that a killed process leaves
-    no half-written file. Two processes may unpack at once: both write the same bytes.
+    Two processes may unpack at once: both write the same bytes.
 
     Raises:
         CacheError: the folder cannot be read or written.
@@ -43,14 +43,14 @@ def unpacked(folder: Path) -> Path:
     """
     raw = folder / "MNIST" / "raw"
     try:
-        raw.mkdir(parents=True, exist_ok=True)
+        atomic.make_folder(raw)
         for name, sha256 in SHA256_OF_UNPACKED.items():
             if not _is_intact(raw / name, sha256):
-                _unpack(name, raw)
-    except OSError as error:
+                atomic.write({raw / name: _archive(name)})
+    except WriteError as error:
         raise CacheError(
-            f"cannot keep the unpacked MNIST files in {folder} ({error.strerror or error}): use "
-            f"--cache-dir or {CACHE_VARIABLE} to name a folder with {UNPACKED_MEGABYTES} MB free"
+            f"the unpacked MNIST file {error}: use --cache-dir or {CACHE_VARIABLE} to name a "
+            f"folder with {UNPACKED_MEGABYTES} MB free"
         ) from error
     return folder
 
@@ -59,14 +59,10 @@ def _is_intact(path: Path, sha256: str) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except FileNotFoundError:
+    except OSError:  # then it is written, or the reason is told why it cannot be
         return False
 
 
-def _unpack(name: str, raw: Path) -> None:
+def _archive(name: str) -> bytes:
     archive = resources.files("mnist_mlp") / "mnist" / f"{name}.gz"
-    with tempfile.TemporaryDirectory(dir=raw, prefix=".unpacking-") as temporary:
-        path = Path(temporary) / name
-        with archive.open("rb") as compressed, path.open("wb") as file:
-            shutil.copyfileobj(gzip.GzipFile(fileobj=compressed), file)
-        path.replace(raw / name)
+    return gzip.decompress(archive.read_bytes())

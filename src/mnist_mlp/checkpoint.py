@@ -1,12 +1,15 @@
 """Save a training run to disk: enough to use its network, or to continue the run exactly."""
 
+import io
 import math
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from mnist_mlp import atomic
+from mnist_mlp.atomic import WriteError
 
 HINT = "name a file that python -m mnist_mlp wrote"
 
@@ -46,7 +49,7 @@ class Keeper:
         """Write the state after `epoch` epochs to `last`, and to `best` at the lowest test loss.
 
         Raises:
-            CheckpointError: a folder cannot be written.
+            CheckpointError: they cannot be written; both are as they were before.
 
         """
         self.best_test_loss = min(self.best_test_loss, test_loss)
@@ -59,26 +62,25 @@ class Keeper:
             best_test_loss=self.best_test_loss,
             launch=self.launch,
         )
-        if test_loss == self.best_test_loss:
-            save(checkpoint, self.best)
-        save(checkpoint, self.last)
+        is_best = test_loss == self.best_test_loss
+        save(checkpoint, *([self.best] if is_best else []), self.last)
 
 
-def save(checkpoint: Checkpoint, path: Path) -> None:
-    """Write under a temporary name, then rename: `path` holds a whole checkpoint, old or new.
+def save(checkpoint: Checkpoint, *paths: Path) -> None:
+    """Write a checkpoint: each path holds a whole one, old or new.
 
     Raises:
-        CheckpointError: the folder cannot be written.
+        CheckpointError: one of them cannot be written.
 
     """
+    content = io.BytesIO()
+    torch.save(asdict(checkpoint), content)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as temporary:
-            written = Path(temporary) / path.name
-            torch.save(asdict(checkpoint), written)
-            written.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save raises either
-        raise CheckpointError(f"cannot write the checkpoint {path}: {error}") from error
+        for path in paths:
+            atomic.make_folder(path.parent)
+        atomic.write(dict.fromkeys(paths, content.getvalue()))
+    except WriteError as error:
+        raise CheckpointError(f"the checkpoint {error}") from error
 
 
 def load(path: Path) -> Checkpoint:

@@ -4,26 +4,32 @@ Every finished gate is a line of JSON in the record, from which all rates can be
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import option_types
+from bench import json_lines, option_types, picture
 from bench.gate import revision
 from bench.gate.audit import compare_fail, power, rates, record, scenarios
 from bench.gate.audit.compare_fail import PytestBenchmarkError
 from bench.gate.audit.planting import PlantError
 from bench.gate.audit.record import RecordError
 from bench.gate.audit.scenarios import Scenario
+from bench.gate.command import UsageError
 from bench.gate.company import WorkerError
 from bench.gate.result import ExitCode
 from bench.gate.revision import RevisionError
+from mnist_mlp import atomic
+from mnist_mlp.atomic import WriteError
 
 PYTEST_BENCHMARK = "pytest-benchmark"
 COMPARE_FAIL_SCENARIOS = 2  # identical code, and the first planted slowdown
 SLOWDOWNS = (0.10,)
+OBSTACLES = (
+    *(PlantError, RecordError, RevisionError, UsageError),
+    *(PytestBenchmarkError, WorkerError, WriteError),
+)
 DESCRIPTION = """Run real gates on identical code and on planted slowdowns, and print how often each
 was called a regression, beside pytest-benchmark's own rules."""
 DEFAULT_SCENARIOS = ("identical", "planted", PYTEST_BENCHMARK)
@@ -57,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--read", type=Path, metavar="FILE", help="print the rates of a record; measure nothing")
     figure = "draw the power curve of the record to read"
-    add("--figure", type=option_types.output_file, metavar="FILE.png", help=figure)
+    add("--figure", type=option_types.figure_file, metavar="FILE.png", help=figure)
 
 
 def run(options: argparse.Namespace) -> ExitCode:
@@ -67,10 +73,11 @@ def run(options: argparse.Namespace) -> ExitCode:
             gates = record.read(options.read)
             print(rates.as_text(gates))
             if options.figure:
-                power.draw(gates, options.figure)
+                drawn = picture.drawn(power.chart(gates), options.figure.suffix)
+                atomic.write({options.figure: drawn})
         else:
             _audit(options)
-    except (PlantError, RecordError, RevisionError, PytestBenchmarkError, WorkerError) as error:
+    except OBSTACLES as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.USAGE
     return ExitCode.OK
@@ -79,14 +86,15 @@ def run(options: argparse.Namespace) -> ExitCode:
 def _audit(options: argparse.Namespace) -> None:
     tree = revision.root(Path.cwd())
     known, gates = scenarios.known(options.slowdowns), []
+    if options.record:
+        record.go_on_with(options.record)
     try:
         for trial in range(options.trials):
             for line in measure(options.scenarios, known, tree):
                 gates.append(line)
                 print(f"trial {trial + 1}: {describe(line)}", file=sys.stderr, flush=True)
                 if options.record:
-                    with options.record.open("a") as file:
-                        file.write(json.dumps(line, separators=(",", ":")) + "\n")
+                    json_lines.append(options.record, line)
     finally:  # Ctrl-C keeps what is there
         print(rates.as_text(gates))
 

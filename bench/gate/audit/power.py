@@ -1,7 +1,6 @@
 """The power curve: how often a planted slowdown is called a regression, by its size."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import altair as alt
 
@@ -11,8 +10,8 @@ from bench.gate.audit.record import IDENTICAL, Line, by_scenario
 COLORS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"]  # Okabe and Ito: told apart by all readers
 
 
-def draw(record: Sequence[Line], file: Path) -> None:
-    """Write the figure, as PNG or SVG by the file's name."""
+def chart(record: Sequence[Line]) -> alt.LayerChart | alt.FacetChart:
+    """Lay the share of gates that called each planted slowdown over its 95 % bounds."""
     rows = [
         {
             "where": guilty.split("::")[-1],
@@ -35,4 +34,4 @@ def draw(record: Sequence[Line], file: Path) -> None:
     )
     shares = alt.Y("found:Q", title="share of gates").axis(format=".0%")
     bars = base.mark_rule().encode(y=alt.Y("low:Q", title="share of gates"), y2="high:Q")
-    (base.mark_line(point=True).encode(y=shares) + bars).save(file, scale_factor=2)
+    return alt.layer(base.mark_line(point=True).encode(y=shares), bars)

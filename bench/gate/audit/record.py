@@ -1,6 +1,5 @@
 """The record of an audit: a file with one line of JSON for each finished gate."""
 
-import json
 import platform
 import subprocess
 from collections import defaultdict
@@ -10,9 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench import json_lines
 from bench.gate import revision
 from bench.gate.pair_tests import Pairs
 from bench.gate.result import Result
+from bench.json_lines import JsonLinesError
 
 IDENTICAL = "identical code"
 COMPARE_FAIL_FIELDS = ("min", "mean")  # what --benchmark-compare-fail can compare
@@ -33,11 +34,26 @@ def read(file: Path) -> list[Line]:
 
     """
     try:
-        lines: list[Line] = [json.loads(line) for line in file.read_text().splitlines()]
+        lines: list[Line] = [*json_lines.read(file)]
         by_scenario(lines)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (JsonLinesError, KeyError) as error:
         raise RecordError(f"{file} is no record of an audit: {error}") from error
+    if not lines:
+        lacks = "it holds no gate" if file.exists() else "there is no such file"
+        raise RecordError(f"{file} is no record of an audit: {lacks}")
     return lines
+
+
+def go_on_with(file: Path) -> None:
+    """Make sure that gates can be appended to a file: it is none yet, or a record.
+
+    Raises:
+        RecordError: it holds something else.
+
+    """
+    if file.exists() and file.stat().st_size:
+        read(file)
+        json_lines.mend(file)
 
 
 def by_scenario(record: Sequence[Line]) -> dict[str, list[Line]]:

@@ -1,0 +1,153 @@
+"""Writes files whole or not at all: a reader finds the old content or the new one.
+
+Content goes to a temporary name in the file's own folder, is synced, and is then renamed. A process
+that is killed before it renames leaves that temporary file, which the next write to the folder
+removes. Nothing is imported but the standard library.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+PREFIX = ".writing-"
+CAUSES = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "files here may not be that large",
+    errno.EROFS: "the file system can only be read",
+    errno.EACCES: "this user may not write there",
+    errno.EPERM: "this user may not write there",
+    errno.ENOENT: "its folder is not there",
+    errno.ENOTDIR: "what should be its folder is a file",
+    errno.EISDIR: "it is a folder",
+    errno.EIO: "the disk failed",
+}
+
+
+class WriteError(Exception):
+    """A file that cannot be written: its name, the cause, and what is there now."""
+
+
+def write(files: Mapping[Path, bytes]) -> None:
+    """Write every file under a temporary name first, so that a full disk leaves all as they were.
+
+    A symbolic link is followed; what is no file, such as /dev/stdout, is written to as it is.
+
+    Raises:
+        WriteError: for the first file that cannot be written.
+
+    """
+    with ExitStack() as stack:
+        staged = {}
+        for file, content in files.items():
+            with _explained(file):
+                if file.exists() and not file.is_file():
+                    file.write_bytes(content)
+                else:
+                    staged[file] = stack.enter_context(_staged(file.resolve().parent, content))
+        for file, temporary in staged.items():
+            with _explained(file):
+                temporary.replace(file.resolve())
+                _sync_folder(file.resolve().parent)
+
+
+def append(file: Path, line: bytes) -> None:
+    """Add a line to the end of a file, and sync it; a line that does not fit is taken off again.
+
+    Raises:
+        WriteError: the line is not there.
+
+    """
+    with _explained(file), file.open("ab", buffering=0) as log:
+        before = log.tell()
+        try:
+            _write_all(log.fileno(), line)
+            os.fsync(log.fileno())
+        except OSError:
+            os.ftruncate(log.fileno(), before)
+            raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where there are none.
+
+    Raises:
+        WriteError: it cannot be made.
+
+    """
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _staged(folder: Path, content: bytes) -> Iterator[Path]:
+    """Hold the content in a temporary file of the folder, which is gone after the `with` block."""
+    _remove_abandoned(folder)
+    temporary, descriptor = _new_temporary(folder)
+    try:
+        _write_all(descriptor, content)
+        os.fsync(descriptor)
+        yield temporary
+    finally:
+        with suppress(OSError):  # it was renamed, or its folder is gone
+            temporary.unlink()
+        os.close(descriptor)
+
+
+def _new_temporary(folder: Path) -> tuple[Path, int]:
+    """Make a file that is locked for as long as this process lives and keeps it open."""
+    while True:
+        temporary = folder / f"{PREFIX}{secrets.token_hex(8)}"
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # a file system without locks: then nothing is taken for abandoned
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # another process took it for abandoned before it was locked
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the temporary files of processes that no longer live."""
+    for temporary in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError), temporary.open("rb") as file:  # OSError: it is locked, or gone
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            temporary.unlink()
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    """Write until nothing is left: one call may take a part."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    """Let a rename outlast a loss of power, where the file system can sync a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """Turn a failure of the system into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        cause = CAUSES.get(error.errno or 0, error.strerror or str(error))
+        left = "what it held before is unchanged" if _is_there(file) else "nothing of it is there"
+        raise WriteError(f"{file} cannot be written: {cause}; {left}") from error
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError:  # such as a loop of symbolic links
+        return False
