@@ -1,5 +1,7 @@
 """Binds the suite's command-line options to its cases; what measures is in bench/."""
 
+import signal
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from bench.instruments.crew import Crew, started
 from bench.runs import case
 from bench.suite import baseline, options, parameters
 from bench.suite.forecast import Forecast
+from bench.suite.journal import CaseJournal
 from bench.suite.options import Options
 from bench.suite.progress import CaseProgress
+from bench.suite.saving import Saving
 from bench.suite.workbench import Workbench
 from mnist_mlp import cache, datasets, device
 from mnist_mlp.data import Data
@@ -26,6 +30,9 @@ DATA = pytest.StashKey[Data]()
 BASELINES = pytest.StashKey[list[baseline.SavedJson]]()
 PROGRESS = pytest.StashKey[CaseProgress]()
 THREADS_BEFORE = pytest.StashKey[int]()
+JOURNAL = pytest.StashKey[CaseJournal]()
+SAVING = pytest.StashKey[Saving]()
+HANDLERS_BEFORE = pytest.StashKey[dict[signal.Signals, Any]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,12 +53,20 @@ def pytest_configure(config: pytest.Config) -> None:
         torch.set_num_threads(config.stash[OPTIONS].threads or torch.get_num_threads())
         config.stash[PROGRESS] = CaseProgress()
         config.pluginmanager.register(config.stash[PROGRESS])
+        if threading.current_thread() is threading.main_thread():
+            # A job that is cancelled and a terminal that is closed end a run as Ctrl-C does.
+            config.stash[HANDLERS_BEFORE] = {
+                number: signal.signal(number, signal.default_int_handler)
+                for number in (signal.SIGTERM, signal.SIGHUP)
+            }
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave torch's thread count as it was."""
+    """Leave torch's thread count and the signals as they were."""
     if THREADS_BEFORE in config.stash:
         torch.set_num_threads(config.stash[THREADS_BEFORE])
+    for number, handler in config.stash.get(HANDLERS_BEFORE, {}).items():
+        signal.signal(number, handler)
 
 
 def is_measuring(config: pytest.Config) -> bool:
@@ -68,6 +83,27 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     """Leave the tests' files out of a run of benchmarks, which would import them for seconds."""
     is_left_out = config.getoption("benchmark_only") and TESTS in collection_path.parents
     return True if is_left_out else None  # None lets other plugins decide
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep a journal of what is measured, and leave out what an earlier process has measured."""
+    file, resumed = config.getoption("journal"), config.getoption("resume")
+    if file and resumed:
+        raise pytest.UsageError("--resume goes on with its own journal: leave --journal out")
+    if not is_measuring(config) or config.option.collectonly:
+        return
+    announce = config.stash[PROGRESS].announce
+    config.stash[SAVING] = Saving(benchmark_session(config))
+    kept = CaseJournal(benchmark_session(config), config.stash[OPTIONS], announce)
+    config.stash[JOURNAL] = kept
+    config.pluginmanager.register(kept)
+    if file:
+        kept.start(file)
+    if resumed:
+        kept.resume(resumed, items)
+        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in kept.ended])
+        items[:] = [item for item in items if item.nodeid not in kept.ended]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -126,7 +162,14 @@ def crew(workbench: Workbench) -> Iterator[Crew]:
 def new_workbench(config: pytest.Config) -> Workbench:
     """Gather what the options and the data make."""
     stash = config.stash
-    return Workbench(options=stash[OPTIONS], data=stash[DATA], tell=stash[PROGRESS].tell)
+    hopeless = {
+        (info["engine"], info["batch_size"], info["lr_rule"])
+        for info in (case["extra_info"] for case in stash[JOURNAL].restored)
+        if info.get("seeds_left_out")
+    }
+    return Workbench(
+        options=stash[OPTIONS], data=stash[DATA], tell=stash[PROGRESS].tell, hopeless=hopeless
+    )
 
 
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
@@ -143,10 +186,18 @@ def pytest_benchmark_compare_machine_info(
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
-    """Drop a case that Ctrl-C ended in its first round: pytest-benchmark fails to save it."""
-    benchmarks = benchmark_session(session.config).benchmarks
-    benchmarks[:] = [case for case in benchmarks if case]
+    """Save the cases that ended: one that Ctrl-C cut off has rounds, and says nothing of them."""
+    stash = session.config.stash
+    if JOURNAL in stash:
+        benchmarks = benchmark_session(session.config).benchmarks
+        benchmarks[:] = [
+            case for case in benchmarks if case and case.fullname in stash[JOURNAL].ended
+        ]
+        if stash[JOURNAL].restored and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.OK  # the journal held every case
     yield
+    if SAVING in stash and stash[SAVING].failures:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(wrapper=True)
@@ -176,6 +227,16 @@ def pytest_terminal_summary(
         if measured:
             details = config.option.verbose > 0
             terminalreporter.write_line(summary.render(measured, details=details))
+        print_losses(terminalreporter, config.stash)
+
+
+def print_losses(terminalreporter: pytest.TerminalReporter, stash: pytest.Stash) -> None:
+    """Say what could not be saved, and how to go on with a run that was cut off."""
+    if SAVING in stash:
+        for failure in stash[SAVING].failures:
+            terminalreporter.write_line(f"error: {failure}", red=True)
+    if JOURNAL in stash and stash[JOURNAL].left:
+        terminalreporter.write_line(stash[JOURNAL].left, yellow=True)
 
 
 def changed_outcomes(config: pytest.Config) -> list[tuple[str, str]]:

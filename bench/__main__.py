@@ -18,6 +18,10 @@ COMMANDS = {
         "bench.answer.report_command",
         "figures, best batch sizes and machine of saved runs, as one HTML page",
     ),
+    "recover": (
+        "bench.runs.recover_command",
+        "the cases that a run which was cut off had finished, as a run file",
+    ),
     "noise-scale": (
         "bench.answer.noise_command",
         "how many samples a step the gradient's noise can use, from the start to the target",

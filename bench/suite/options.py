@@ -121,6 +121,19 @@ def add_to(parser: pytest.Parser) -> None:
         "pytest takes a folder that stands alone for its own",
     )
     shared("--cache-dir")
+    add(
+        "--journal",
+        type=option_types.output_file,
+        metavar="FILE",
+        help="keep each case here from the moment it ends (default: a new file in journals/ beside "
+        "pytest-benchmark's saved runs)",
+    )
+    add(
+        "--resume",
+        type=Path,
+        metavar="JOURNAL",
+        help="go on with the run of this journal: leave out the cases that it holds",
+    )
 
 
 def read(config: pytest.Config) -> Options:

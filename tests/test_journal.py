@@ -1,0 +1,287 @@
+"""A run that is cut off keeps what it has measured, and can be gone on with."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import __main__ as bench_main
+from bench.runs import files, journal
+from tests import idx
+from tests import suite as in_process
+
+ROOT = Path(__file__).parent.parent
+CASES = ("bench/test_step.py", "--engines=eager", "--batch-sizes=1,2,3,4,5,6,7,8")
+LATER = 5  # cases that are cut off the journal of a whole run, as if it had been killed before them
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory):
+    """Options of every run: 60 random images, a storage of its own, one thread."""
+    folder = tmp_path_factory.mktemp("journal")
+    idx.write_dataset(folder / "KMNIST" / "raw", train=60, test=20)
+    storage = folder / "storage"
+    return f"--data-root={folder}", f"--benchmark-storage={storage.as_uri()}", "--threads=1"
+
+
+@pytest.fixture
+def suite(own, tmp_path, monkeypatch):
+    """Run the suite on small data, in this process and a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: in_process.run(*own, *words)
+
+
+@pytest.fixture(scope="module")
+def whole(own, tmp_path_factory):
+    """An undisturbed run, saved, and its journal's text."""
+    folder = tmp_path_factory.mktemp("whole")
+    saved, kept = folder / "saved.json", folder / "kept.jsonl"
+    done = in_process.run(*own, *CASES, f"--benchmark-json={saved}", f"--journal={kept}")
+    assert done.code == 0, done.output
+    return json.loads(saved.read_text()), kept.read_text()
+
+
+@pytest.fixture
+def cut(whole, tmp_path):
+    """The journal as a process that was killed before the last cases would have left it."""
+    file = tmp_path / "cut.jsonl"
+    file.write_text("".join(whole[1].splitlines(keepends=True)[:-LATER]))
+    return file
+
+
+def recovered(file):
+    """What `bench recover` makes of a journal."""
+    out = file.with_suffix(".json")
+    assert bench_main.main(["recover", str(file), "-o", str(out)]) == 0
+    files.read(out)  # as the report and the gate do
+    return json.loads(out.read_text())
+
+
+def shape(case):
+    """Names and fields of a case, without what differs from run to run."""
+    return case["fullname"], case.keys(), case["stats"].keys(), case["extra_info"].keys()
+
+
+def test_a_journal_holds_what_the_run_saved(whole, tmp_path):
+    """In the same form, field by field."""
+    (tmp_path / "kept.jsonl").write_text(whole[1])
+    found = recovered(tmp_path / "kept.jsonl")
+
+    assert found["benchmarks"] == whole[0]["benchmarks"]
+    assert found.keys() == whole[0].keys()
+    clock = "cpu"  # its frequency moves
+    machine = {**whole[0]["machine_info"], clock: None}
+    assert {**found["machine_info"], clock: None} == machine
+
+
+def test_a_run_goes_on_where_it_was_cut_off(whole, cut, suite, tmp_path):
+    """The cases that the journal holds are not measured again; the saved run has all of them."""
+    done = suite(*CASES, f"--resume={cut}", f"--benchmark-json={tmp_path / 'again.json'}")
+
+    assert done.code == 0, done.output
+    assert f"{8 - LATER} cases are taken from {cut}" in done.output
+    assert f"{LATER} passed, {8 - LATER} deselected" in done.output
+    again = json.loads((tmp_path / "again.json").read_text())["benchmarks"]
+    assert [shape(case) for case in again] == [shape(case) for case in whole[0]["benchmarks"]]
+    assert again[: 8 - LATER] == whole[0]["benchmarks"][: 8 - LATER]
+    assert recovered(cut)["benchmarks"] == again
+
+
+def test_a_run_that_has_all_its_cases_is_saved(whole, suite, tmp_path):
+    """Nothing is measured, and nothing has failed."""
+    (tmp_path / "kept.jsonl").write_text(whole[1])
+    done = suite(*CASES, "--resume=kept.jsonl", "--benchmark-json=again.json")
+
+    assert done.code == 0, done.output
+    assert (
+        json.loads((tmp_path / "again.json").read_text())["benchmarks"] == (whole[0]["benchmarks"])
+    )
+
+
+def test_a_torn_line_is_dropped_and_said(cut, suite, capsys):
+    """A process may die while it writes."""
+    with cut.open("a") as end:
+        end.write('{"name": "test_st')
+
+    bench_main.main(["recover", str(cut), "-o", str(cut.with_suffix(".json"))])
+    assert "3 cases; a last line that was never finished is left out" in capsys.readouterr().out
+    done = suite(*CASES, f"--resume={cut}")
+    assert "3 cases are taken" in done.output
+    assert "a line that was never finished is dropped" in done.output
+    assert len(journal.read(cut).lines) == 8
+
+
+def test_a_case_that_failed_is_measured_again(cut, suite):
+    """What it measured is kept until then."""
+    lines = cut.read_text().splitlines()
+    lines[-1] = lines[-1].replace('"outcome":"passed"', '"outcome":"failed"')
+    cut.write_text("\n".join(lines) + "\n")
+
+    assert len(recovered(cut)["benchmarks"]) == 8 - LATER
+    done = suite(*CASES, f"--resume={cut}")
+    assert "2 cases are taken" in done.output
+    assert len(journal.read(cut).lines) == 8
+
+
+def changed(file, edit):
+    """Edit the first line of a journal."""
+    first, *others = file.read_text().splitlines()
+    header = json.loads(first)
+    edit(header)
+    file.write_text("\n".join([json.dumps(header), *others]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("edit", "more", "words"),
+    [
+        (
+            lambda header: header["code"].update({"mnist_mlp/engines/eager.py": "0"}),
+            (),
+            "differs in the code of mnist_mlp/engines/eager.py: start",
+        ),
+        (
+            lambda header: header["machine_info"].update(logical_cores=99),
+            (),
+            "differs in the machine's logical_cores: 99 then, ",
+        ),
+        (lambda _: None, ("--lr=0.3",), "differs in options learning_rate: 0.1 then, 0.3 now"),
+        (
+            lambda _: None,
+            ("-k", "not 1"),
+            "test_step[engine=eager-batch_size=1], which this run does not collect",
+        ),
+        (lambda _: None, ("--journal=new.jsonl",), "leave --journal out"),
+        (lambda header: header.pop("code"), (), "is no journal of a run: name a file"),
+    ],
+    ids=["engine", "machine", "option", "cases", "two journals", "another file"],
+)
+def test_a_run_that_would_differ_is_refused_by_name(cut, suite, edit, more, words):
+    """Before a case runs; the journal stays as it is."""
+    changed(cut, edit)
+    before = cut.read_bytes()
+    done = suite(*CASES, f"--resume={cut}", *more)
+
+    assert done.code == 4
+    assert words in done.output.replace("\n", " ")
+    assert "passed" not in done.output
+    assert cut.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("none.jsonl", "there is no such file"), ("taken.jsonl", "taken.jsonl is no journal")],
+)
+def test_what_is_no_journal_is_refused(suite, tmp_path, name, words):
+    """By name."""
+    (tmp_path / "taken.jsonl").write_text("notes\n")
+
+    assert words in suite(*CASES, f"--resume={name}").output
+
+
+def test_a_file_that_holds_something_is_not_written_over(suite, tmp_path):
+    """A journal of before, or notes."""
+    (tmp_path / "taken.jsonl").write_text("notes\n")
+    done = suite(*CASES, "--journal=taken.jsonl")
+
+    assert done.code == 4
+    assert "taken.jsonl exists: name another file" in done.output
+    assert (tmp_path / "taken.jsonl").read_text() == "notes\n"
+
+
+def test_journals_stand_beside_the_saved_runs_and_the_oldest_go(own, suite):
+    """Ten are kept."""
+    folder = Path(own[1].partition("file://")[2]) / "journals"
+    folder.mkdir(exist_ok=True)
+    for number in range(12):
+        (folder / f"{number}.jsonl").write_text("old\n")
+        os.utime(folder / f"{number}.jsonl", (number, number))
+
+    done = suite("bench/test_step.py", "--engines=eager", "--batch-sizes=1")
+
+    assert done.code == 0
+    kept = {file.name for file in folder.iterdir()}
+    assert len(kept) == 10
+    assert kept.isdisjoint({"0.jsonl", "1.jsonl", "2.jsonl"})
+
+
+def test_a_run_goes_on_without_a_journal_that_cannot_be_written(suite, tmp_path):
+    """And says so once."""
+    (tmp_path / "storage").write_text("in the way\n")
+    done = suite(*CASES, f"--benchmark-storage={(tmp_path / 'storage').as_uri()}")
+
+    assert done.code == 0
+    assert done.output.count("no journal is kept") == 1
+
+
+def test_a_run_that_cannot_be_saved_says_so_and_keeps_its_journal(suite, tmp_path):
+    """The exit code tells it, too."""
+    (tmp_path / "file").write_text("in the way\n")
+    done = suite(*CASES, "--benchmark-json=file/run.json")
+
+    assert done.code == 1
+    assert "error: file/run.json cannot be written: what should be its folder is a fi" in (
+        done.output
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_ended_keeps_the_cases_that_have_ended(own, tmp_path, number):
+    """By a cancelled job, by Ctrl-C, and by what cannot be caught."""
+    end_runs(own, tmp_path, number, times=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_runs_that_are_ended_at_50_moments_keep_the_cases_that_have_ended(own, tmp_path, number):
+    """As the short one."""
+    end_runs(own, tmp_path, number, times=50)
+
+
+def end_runs(own, folder, number, *, times):
+    """End one run after another at a random moment, and hold what is left against its output."""
+    draw = random.Random(int(number))
+    for time_ in range(times):
+        kept, saved = folder / f"{time_}.jsonl", folder / f"{time_}.json"
+        words = [word.replace("bench/", f"{ROOT}/bench/") for word in CASES]
+        run = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider"),
+                *(f"--rootdir={ROOT}", f"-c{ROOT}/pyproject.toml", *own, *words),
+                *(f"--journal={kept}", f"--benchmark-json={saved}"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=folder,
+            # A background job ignores Ctrl-C, and so would what it starts.
+            preexec_fn=lambda: signal.signal(  # noqa: PLW1509 - no thread of ours has a lock
+                signal.SIGINT, signal.default_int_handler
+            ),
+        )
+        with run:
+            begun = 0
+            for line in run.stdout:
+                begun = max(begun, *map(int, re.findall(r"^\[ *(\d+)/8 ", line)), 0)
+                if begun == 3:
+                    break
+            time.sleep(draw.uniform(0, 0.2))
+            run.send_signal(number)
+            output = run.stdout.read()
+        begun = max([begun, *map(int, re.findall(r"^\[ *(\d+)/8 ", output, re.MULTILINE))])
+
+        names = [case["fullname"] for case in recovered(kept)["benchmarks"]]
+        expected = [f"bench/test_step.py::test_step[engine=eager-batch_size={n}]" for n in range(9)]
+        assert names in (expected[1:begun], expected[1 : begun + 1]), output
+        if number != signal.SIGKILL:
+            saved_names = [case["fullname"] for case in json.loads(saved.read_text())["benchmarks"]]
+            assert saved_names == names, output
+            assert run.returncode == (2 if len(names) < 8 else run.returncode)
+            if len(names) < 8:
+                assert f"{len(names)} cases are kept in {kept}, {8 - len(names)} are left" in output
