@@ -20,6 +20,7 @@ from bench.suite.journal import CaseJournal
 from bench.suite.options import Options
 from bench.suite.progress import CaseProgress
 from bench.suite.saving import Saving
+from bench.suite.watch import Watch
 from bench.suite.workbench import Workbench
 from mnist_mlp import cache, datasets, device
 from mnist_mlp.data import Data
@@ -98,6 +99,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = CaseJournal(benchmark_session(config), config.stash[OPTIONS], announce)
     config.stash[JOURNAL] = kept
     config.pluginmanager.register(kept)
+    watch = Watch(
+        benchmark_session(config),
+        most_reruns=config.getoption("rerun_disturbed"),
+        announce=announce,
+    )
+    config.pluginmanager.register(watch)
     if file:
         kept.start(file)
     if resumed:

@@ -6,11 +6,11 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from bench.answer import axes, peer_table, targets, words
+from bench.answer import axes, disturbed, peer_table, targets, words
 from bench.runs import selection
 from bench.runs.case import MeasuredCase
 from bench.runs.seeds import Seeds, by_series
-from bench.units import megabytes, seconds
+from bench.units import megabytes
 
 WIDTH = 100
 HEADINGS = ("batch size", "step", "epoch", "rounds", "of floor", "samples/s", "peak memory")
@@ -30,11 +30,12 @@ def render(measured: Sequence[MeasuredCase], *, details: bool = False) -> str:
         for sentence in (
             *(target_sentence(measured, found) for found in series.values()),
             *axes.sentences(measured),
+            *disturbed.sentences(measured),
             *words.of_memory(measured, psutil.virtual_memory().total),
             *words.sentences(measured),
             *(axes.forms(measured) if details else ()),
         ):
-            console.print(sentence, highlight=False)
+            console.print(sentence, highlight=False, markup=False)
     return capture.get()
 
 
@@ -59,8 +60,8 @@ def _engine_table(timed: Sequence[MeasuredCase]) -> Table:
         whole = epochs[size] if size in epochs else steps[size]  # has the throughput and memory
         table.add_row(
             str(size),
-            seconds(steps[size].seconds if size in steps else None),
-            seconds(epochs[size].seconds if size in epochs else None),
+            disturbed.marked(steps.get(size)),
+            disturbed.marked(epochs.get(size)),
             ", ".join(str(found[size].rounds) for found in (steps, epochs) if size in found),
             "-" if whole.floor_fraction is None else f"{whole.floor_fraction:.2f}",
             f"{whole.samples_per_second:,.0f}",

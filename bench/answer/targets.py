@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
+from bench.answer import disturbed
 from bench.runs.seeds import Seeds
 from bench.units import seconds
 
@@ -27,7 +28,7 @@ def table(found: Sequence[Seeds]) -> Table:
             str(seeds.batch_size),
             f"{seeds.cases[0].learning_rate:.3g}",
             _seeds(seeds),
-            time_to_target(seeds),
+            time_to_target(seeds) + disturbed.mark(seeds.cases),
             over_seeds(seeds),
             f"{steps:,.0f}" if steps < math.inf else "-",
         )

@@ -70,6 +70,8 @@ class MeasuredCase:
     seeds_left_out: Count = 0  # since this one missed the target clearly
     trace: Sequence[tuple[float, Count, Share]] = ()  # (seconds, steps, test accuracy)
 
+    disturbed: Text | None = None  # by what; empty where by nothing, None where nobody watched
+
     workers: Count = 0
     beside: Count | None = None  # the batch size that alignment held this one against
     ratio: float | None = None

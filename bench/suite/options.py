@@ -122,6 +122,14 @@ def add_to(parser: pytest.Parser) -> None:
     )
     shared("--cache-dir")
     add(
+        "--rerun-disturbed",
+        type=option_types.at_least(0),
+        default=0,
+        metavar="N",
+        help="run a case again at the end, up to N times, if others had the machine while it was "
+        "timed; the run that was disturbed least is kept (default: %(default)s)",
+    )
+    add(
         "--journal",
         type=option_types.output_file,
         metavar="FILE",

@@ -44,7 +44,7 @@ class CaseProgress:
             redirect_stderr=False,
         )
         self._task = self._bar.add_task("", total=None)
-        self._cases = 0
+        self._session: pytest.Session | None = None
         self._begun = 0
         self._case = ""
 
@@ -59,7 +59,7 @@ class CaseProgress:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Learn how many cases there are, and keep pytest from printing file names."""
-        self._cases = len(session.items)
+        self._session = session
         reporter = session.config.pluginmanager.getplugin("terminalreporter")
         if reporter:
             reporter.showfspath = False
@@ -68,15 +68,16 @@ class CaseProgress:
         """Show the case that starts."""
         self._begun += 1
         self._case = nodeid.rpartition("::")[2]
+        cases = len(self._session.items) if self._session else 0  # grows where cases run again
         if self._is_terminal:
             self._bar.start()
             self._bar.update(
-                self._task, total=self._cases, completed=self._begun - 1, description=self._case
+                self._task, total=cases, completed=self._begun - 1, description=self._case
             )
             self._bar.refresh()
         else:
             minutes, seconds = divmod(int(time.monotonic() - self._started), 60)
-            line = f"[{self._begun:3}/{self._cases} {minutes}:{seconds:02}] {nodeid}"
+            line = f"[{self._begun:3}/{cases} {minutes}:{seconds:02}] {nodeid}"
             print(line, file=self._stream, flush=True)
 
     @pytest.hookimpl(tryfirst=True)

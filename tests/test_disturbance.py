@@ -1,0 +1,163 @@
+"""Cases that others disturbed are found, marked, and run again."""
+
+import json
+import multiprocessing
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psutil
+import pytest
+
+from bench.answer import disturbed, summary
+from bench.instruments import disturbance
+from bench.instruments.disturbance import Disturbance
+from tests import idx, suite
+from tests.runs import case, measured
+
+CALM = Disturbance(
+    seconds=1.0,
+    waited_share=0.01,
+    others_share=0.02,
+    stolen_share=0.0,
+    pressure_share=0.1,
+    throttled_share=0.0,
+    switches=3,
+    clock_step_seconds=0.001,
+    slept_seconds=0.0,
+    has_children=False,
+)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({}, ""),
+        ({"waited_share": 0.3}, "it waited for a core for 30% of its time"),
+        ({"waited_share": 0.3, "has_children": True}, ""),  # they may have waited for each other
+        (
+            {"waited_share": 0.3, "has_children": True, "others_share": 0.2},
+            "it waited for a core for 30% of its time",
+        ),
+        ({"stolen_share": 0.2}, "the hypervisor took 20% of a core"),
+        ({"stolen_share": 0.2, "seconds": 0.05}, ""),  # a tick
+        ({"others_share": 0.6}, "other processes took 60% of a core"),
+        ({"others_share": 0.6, "seconds": 0.02}, ""),
+        ({"throttled_share": 0.2}, "its control group was throttled for 20% of its time"),
+        ({"clock_step_seconds": -3600.0}, "the clock was set by -3600.00 s"),
+        ({"slept_seconds": 60.0}, "the machine slept for 60.0 s"),
+    ],
+)
+def test_a_disturbance_is_named(changed, words):
+    """Where it is more than the system's own noise."""
+    assert replace(CALM, **changed).cause == words
+
+
+def spin(share, *, period=0.02):
+    """Take a share of a core until killed."""
+    while True:
+        until = time.perf_counter() + share * period
+        while time.perf_counter() < until:
+            pass
+        time.sleep((1 - share) * period)
+
+
+@contextmanager
+def neighbours(*shares):
+    """Processes that take these shares of a core."""
+    processes = [
+        multiprocessing.get_context("spawn").Process(target=spin, args=(share,), daemon=True)
+        for share in shares
+    ]
+    for process in processes:
+        process.start()
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def test_a_thread_that_waits_for_its_core_is_seen():
+    """Beside a process on the same core."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        with neighbours(1.0):
+            reading = disturbance.read()
+            until = time.monotonic() + 0.5
+            while time.monotonic() < until:
+                pass
+            found = disturbance.between(reading, disturbance.read())
+    finally:
+        os.sched_setaffinity(0, before)
+
+    assert found.waited_share > 0.2
+    assert found.pressure_share > 0.2
+    assert found.switches > 0
+    assert found.others_share > 0.2
+    assert abs(found.clock_step_seconds) < 0.05
+    assert found.slept_seconds < 0.1
+    assert "waited for a core" in found.cause
+
+
+def test_own_processes_are_not_taken_for_others():
+    """Those that a case starts: what they had on the cores is its own."""
+    before = disturbance.read()
+    with neighbours(1.0) as (child,):
+        time.sleep(0.5)
+        spent = psutil.Process(child.pid).cpu_times()
+        after = disturbance.read()
+
+    assert not before.has_children
+    assert after.has_children
+    assert after.own - before.own >= spent.user + spent.system - 0.02
+
+
+def test_disturbed_cases_are_marked_and_counted():
+    """In the table and in a sentence."""
+    cases = measured(
+        case("step", 16, 1e-3, disturbed=""),
+        case("step", 64, 2e-3, disturbed="it waited for a core for 30% of its time"),
+        case("epoch", 64, 2.0),
+    )
+    text = " ".join(summary.render(cases).split())
+
+    assert "1 ms │" in text
+    assert "2 ms * │ 2 s │" in text
+    assert "1 of 2 cases were disturbed" in text
+    assert "test_step[engine=eager-batch_size=64], for one, since it waited for a core for" in text
+
+
+def test_a_run_without_disturbance_says_so():
+    """And one that nobody watched says nothing."""
+    calm = measured(case("step", 16, 1e-3, disturbed=""))
+
+    assert disturbed.sentences(calm) == ["None of 1 cases was disturbed by other processes."]
+    assert disturbed.sentences(measured(case("step", 16, 1e-3))) == []
+
+
+def test_a_disturbed_case_runs_again_and_the_calmer_run_is_kept(tmp_path, monkeypatch):
+    """At the end, as often as was asked for; a case that was calm does not."""
+    idx.write_dataset(tmp_path / "KMNIST" / "raw", train=60, test=20)
+    monkeypatch.chdir(tmp_path)
+    amounts = iter([0.5, 0.0, 0.3, 0.4])
+    monkeypatch.setattr(
+        disturbance, "between", lambda *_: replace(CALM, waited_share=next(amounts))
+    )
+    done = suite.run(
+        *("bench/test_step.py", "--engines=eager", "--batch-sizes=1,2", "--threads=1"),
+        *(f"--data-root={tmp_path}", "--rerun-disturbed=2", "--benchmark-json=run.json"),
+        "--journal=kept.jsonl",
+    )
+
+    assert done.code == 0, done.output
+    assert done.output.count("disturbed, so it runs again at the end") == 2
+    cases = json.loads((tmp_path / "run.json").read_text())["benchmarks"]
+    assert [one["params"]["batch_size"] for one in cases] == [1, 2]
+    assert cases[0]["extra_info"]["disturbance"]["waited_share"] == 0.3
+    assert "1 of 2 cases were disturbed" in done.output
+    last = json.loads((tmp_path / "kept.jsonl").read_text().splitlines()[-1])
+    assert last["extra_info"] == cases[0]["extra_info"]
