@@ -10,7 +10,7 @@ Documentation/accounting/psi.rst). What a system does not count is 0 here.
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +24,11 @@ THROTTLED = (  # the field of cgroup v2 and that of v1, and its unit in seconds
 
 # What of a case's seconds others may take before the case counts as disturbed; docs/method.md has
 # the experiment that these come from.
-MOST_WAITED = 0.05
+MOST_OF_OTHERS = 0.06
 MOST_STOLEN = 0.05
-MOST_OF_OTHERS = 0.25
 MOST_THROTTLED = 0.05
 TICKS = 3  # that a share counted in ticks must be of at the least
+LONG_SECONDS = 30 * TICK_SECONDS
 MOST_CLOCK_STEP_SECONDS = 0.05
 MOST_DRIFT = 1e-3  # of the wall clock, which a time server steers
 MOST_SLEPT_SECONDS = 0.1
@@ -48,7 +48,6 @@ class Reading:
     pressure: float  # in which some process waited for a core
     throttled: float  # by this process's control group
     switches: int  # of this process from a core, that it did not ask for
-    has_children: bool  # whether other processes of its own run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,29 +63,25 @@ class Disturbance:
     switches: int
     clock_step_seconds: float  # by which somebody set the wall clock
     slept_seconds: float  # that the machine was suspended
-    has_children: bool
+    counted_seconds: float  # that what is counted in ticks is a share of
 
     @property
     def cause(self) -> str:
         """What disturbed the case, in words; nothing where nothing did."""
-        tick = TICKS * TICK_SECONDS / self.seconds
+        tick = TICKS * TICK_SECONDS / self.counted_seconds
         steps = MOST_CLOCK_STEP_SECONDS + MOST_DRIFT * self.seconds
-        # Processes of its own wait for each other, too: only others' time tells these apart.
-        waited = self.waited_share > MOST_WAITED and (
-            not self.has_children or self.others_share > max(MOST_WAITED, tick)
-        )
+        others = f"other processes took {self.others_share:.0%} of a core"
         causes = {
             f"the machine slept for {self.slept_seconds:.1f} s": (
                 self.slept_seconds > MOST_SLEPT_SECONDS
             ),
-            f"it waited for a core for {self.waited_share:.0%} of its time": waited,
             f"the hypervisor took {self.stolen_share:.0%} of a core": (
                 self.stolen_share > max(MOST_STOLEN, tick)
             ),
             f"its control group was throttled for {self.throttled_share:.0%} of its time": (
                 self.throttled_share > MOST_THROTTLED
             ),
-            f"other processes took {self.others_share:.0%} of a core": (
+            f"{others}, and it waited for one for {self.waited_share:.0%} of its time": (
                 self.others_share > max(MOST_OF_OTHERS, tick)
             ),
             f"the clock was set by {self.clock_step_seconds:+.2f} s": (
@@ -98,14 +93,14 @@ class Disturbance:
     @property
     def amount(self) -> float:
         """How much was taken, in cores: of two runs of a case the lesser is kept."""
-        return self.waited_share + self.others_share + self.stolen_share + self.throttled_share
+        return self.others_share + self.stolen_share + self.throttled_share
 
 
 def read() -> Reading:
     """Read the counters; a third of a millisecond, outside of what is timed."""
     times = os.times()
-    children_ran, children_waited, children = _counted(_descendants("self"))
-    _, waited, _ = _counted(["self"])
+    children_ran, children_waited = _counted(_descendants("self"))
+    _, waited = _counted(["self"])
     busy, stolen = _of_all()
     return Reading(
         monotonic=time.monotonic(),
@@ -118,27 +113,32 @@ def read() -> Reading:
         pressure=_pressure(),
         throttled=_throttled(),
         switches=resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
-        has_children=bool(children),
     )
 
 
-def between(before: Reading, after: Reading) -> Disturbance:
-    """Return what happened between two readings."""
+def between(earlier: Reading, before: Reading, after: Reading) -> Disturbance:
+    """Return what happened between two readings, before and after the timed calls.
+
+    What is counted in ticks tells little of a few hundredths of a second: for short ones it is
+    counted from an earlier reading on.
+    """
     seconds = after.monotonic - before.monotonic
-    others = (after.busy - before.busy) - (after.own - before.own)
+    since = before if seconds > LONG_SECONDS else earlier
+    counted_seconds = after.monotonic - since.monotonic
+    others = (after.busy - since.busy) - (after.own - since.own)
     asleep = max(0.0, (after.boot - before.boot) - seconds)
     return Disturbance(
         seconds=seconds,
         # The counters of a thread that ended are gone with it.
         waited_share=max(0.0, after.waited - before.waited) / seconds,
-        others_share=max(0.0, others) / seconds,
-        stolen_share=(after.stolen - before.stolen) / seconds,
+        others_share=max(0.0, others) / counted_seconds,
+        stolen_share=(after.stolen - since.stolen) / counted_seconds,
         pressure_share=(after.pressure - before.pressure) / seconds,
         throttled_share=(after.throttled - before.throttled) / seconds,
         switches=after.switches - before.switches,
         clock_step_seconds=(after.wall - before.wall) - seconds - asleep,
         slept_seconds=asleep,
-        has_children=before.has_children or after.has_children,
+        counted_seconds=counted_seconds,
     )
 
 
@@ -151,17 +151,16 @@ def _descendants(process: str) -> Iterator[str]:
                 yield from _descendants(child)
 
 
-def _counted(processes: Iterator[str] | list[str]) -> tuple[float, float, int]:
-    """Sum the seconds in which the threads of processes ran and waited, and count the processes."""
-    ran = waited = processes_counted = 0
+def _counted(processes: Iterable[str]) -> tuple[float, float]:
+    """Sum the seconds in which the threads of processes ran, and in which they waited."""
+    ran = waited = 0
     for process in processes:
-        processes_counted += 1
         with suppress(OSError):
             for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208
                 fields = _words(f"/proc/{process}/task/{thread}/schedstat")
                 if fields:
                     ran, waited = ran + int(fields[0]), waited + int(fields[1])
-    return ran * 1e-9, waited * 1e-9, processes_counted
+    return ran * 1e-9, waited * 1e-9
 
 
 def _of_all() -> tuple[float, float]:

@@ -27,7 +27,7 @@ class Watch:
         """Let the case's timed calls, and what it sets up between them, be watched."""
         benchmark = getattr(item, "funcargs", {}).get("benchmark")
         if isinstance(benchmark, BenchmarkFixture):
-            vars(benchmark)["pedantic"] = _watched(benchmark)
+            vars(benchmark)["pedantic"] = _watched(benchmark, disturbance.read())
         return (yield)
 
     @pytest.hookimpl(tryfirst=True)
@@ -61,7 +61,7 @@ class Watch:
         )
 
 
-def _watched(benchmark: BenchmarkFixture) -> Callable[..., Any]:
+def _watched(benchmark: BenchmarkFixture, begun: disturbance.Reading) -> Callable[..., Any]:
     """Return the method that times, with a reading before and one after it."""
     timed = benchmark.pedantic
 
@@ -70,7 +70,7 @@ def _watched(benchmark: BenchmarkFixture) -> Callable[..., Any]:
         try:
             return timed(*arguments, **options)
         finally:
-            found = disturbance.between(before, disturbance.read())
+            found = disturbance.between(begun, before, disturbance.read())
             shares = {
                 key: round(value, DIGITS) if isinstance(value, float) else value
                 for key, value in asdict(found).items()
