@@ -170,7 +170,7 @@ def test_a_worker_that_neither_lives_nor_claims_is_the_cause(monkeypatch):
 
     sentence = lost.cause(LostError("closed by peer"))
 
-    assert sentence == "rank 1 died: it was killed, or memory ran out"
+    assert sentence == "rank 1 died: it was killed, or it crashed"
 
 
 def test_workers_that_all_live_were_told_to_end(monkeypatch):
@@ -245,7 +245,7 @@ def test_a_killed_worker_is_named_and_a_restart_goes_on(tmp_path):
     printed = [line for line in lines if line.startswith(("error", "epoch"))]
     assert training.returncode == 0, "".join(lines)
     errors = [line for line in printed if line.startswith("error")]
-    assert errors == ["error: rank 1 died: it was killed, or memory ran out\n"]
+    assert errors == ["error: rank 1 died: it was killed, or it crashed\n"]
 
     with torchrun(*words, str(tmp_path / "whole")) as undisturbed:
         whole = undisturbed.stdout.read()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.gate.gate_worker.channel import Channel, SilenceError
+from mnist_mlp import memory
 
 PATIENCE_SECONDS = 120.0  # for an answer; a busy machine takes long to import torch
 ADDRESS = "socket"
@@ -65,6 +66,7 @@ class Process:
         self._words = words
         self._channel = channel
         self._wait = cache(wait)
+        self._kills = memory.kills()
 
     def send(self, **request: object) -> None:
         """Send a request whose answer is not waited for."""
@@ -91,7 +93,7 @@ class Process:
                 "not survive being forked; --fresh=exec starts each process from the beginning"
             ) from None
         if answer is None:
-            how = _how_it_ended(self._wait())
+            how = _how_it_ended(self._wait(), ran_out=memory.kills() > self._kills)
             raise WorkerError(f"{self.name} died ({how}); its last words: {self.last_words()}")
         return answer
 
@@ -110,8 +112,11 @@ class Process:
             self._wait()
 
 
-def _how_it_ended(code: int) -> str:
-    return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+def _how_it_ended(code: int, *, ran_out: bool) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    killed = "the system killed it since memory ran out, " if ran_out else ""
+    return killed + signal.Signals(-code).name
 
 
 @dataclass(kw_only=True)

@@ -14,12 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.instruments import worker
+from mnist_mlp import memory
 
 PATIENCE_SECONDS = 120.0  # for workers to start, and for an answer
 POLL_SECONDS = 0.5
@@ -46,6 +47,7 @@ class Crew:
     words: Path  # what the workers write
     patience_seconds: float
     size: int = 0  # of the group: the first so many workers
+    kills: int = field(default_factory=memory.kills)  # before they worked
     _groups: int = 0
 
     def regroup(self, size: int, *, threads: int = 1) -> None:
@@ -86,7 +88,9 @@ class Crew:
                 answer: tuple[bool, Any] = pickle.loads(connection.recv_bytes())  # noqa: S301
                 return answer
         except (EOFError, OSError):
-            raise CrewError(f"rank {rank} died; last words: {_last_words(self.words)}") from None
+            why = ", since memory ran out" * (memory.kills() > self.kills)
+            last_words = _last_words(self.words)
+            raise CrewError(f"rank {rank} died{why}; last words: {last_words}") from None
         raise CrewError(f"rank {rank} did not answer for {self.patience_seconds:g} s: it is stuck")
 
 

@@ -14,6 +14,8 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
 
+from mnist_mlp import memory
+
 IMPORTED = ["bench.instruments.step_time", "mnist_mlp.engines.native.loop"]
 
 
@@ -43,6 +45,7 @@ def fresh(
 
     """
     start_server()
+    kills = memory.kills()
     pools = [
         ProcessPoolExecutor(
             max_workers=1,
@@ -56,8 +59,10 @@ def fresh(
         yield pools
     except BrokenProcessPool as error:
         raise ProcessError(
-            "a measuring process died: most likely memory ran out; close other programs, or "
+            "the system killed a measuring process, since memory ran out: close other programs, or "
             "measure fewer batch sizes"
+            if memory.kills() > kills
+            else "a measuring process died, and not since memory ran out: run it again"
         ) from error
     finally:
         for pool in pools:

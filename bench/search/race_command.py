@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     console = Console(highlight=False)
     runs: list[TrialResult] = []
     confirming: list[TrialResult] = []
-    interrupted = False
+    interrupted, obstacle = False, ""
     try:
         data = trainer.prepare(options)
         with _progress(console) as progress:
@@ -33,8 +33,7 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         interrupted = True
     except trainer.OBSTACLES as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        obstacle = str(error)
     if runs:
         took_seconds = time.monotonic() - started
         answer = Answer(
@@ -49,6 +48,9 @@ def run(options: argparse.Namespace) -> int:
     if interrupted:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    if obstacle:
+        print(f"error: {obstacle}", file=sys.stderr)
+        return 1
     if not runs:
         sentence = f"no run ended within {options.time_limit:g} s: allow more with --time-limit"
         print(f"error: {sentence}", file=sys.stderr)

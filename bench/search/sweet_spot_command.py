@@ -16,14 +16,15 @@ from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
 from bench.search.sweet_spot import CONFIRMING_SEEDS, Found
 from bench.study.reference import Reference
-from mnist_mlp import atomic, cache, datasets, device, engines
+from mnist_mlp import atomic, cache, datasets, device, engines, memory
 from mnist_mlp.atomic import WriteError
 from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import PrecisionError, UnavailableError
+from mnist_mlp.memory import NotEnoughMemoryError
 
 OBSTACLES = (
     *(cache.CacheError, datasets.DataError, UnavailableError, PrecisionError),
-    *(ProcessError, WriteError),
+    *(ProcessError, WriteError, NotEnoughMemoryError),
 )
 
 
@@ -84,6 +85,12 @@ def _found(
         f"accuracy {options.target_accuracy:g}"
     )
     reference, runs = known
+    if not options.force:
+        memory.require(
+            sweet_spot.PROCESSES * memory.own_bytes(),
+            f"measuring in {sweet_spot.PROCESSES} processes beside this one",
+            instead="close other programs, or add --force",
+        )
     with progress_line(console) as tell:
         predicted = sweet_spot.predict(
             options.engines, options.target_accuracy, setting, reference, tell=tell

@@ -39,6 +39,7 @@ class Options:
     device: str
     data_root: Path | None
     cache_dir: Path | None
+    force: bool
 
     @property
     def resident_engines(self) -> tuple[str, ...]:
@@ -121,6 +122,7 @@ def add_to(parser: pytest.Parser) -> None:
         "pytest takes a folder that stands alone for its own",
     )
     shared("--cache-dir")
+    shared("--force")
     add(
         "--rerun-disturbed",
         type=option_types.at_least(0),
@@ -176,4 +178,5 @@ def read(config: pytest.Config) -> Options:
         device=config.getoption("device"),
         data_root=config.getoption("data_root"),
         cache_dir=config.getoption("cache_dir"),
+        force=config.getoption("force"),
     )

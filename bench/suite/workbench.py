@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.instruments.memory import Peak
 from bench.suite.options import NATIVE_FORMS, Options
+from bench.suite.room import Room
 from mnist_mlp import engines
 from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import Engine, UnavailableError
@@ -39,6 +41,10 @@ class Workbench:
     tell: Callable[[str], None]
     # Engine, batch size and rule of trainings whose first seed missed the target clearly.
     hopeless: set[tuple[str, int, str]] = field(default_factory=set)
+
+    @cached_property
+    def _room(self) -> Room:
+        return Room(force=self.options.force)
 
     def new_engine(
         self, engine: str, *, seed: int = 0, learning_rate: float | None = None
@@ -72,12 +78,21 @@ class Workbench:
     def compile_seconds(self, engine: str, batch_size: int) -> float:
         """Let the engine get ready for such batches, and return the seconds that it took.
 
-        The case is skipped where the engine cannot train.
+        The case is skipped where the engine cannot train, or where memory would run out.
         """
         try:
+            self._room.require(engine, min(batch_size, len(self.data.train)), self._trains(engine))
             return self.new_engine(engine).prepare(batch_size, self.data.train)
         except UnavailableError as error:
             pytest.skip(str(error))
+
+    def _trains(self, engine: str) -> Callable[[int], object]:
+        def train_on(samples: int) -> object:
+            part = self.data.train.head(samples)
+            order = torch.arange(len(part), device=self.options.device)
+            return self.new_engine(engine).run(part, order, samples)
+
+        return train_on
 
     def fed_loader(self, *, workers: int) -> Loader:
         """Build the question's engine, its batches fetched by so many processes beside this."""

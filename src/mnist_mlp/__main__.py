@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines
+from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines, memory
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data, Split
 from mnist_mlp.engines.engine import PrecisionError, UnavailableError
+from mnist_mlp.memory import NotEnoughMemoryError
 from mnist_mlp.model import MLP
 from mnist_mlp.training import EpochReport, NotFiniteError, Walk, fit, resume
 from mnist_mlp.workers import group, launched
@@ -40,7 +42,7 @@ OPTIONS = {
 
 OBSTACLES = (
     *(datasets.DataError, cache.CacheError, CheckpointError, UnavailableError, PrecisionError),
-    NotFiniteError,
+    *(NotFiniteError, NotEnoughMemoryError),
 )
 
 
@@ -94,7 +96,7 @@ def parser() -> argparse.ArgumentParser:
         help="steps that workers of the parallel engine take apart between averages of their "
         "parameters (default: %(default)s, which adds up their gradients at each step)",
     )
-    shared("--threads", "--device", "--data-root", "--cache-dir")
+    shared("--threads", "--device", "--data-root", "--cache-dir", "--force")
     add("--checkpoints", type=Path, default=Path("checkpoints"), help="folder for checkpoints")
     add("--resume", type=Path, metavar="FILE", help="continue the run of this checkpoint")
     parser.set_defaults(**DEFAULTS)
@@ -128,6 +130,8 @@ def run(options: argparse.Namespace) -> None:
     print(f"{run_line(settings)}: {steps:,} steps an epoch")
     if restarted:
         print(f"going on after epoch {restarted.epoch}: the workers were started anew")
+    if not options.force:
+        check_memory(settings, mnist, place)
     walk = new_walk(settings, mnist, place)
     if resumed:
         resume(walk, resumed)
@@ -157,6 +161,28 @@ def after_restart(keeper: Keeper) -> Checkpoint | None:
     except CheckpointError:  # of another run, which this one will write over
         return None
     return found if found.launch == keeper.launch else None
+
+
+def check_memory(settings: Settings, mnist: Data, device: str) -> None:
+    """Refuse a batch that needs more memory than is free; several workers are not checked.
+
+    Raises:
+        NotEnoughMemoryError: gives what is needed and what is free.
+
+    """
+    samples = min(int(settings["batch_size"]), len(mnist.train))
+    if samples <= max(memory.PROBES) or group.size() > 1:
+        return
+
+    def train_on(samples: int) -> object:
+        part = replace(mnist, train=mnist.train.head(samples))
+        return new_walk(settings | {"batch_size": samples}, part, device).advance(1)
+
+    memory.require(
+        memory.predicted_bytes(memory.peaks_of_probes(train_on), samples),
+        f"batch size {samples} with the {settings['engine']} engine",
+        instead="choose a smaller --batch-size, close other programs, or add --force",
+    )
 
 
 def new_walk(settings: Settings, mnist: Data, device: str) -> Walk:

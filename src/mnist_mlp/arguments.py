@@ -90,6 +90,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "cpu, cuda or cuda:N (default: %(default)s)",
     },
     "--data-root": {"type": Path, "help": "a data set in torchvision's layout instead of MNIST"},
+    "--force": {
+        "action": "store_true",
+        "help": "start although memory will not suffice, by a prediction",
+    },
     "--cache-dir": {
         "type": Path,
         "help": f"for the unpacked MNIST (or set {cache.CACHE_VARIABLE})",

@@ -10,10 +10,12 @@ import torch
 from torchvision.datasets import KMNIST, MNIST, FashionMNIST
 from torchvision.transforms import ToTensor
 
-from mnist_mlp import cache
+from mnist_mlp import cache, memory
 from mnist_mlp.data import CLASSES, PIXELS, Data, Split
+from mnist_mlp.memory import NotEnoughMemoryError
 
 KNOWN_DATASETS = (MNIST, FashionMNIST, KMNIST)
+BYTES_OF_PIXEL = 5  # as the file's byte, which the loader engine reads, and as float32
 
 
 class DataError(Exception):
@@ -32,7 +34,8 @@ def load(
         device: where the tensors live.
 
     Raises:
-        DataError: `data_root` holds no such files, several such folders, or damaged files.
+        DataError: `data_root` holds no such files, several such folders, or damaged files; or
+            memory does not suffice for them.
         CacheError: the cache folder cannot be used.
 
     """
@@ -40,6 +43,7 @@ def load(
         kind, root = MNIST, cache.unpacked(cache_dir or cache.default_folder())
     else:
         kind, root = _find_dataset(data_root)
+    _require_memory(kind, root)
     try:
         train, test = (kind(root, train=train, transform=ToTensor()) for train in (True, False))
     except Exception as error:  # torchvision's readers raise whatever the damage causes
@@ -47,6 +51,20 @@ def load(
     return Data(
         name=kind.__name__, train=resident(train, device=device), test=resident(test, device=device)
     )
+
+
+def _require_memory(kind: type[MNIST], root: Path) -> None:
+    """Refuse files whose pixels, as bytes and as floats, need more memory than is free."""
+    raw = (root / kind.__name__ / "raw").glob("*-ubyte")
+    pixels = sum(file.stat().st_size for file in raw)
+    try:
+        memory.require(
+            BYTES_OF_PIXEL * pixels,
+            f"loading {kind.__name__} from {root}",
+            instead="close other programs",
+        )
+    except NotEnoughMemoryError as error:
+        raise DataError(str(error)) from error
 
 
 def resident(dataset: MNIST, *, device: str = "cpu") -> Split:

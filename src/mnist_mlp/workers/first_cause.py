@@ -16,6 +16,8 @@ from datetime import timedelta
 
 from torch.distributed.distributed_c10d import Store
 
+from mnist_mlp import memory
+
 GRACE_SECONDS = 2.0  # for the others to claim, or to tell that they live
 LAST_SECONDS = 2.0  # for the store to answer: what holds it may be gone, too
 POLL_SECONDS = 0.02
@@ -70,6 +72,7 @@ class Register:
         self.rank = rank
         self.size = size
         self._store = store
+        self._kills = memory.kills()
         self._store.set(f"process/{rank}", _process())
 
     def cause(self, error: BaseException) -> str | None:
@@ -121,7 +124,9 @@ class Register:
         }
         dead = [rank for rank, process in here.items() if not _lives(process)]
         if dead:  # the others may still wait for these
-            return f"{_ranks(dead)} died: it was killed, or memory ran out"
+            ran_out = memory.kills() > self._kills
+            how = "memory ran out" if ran_out else "it was killed, or it crashed"
+            return f"{_ranks(dead)} died: {how}"
         for process in here.values():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)

@@ -1,0 +1,167 @@
+"""How much memory is left here, and how much a batch will need; on Linux, from what it counts.
+
+Nothing is imported but the standard library.
+"""
+
+import ctypes
+import gc
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+PROBES = (512, 1024, 2048, 4096)  # samples of a batch; the last two peaks give a line
+WARY = 4  # times the last peak must be free for the next probe, of twice the size
+CGROUPS = Path("/sys/fs/cgroup")
+# By version of control groups: the limit, what is used, and the part of it that can be taken back.
+CGROUP_FILES = {
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
+
+
+class NotEnoughMemoryError(Exception):
+    """What was asked for needs more memory than is free; the message gives both."""
+
+
+def free_bytes() -> int | None:
+    """Return what is free on this machine, or in the control group that has the least left.
+
+    None where the system does not tell, as on macOS.
+    """
+    found = [left for left in (_free_on_machine(), *_free_in_cgroups()) if left is not None]
+    return min(found, default=None)
+
+
+def _free_on_machine() -> int | None:
+    told = _read(Path("/proc/meminfo"))
+    available = _kib(told, "MemAvailable:")
+    return None if available is None else available + (_kib(told, "SwapFree:") or 0)
+
+
+def _free_in_cgroups() -> Iterator[int]:
+    """Yield what is left below each limit that holds for this process."""
+    for line in _read(Path("/proc/self/cgroup")).splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers not in {"", "memory"}:
+            continue
+        version = 1 if controllers else 2
+        root = CGROUPS / "memory" if controllers else CGROUPS
+        place = root / path.lstrip("/")
+        for folder in (place, *place.parents):
+            left = _free_in(folder, version)
+            if left is not None:
+                yield left
+            if folder == root:
+                break
+
+
+def _free_in(folder: Path, version: int) -> int | None:
+    limit, usage, reclaimable = CGROUP_FILES[version]
+    try:
+        most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
+    except (OSError, ValueError):  # no such group, or "max": no limit
+        return None
+    words = _read(folder / "memory.stat").split()
+    spare = int(words[words.index(reclaimable) + 1]) if reclaimable in words else 0
+    return max(0, most - used + spare)
+
+
+def own_bytes() -> int:
+    """Return what this process holds for itself alone; 0 where the system does not tell."""
+    return _kib(_read(Path("/proc/self/status")), "RssAnon:") or 0
+
+
+def peak_bytes(call: Callable[[], object]) -> int | None:
+    """Make a call, and return how much more memory was resident at its peak than before.
+
+    By the kernel's own high-water mark. None where it cannot be reset, and the call is not made.
+    """
+    release_free()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # resets the mark to what is resident now
+    except OSError:
+        return None
+    before = _kib(_read(Path("/proc/self/status")), "VmRSS:") or 0
+    call()
+    after = _kib(_read(Path("/proc/self/status")), "VmHWM:") or 0
+    return max(0, after - before)
+
+
+def release_free() -> None:
+    """Return freed memory to the system, so that it does not count as resident."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl hasn't
+        if trim:
+            trim(0)
+
+
+def peaks_of_probes(train_on: Callable[[int], object]) -> dict[int, int]:
+    """Measure the peak of training on one batch of each size in `PROBES`, as far as they fit.
+
+    Args:
+        train_on: trains on one batch of so many samples.
+
+    Returns:
+        Batch size -> bytes; nothing where the system does not tell.
+
+    """
+    peaks: dict[int, int] = {}
+    for size in PROBES:
+        free = free_bytes()
+        if free is not None and peaks and WARY * max(peaks.values()) > free:
+            break
+        train_on(size)  # the first of its kind allocates what later ones find
+        peak = peak_bytes(lambda: train_on(size))  # noqa: B023
+        if peak is not None:
+            peaks[size] = peak
+    return peaks
+
+
+def predicted_bytes(peaks: Mapping[int, int], batch_size: int) -> float:
+    """Return the peak of a larger batch, on the line through those of the two largest probes.
+
+    Where memory sufficed for one probe alone, the line begins at 0; without any, 0 is returned.
+    """
+    if not peaks:
+        return 0.0
+    (small, less), (large, more) = [(0, 0), *sorted(peaks.items())][-2:]
+    return more + (batch_size - large) * max(0.0, (more - less) / (large - small))
+
+
+def require(needed: float, what: str, *, instead: str) -> None:
+    """Refuse what needs more memory than is free.
+
+    Args:
+        needed: bytes more than this process holds now.
+        what: needs them.
+        instead: what the user can do.
+
+    Raises:
+        NotEnoughMemoryError: gives what is needed, what is free, and what to do.
+
+    """
+    free = free_bytes()
+    if free is not None and needed > free:
+        raise NotEnoughMemoryError(
+            f"{what} needs about {needed / 1e6:,.0f} MB more memory, and {free / 1e6:,.0f} MB are "
+            f"free here: {instead}"
+        )
+
+
+def kills() -> int:
+    """Return how many processes the system has killed so far because memory ran out."""
+    words = _read(Path("/proc/vmstat")).split()
+    return int(words[words.index("oom_kill") + 1]) if "oom_kill" in words else 0
+
+
+def _kib(text: str, field: str) -> int | None:
+    words = text.split()
+    return int(words[words.index(field) + 1]) * 1024 if field in words else None
+
+
+def _read(file: Path) -> str:
+    with suppress(OSError):
+        return file.read_text()
+    return ""

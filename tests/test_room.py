@@ -1,0 +1,163 @@
+"""Where memory would run out, what needs it is refused, tried apart or named."""
+
+import json
+import os
+import re
+import signal
+
+import pytest
+
+from bench.suite import room
+from mnist_mlp import __main__ as training
+from mnist_mlp import memory
+from mnist_mlp.memory import NotEnoughMemoryError
+from tests import cgroup, idx, suite
+
+SAMPLES = 5_000  # more than the largest probe
+MEGABYTES = 1_000  # that the suite itself starts in
+MEGABYTES_OF_SERVER = 1_500  # with the process that measuring ones are forked from
+CASES = ("bench/test_step.py", "--engines=loader", "--batch-sizes=16,60000", "--threads=1")
+
+
+def test_a_larger_batch_is_predicted_by_a_line():
+    """Through the two largest probes, whatever the smaller ones took."""
+    peaks = {512: 9_000, 1024: 2_000, 2048: 3_000}
+
+    assert memory.predicted_bytes(peaks, 4096) == 5_000
+    assert memory.predicted_bytes({1024: 3_000, 2048: 2_000}, 10_000) == 2_000
+    assert memory.predicted_bytes({512: 1_000}, 5_120) == 10_000
+    assert memory.predicted_bytes({}, 5_120) == 0
+
+
+def test_what_needs_too_much_is_refused_with_what_is_free(monkeypatch):
+    """And what to do."""
+    monkeypatch.setattr(memory, "free_bytes", lambda: 12_000_000)
+    memory.require(12e6, "it", instead="less")
+
+    with pytest.raises(
+        NotEnoughMemoryError,
+        match="it needs about 34 MB more memory, and 12 MB are free here: less",
+    ):
+        memory.require(34e6, "it", instead="less")
+
+
+def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
+    """As on macOS."""
+    monkeypatch.setattr(memory, "free_bytes", lambda: None)
+
+    memory.require(1e18, "it", instead="less")
+
+
+@pytest.mark.parametrize(
+    ("version", "group", "files"),
+    [
+        (1, "memory:/a/b", {"memory/a": (900, 400, "total_inactive_file 100\n")}),
+        (2, ":/a/b", {"a": (900, 400, "inactive_file 100\n"), "a/b": ("max", 1, "")}),
+    ],
+)
+def test_the_tightest_control_group_counts(monkeypatch, tmp_path, version, group, files):
+    """Its limit, less what cannot be taken back."""
+    limit, usage, _ = memory.CGROUP_FILES[version]
+    for folder, contents in files.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for name, content in zip((limit, usage, "memory.stat"), contents, strict=True):
+            (tmp_path / folder / name).write_text(str(content))
+    read = memory._read  # noqa: SLF001
+    monkeypatch.setattr(memory, "CGROUPS", tmp_path)
+    monkeypatch.setattr(
+        memory,
+        "_read",
+        lambda file: f"4:{group}\n" if str(file) == "/proc/self/cgroup" else read(file),
+    )
+
+    assert memory.free_bytes() == 600
+
+
+def test_a_call_is_tried_apart_and_its_end_is_named():
+    """It lives, raises, or is killed."""
+    assert room.fate(lambda: None) == ""
+    assert room.fate(lambda: 1 / 0) == "a trial of it failed"
+    assert room.fate(lambda: os.kill(os.getpid(), signal.SIGKILL)) == (
+        "a trial of it died (SIGKILL)"
+    )
+
+
+def test_the_trainer_refuses_a_batch_that_does_not_fit(monkeypatch, tmp_path, capsys):
+    """Before it trains; --force tries."""
+    idx.write_dataset(tmp_path / "KMNIST" / "raw", train=SAMPLES, test=20)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(memory, "free_bytes", lambda: 90_000_000)
+    words = [f"--data-root={tmp_path}", f"--batch-size={SAMPLES}", "--epochs=1"]
+    found = memory.predicted_bytes
+    monkeypatch.setattr(memory, "predicted_bytes", lambda *words: 1e9 + found(*words))
+
+    assert training.main(words) == 1
+    assert re.search(
+        rf"error: batch size {SAMPLES} with the eager engine needs about 1,\d+ MB more memory, and "
+        r"90 MB are free here: choose a smaller --batch-size, close other programs, or add --fo",
+        capsys.readouterr().err,
+    )
+    assert not (tmp_path / "checkpoints").exists()
+    assert training.main([*words, "--force"]) == 0
+
+
+def in_cgroup(cache_dir, folder, *more):
+    """The suite in a real control group, in which a small case always fits."""
+    words = [word.replace("bench/", f"{suite.ROOT}/bench/") for word in CASES]
+    saved = folder / "run.json"
+    done = in_group(
+        MEGABYTES,
+        *("-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider", "-rs"),
+        *(f"--rootdir={suite.ROOT}", f"-c{suite.ROOT}/pyproject.toml", *words, *more),
+        *(f"--cache-dir={cache_dir}", f"--benchmark-json={saved}"),
+        cwd=folder,
+    )
+    cases = json.loads(saved.read_text())["benchmarks"]
+    assert [case["params"]["batch_size"] for case in cases] == [16], done.stdout
+    return done
+
+
+def in_group(megabytes, *words, **options):
+    """Run this Python with little memory."""
+    try:
+        return cgroup.run(megabytes, *words, **options)
+    except cgroup.NoCgroupError as error:
+        pytest.skip(f"no memory control group can be made here: {error}")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mnist")
+def test_a_case_that_does_not_fit_is_skipped_in_a_real_control_group(cache_dir, tmp_path):
+    """The others run."""
+    done = in_cgroup(cache_dir, tmp_path)
+
+    assert done.returncode == 0, done.stdout
+    assert re.search(
+        r"batch size 60000 with the loader engine needs about \d+ MB more memory, and \d+ MB are",
+        done.stdout,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mnist")
+def test_a_case_that_is_forced_and_killed_is_named_in_a_real_control_group(cache_dir, tmp_path):
+    """By what killed it, and the others run."""
+    done = in_cgroup(cache_dir, tmp_path, "--force")
+
+    assert done.returncode == 1
+    assert "memory ran out (SIGKILL), and batch size 60000 with the loader engine" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mnist")
+def test_a_measuring_process_that_is_killed_for_memory_is_named(cache_dir, tmp_path):
+    """By sweet-spot, which is made to start although it refuses."""
+    words = "-m", "bench", "sweet-spot", f"--cache-dir={cache_dir}"
+    (tmp_path / "bench").symlink_to(suite.ROOT / "bench")
+
+    refused = in_group(MEGABYTES_OF_SERVER, *words, cwd=tmp_path)
+    forced = in_group(MEGABYTES_OF_SERVER, *words, "--force", cwd=tmp_path)
+
+    assert "measuring in 3 processes beside this one needs about" in refused.stdout
+    assert refused.returncode == forced.returncode == 1
+    assert "the system killed a measuring process, since memory ran out" in forced.stdout
