@@ -5,9 +5,11 @@ which the server has none, do not survive a fork. A process started from scratch
 for seconds.
 """
 
+import ctypes
 import multiprocessing
 import multiprocessing.forkserver
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +18,7 @@ from typing import Any
 
 from mnist_mlp import memory
 
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>: the signal to get when the process's parent ends
 IMPORTED = ["bench.instruments.step_time", "mnist_mlp.engines.native.loop"]
 
 
@@ -73,4 +76,7 @@ def fresh(
 
 def _begin(begin: Callable[..., object], *arguments: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends its workers
+    memory.offer()
+    if sys.platform == "linux":  # the server, which started this process, ends with the parent
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     begin(*arguments)

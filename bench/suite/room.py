@@ -4,7 +4,6 @@ import os
 import signal
 import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from mnist_mlp import memory
 from mnist_mlp.memory import NotEnoughMemoryError
 
 LARGEST_PROBE = max(memory.PROBES)
-CHOSEN_FIRST = "1000"  # by the kernel, of the processes that it may kill
 
 
 class Room:
@@ -73,7 +71,7 @@ def _try(call: Callable[[], object]) -> None:
     """Make the call and end this process, before any other where memory runs out."""
     code = 1
     try:
-        Path("/proc/self/oom_score_adj").write_text(CHOSEN_FIRST)
+        memory.offer()
         torch.set_num_threads(1)  # OpenMP's threads are not in this process
         call()
         code = 0
