@@ -128,6 +128,21 @@ def test_a_drawn_mark_stands_at_the_files_numbers(shown):
 
 
 @browser.needs_browser
+def test_a_script_that_is_not_the_pages_own_does_not_run(make):
+    """Even if one got into it."""
+    _, page, _ = make({"one.json": saved(epoch(64))})
+    owned = '<img src=x onerror="document.title = 1"><script>document.title = "owned"</script>'
+    before, end, after = page.read_text().rpartition("</body>")
+    page.write_text(before + owned + end + after)
+
+    shown = browser.show(page)
+
+    assert "<title>Batch size and training time</title>" in shown.document
+    assert sum("Content Security Policy" in line for line in shown.console) >= 2
+    assert len(marks(shown.document, "epoch-time")) == 1
+
+
+@browser.needs_browser
 def test_names_in_a_file_are_shown_as_text(shown):
     """In a sentence, in a table and in a legend."""
     assert "<img" not in shown.document.partition("<script>")[0]
