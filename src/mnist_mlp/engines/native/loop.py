@@ -119,6 +119,17 @@ class Lit(NamedTuple):
     shades: Array
 
 
+@njit(inline="always")
+def from_a_line(rows, width):
+    """Return an array, (rows, width), that begins at a cache line.
+
+    Numba's own begin at one or in the middle of one, and then each wide load touches two lines.
+    """
+    spare = np.empty(rows * width + intrinsics.LINE_PIXELS, f32)
+    first = -spare.ctypes.data // spare.itemsize % intrinsics.LINE_PIXELS
+    return spare[first : first + rows * width].reshape(rows, width)
+
+
 @njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
 def _take(
     images, labels, order, batch_size, learning_rate, weights, losses, logits, arrived, thread
@@ -128,7 +139,7 @@ def _take(
     # A block's pixels take far less than the memory that is set aside, which costs nothing.
     room = block * PIXELS + 1
     lit = Lit(np.zeros(block + 1, np.int64), np.empty(room, np.int16), np.empty(room, f32))
-    hidden = np.empty((block, width), f32)
+    hidden = from_a_line(block, width)
     # Sums of a batch's descents: later samples must not see them, and a sample's share of a large
     # batch is too small to be added to a parameter without being rounded away.
     updated = Weights(
@@ -194,7 +205,7 @@ def _middle(weights, updated, hidden, labels, scale, is_last):
 def _predict(weights, images, logits):
     """Compute the logits, (N, 1, 10), but for the bias."""
     lit = Lit(np.zeros(2, np.int64), np.empty(PIXELS + 1, np.int16), np.empty(PIXELS + 1, f32))
-    hidden = np.empty((1, weights.hidden.shape[1]), f32)
+    hidden = from_a_line(1, weights.hidden.shape[1])
     for sample in range(len(images)):
         _find(images, sample, lit, 0)
         _add_up(weights, lit, 0, hidden)
