@@ -34,6 +34,7 @@ def forecast():
         device="cpu",
         data_root=None,
         cache_dir=None,
+        force=False,
     )
     data = new_data(train=6_000, test=100)
     found = Forecast(Workbench(options=options, data=data, tell=lambda _: None))

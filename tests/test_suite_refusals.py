@@ -18,7 +18,7 @@ REFUSALS = {
     "--data-root=bench": "bench holds no folder NAME/raw",
     "--data-root=nowhere": "'nowhere' is no folder",
     "--engines=eager,loader --precision=bfloat16": "no chosen engine computes in bfloat16: add",
-    "--cache-dir=README.md/cache": "cannot keep the unpacked MNIST files in README.md/cache",
+    "--cache-dir=README.md/cache": "the unpacked MNIST file README.md/cache",
 }
 
 

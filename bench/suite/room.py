@@ -54,8 +54,8 @@ class Room:
 def fate(call: Callable[[], object]) -> str:
     """Make a call in a fork of this process, and say what ended it; nothing where it lived."""
     kills = memory.kills()
-    with warnings.catch_warnings():  # that threads do not survive a fork: the child starts none
-        warnings.simplefilter("ignore", DeprecationWarning)
+    with warnings.catch_warnings():  # of Python and of JAX: threads do not survive a fork
+        warnings.simplefilter("ignore")  # the child starts none
         child = os.fork()
     if not child:
         _try(call)
