@@ -45,7 +45,15 @@ COMMANDS = {
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    words = sys.argv[1:] if words is None else words
+    try:
+        return _run(sys.argv[1:] if words is None else words)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(words: Sequence[str]) -> int:
+    """Import the command that the words name, and run it."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (module, question) in COMMANDS.items():
@@ -54,11 +62,7 @@ def main(words: Sequence[str] | None = None) -> int:
             import_module(module).add_options(command)
             command.set_defaults(run=import_module(module).run)
     options = parser.parse_args(words)
-    try:
-        return int(options.run(options))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return int(options.run(options))
 
 
 if __name__ == "__main__":
