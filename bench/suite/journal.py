@@ -133,8 +133,8 @@ class CaseJournal:
             if not self.file:
                 self.file = _new_file(self._session.storage)
             if not self.file.exists() or not self.file.stat().st_size:
-                json_lines.append(self.file, _plain(self._header()))
-            json_lines.append(self.file, _plain(case))
+                atomic.append(self.file, _line(self._header()))
+            atomic.append(self.file, _line(case))
         except (WriteError, OSError) as error:
             self._is_broken = True
             self._announce(f"no journal is kept, so finished cases are saved at the end: {error}")
@@ -155,6 +155,11 @@ class CaseJournal:
             "versions": {name: version(name) for name in VERSIONS if find_spec(name)},
         }
         return _plain(header)
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    """Write a line of JSON, with what JSON lacks as pytest-benchmark writes it."""
+    return safe_dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
