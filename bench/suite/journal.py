@@ -159,7 +159,8 @@ class CaseJournal:
 
 def _line(value: Mapping[str, Any]) -> bytes:
     """Write a line of JSON, with what JSON lacks as pytest-benchmark writes it."""
-    return safe_dumps(value, separators=(",", ":")).encode() + b"\n"
+    text: str = safe_dumps(value, separators=(",", ":"))
+    return text.encode() + b"\n"
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
