@@ -3,17 +3,18 @@
 import argparse
 import time
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from rich.progress import Progress
 
 from bench.search.race import Ending, TimeUpError, Trial, TrialResult
-from mnist_mlp import cache, datasets, device, engines, memory
+from mnist_mlp import cache, datasets, device, engines
 from mnist_mlp.convergence import Convergence, TracePoint, train_until
 from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import PrecisionError, UnavailableError
 from mnist_mlp.learning_rate import RULES
-from mnist_mlp.memory import NotEnoughMemoryError
+from mnist_mlp.memory import BatchMemory, NotEnoughMemoryError
 from mnist_mlp.model import MLP
 
 # What keeps a search from starting, each with a sentence for its user.
@@ -64,8 +65,8 @@ class Trainer:
 
         """
         self._show(f"{trial.name}: preparing")
-        if trial.batch_size > max(memory.PROBES) and not self.options.force:
-            self._require_memory(trial.batch_size)
+        if not self.options.force:
+            self._memory.require(trial.batch_size, instead="close other programs, or add --force")
         engine = engines.load(self.options.engine)(
             MLP(seed=trial.seed).to(self.options.device),
             learning_rate=RULES[trial.lr_rule](self.options.lr, trial.batch_size),
@@ -96,18 +97,15 @@ class Trainer:
             ending=self._ending(found, trial),
         )
 
-    def _require_memory(self, batch_size: int) -> None:
+    @cached_property
+    def _memory(self) -> BatchMemory:
         def train_on(samples: int) -> object:
             engine = engines.load(self.options.engine)(
                 MLP(seed=0).to(self.options.device), learning_rate=self.options.lr
             )
             return engine.run(self.data.train.head(samples), torch.arange(samples), samples)
 
-        memory.require(
-            memory.predicted_bytes(memory.peaks_of_probes(train_on), batch_size),
-            f"batch size {batch_size} with the {self.options.engine} engine",
-            instead="close other programs, or add --force",
-        )
+        return BatchMemory(self.options.engine, train_on)
 
     def _ending(self, found: Convergence, trial: Trial) -> Ending:
         if found.reached:

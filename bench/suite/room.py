@@ -3,15 +3,13 @@
 import os
 import signal
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from mnist_mlp import memory
-from mnist_mlp.memory import NotEnoughMemoryError
-
-LARGEST_PROBE = max(memory.PROBES)
+from mnist_mlp.memory import BatchMemory, NotEnoughMemoryError
 
 
 class Room:
@@ -19,7 +17,7 @@ class Room:
 
     def __init__(self, *, force: bool) -> None:
         self._force = force
-        self._peaks: dict[str, Mapping[int, int]] = {}
+        self._known: dict[str, BatchMemory] = {}
 
     def require(self, engine: str, samples: int, train_on: Callable[[int], object]) -> None:
         """Skip the case where so many samples a step do not fit.
@@ -33,15 +31,10 @@ class Room:
             train_on: trains on one batch of so many samples.
 
         """
-        if samples <= LARGEST_PROBE:
-            return
-        if engine not in self._peaks:
-            self._peaks[engine] = memory.peaks_of_probes(train_on)
+        known = self._known.setdefault(engine, BatchMemory(engine, train_on))
         try:
-            memory.require(
-                memory.predicted_bytes(self._peaks[engine], samples),
-                f"batch size {samples} with the {engine} engine",
-                instead="choose a smaller one, close other programs, or add --force",
+            known.require(
+                samples, instead="choose a smaller one, close other programs, or add --force"
             )
         except NotEnoughMemoryError as error:
             if not self._force:

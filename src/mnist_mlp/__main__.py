@@ -11,12 +11,12 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines, memory
+from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data, Split
 from mnist_mlp.engines.engine import PrecisionError, UnavailableError
-from mnist_mlp.memory import NotEnoughMemoryError
+from mnist_mlp.memory import BatchMemory, NotEnoughMemoryError
 from mnist_mlp.model import MLP
 from mnist_mlp.training import EpochReport, NotFiniteError, Walk, fit, resume
 from mnist_mlp.workers import group, launched
@@ -171,17 +171,15 @@ def check_memory(settings: Settings, mnist: Data, device: str) -> None:
 
     """
     samples = min(int(settings["batch_size"]), len(mnist.train))
-    if samples <= max(memory.PROBES) or group.size() > 1:
+    if group.size() > 1:
         return
 
     def train_on(samples: int) -> object:
         part = replace(mnist, train=mnist.train.head(samples))
         return new_walk(settings | {"batch_size": samples}, part, device).advance(1)
 
-    memory.require(
-        memory.predicted_bytes(memory.peaks_of_probes(train_on), samples),
-        f"batch size {samples} with the {settings['engine']} engine",
-        instead="choose a smaller --batch-size, close other programs, or add --force",
+    BatchMemory(str(settings["engine"]), train_on).require(
+        samples, instead="choose a smaller --batch-size, close other programs, or add --force"
     )
 
 

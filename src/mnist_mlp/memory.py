@@ -8,6 +8,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 PROBES = (512, 1024, 2048, 4096)  # samples of a batch; the last two peaks give a line
@@ -148,6 +149,37 @@ def require(needed: float, what: str, *, instead: str) -> None:
             f"{what} needs about {needed / 1e6:,.0f} MB more memory, and {free / 1e6:,.0f} MB are "
             f"free here: {instead}"
         )
+
+
+class BatchMemory:
+    """What an engine needs for one batch, by the line through small ones, measured once.
+
+    Args:
+        engine: its name.
+        train_on: trains on one batch of so many samples.
+
+    """
+
+    def __init__(self, engine: str, train_on: Callable[[int], object]) -> None:
+        self._engine = engine
+        self._train_on = train_on
+
+    @cached_property
+    def _peaks(self) -> dict[int, int]:
+        return peaks_of_probes(self._train_on)
+
+    def require(self, batch_size: int, *, instead: str) -> None:
+        """Refuse a batch that needs more memory than is free; one as small as a probe fits.
+
+        Raises:
+            NotEnoughMemoryError: as `require` raises it.
+
+        """
+        if batch_size > max(PROBES):
+            needed = predicted_bytes(self._peaks, batch_size)
+            require(
+                needed, f"batch size {batch_size} with the {self._engine} engine", instead=instead
+            )
 
 
 def kills() -> int:
