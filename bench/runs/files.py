@@ -73,7 +73,7 @@ def read(file: Path) -> SavedRun:
             name=file.name,
             cases=tuple(map(from_json, _benchmarks(saved))),
             when=_when(saved),
-            machine=_machine(saved.get("machine_info")),
+            machine=machine_of(saved.get("machine_info")),
         )
     except CaseError as error:
         raise SavedRunError(
@@ -134,7 +134,13 @@ def _when(saved: Mapping[str, Any]) -> str:
     return when
 
 
-def _machine(info: Any) -> dict[str, str | int | None]:
+def machine_of(info: Any) -> dict[str, str | int | None]:
+    """Pick what decides how fast a machine is from pytest-benchmark's description of it.
+
+    Raises:
+        CaseError: it is no description.
+
+    """
     if not isinstance(info, dict):
         raise CaseError("it has no machine_info")
     cpu = info.get("cpu")

@@ -12,7 +12,7 @@ from typing import Any
 
 from bench import json_lines
 from bench.json_lines import JsonLinesError
-from bench.runs.files import MACHINE
+from bench.runs.files import machine_of
 
 Case = Mapping[str, Any]  # in pytest-benchmark's form
 OUTCOME = "outcome"  # the field of a line that is not pytest-benchmark's: "passed" or "failed"
@@ -59,8 +59,10 @@ def read(file: Path) -> Journal:
         raise JournalError(f"{file} is no journal of a run: {error}") from error
     if not file.exists():
         raise JournalError(f"{file} is no journal of a run: there is no such file")
-    lacking = [key for key in (*RUN, *SETTING) if key not in header]
-    if lacking or not all({"fullname", "stats", OUTCOME} <= set(line) for line in lines):
+    is_header = set(RUN) <= set(header) and all(
+        isinstance(header.get(key), dict) for key in ("machine_info", *SETTING)
+    )
+    if not is_header or not all({"fullname", "stats", OUTCOME} <= set(line) for line in lines):
         raise JournalError(
             f"{file} is no journal of a run: name a file that `pytest --benchmark-only` kept in "
             ".benchmarks/journals/, or that --journal named"
@@ -73,25 +75,20 @@ def read(file: Path) -> Journal:
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Name what decides a measurement and is not the same in two headers."""
-    found = []
-    for part in SETTING:
-        ours, theirs = now[part], before[part]
-        found += [
-            f"{part} {name}: {theirs.get(name)} then, {ours.get(name)} now"
-            if part != "code"
-            else f"the code of {name}"
-            for name in sorted({*ours, *theirs})
-            if ours.get(name) != theirs.get(name)
-        ]
-    machine = (_machine(each["machine_info"]) for each in (before, now))
-    then, here = machine
-    return found + [
-        f"the machine's {name}: {then[name]} then, {here[name]} now"
-        for name in then
-        if then[name] != here[name]
+    then, here = (machine_of(each["machine_info"]) for each in (before, now))
+    return [
+        *_changes("options ", before["options"], now["options"]),
+        *(f"the code of {name}" for name in _unlike(before["code"], now["code"])),
+        *_changes("versions ", before["versions"], now["versions"]),
+        *_changes("the machine's ", then, here),
     ]
 
 
-def _machine(info: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides how fast a machine is: host name and clock frequency do not."""
-    return {key: info.get(key) for key in MACHINE} | {"cpu": info.get("cpu", {}).get("brand_raw")}
+def _changes(what: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{what}{name}: {then.get(name)} then, {now.get(name)} now" for name in _unlike(then, now)
+    ]
+
+
+def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
