@@ -1,9 +1,15 @@
 """One Hypothesis profile, and real MNIST unpacked once a session."""
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 from mnist_mlp import datasets
+
+# A job in the background ignores Ctrl-C, and so would the commands that tests send it to.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "suite",

@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import random
+import signal
 import statistics
 import subprocess
 import sys
@@ -84,12 +85,24 @@ def neighbours(*shares):
             process.join()
 
 
+@contextmanager
+def stranger():
+    """A process that takes a core and is no descendant of this one: a shell that ended began it."""
+    command = [sys.executable, "-c", "while True: pass"]
+    shell = ["sh", "-c", '"$@" > /dev/null 2>&1 & echo $!', "sh", *command]
+    number = int(subprocess.run(shell, capture_output=True, text=True, check=True).stdout)
+    try:
+        yield
+    finally:
+        os.kill(number, signal.SIGKILL)
+
+
 def test_a_thread_that_waits_for_its_core_is_seen():
-    """Beside a process on the same core."""
+    """Beside a process of somebody else's on the same core."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
-        with neighbours(1.0):
+        with stranger():
             reading = disturbance.read()
             until = time.monotonic() + 0.5
             while time.monotonic() < until:

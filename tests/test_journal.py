@@ -260,10 +260,6 @@ def end_runs(own, folder, number, *, times):
             stderr=subprocess.STDOUT,
             text=True,
             cwd=folder,
-            # A background job ignores Ctrl-C, and so would what it starts.
-            preexec_fn=lambda: signal.signal(  # noqa: PLW1509 - no thread of ours has a lock
-                signal.SIGINT, signal.default_int_handler
-            ),
         )
         with run:
             begun = 0
