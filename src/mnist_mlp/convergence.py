@@ -74,14 +74,15 @@ def train_until(
         target_accuracy: fraction of the test set, above 0 and at most 1.
         max_epochs: the budget.
         generator: for shuffling.
-        clock: measures training time; it is paused during evaluations.
+        clock: measures training time; it is paused before the first step and during evaluations.
         watch: is called with each evaluation while the clock is paused; True ends the run.
 
     Raises:
         TypeError, ValueError: not a batch size; nothing was trained.
 
     """
-    walk = Walk(engine, data.train, batch_size, generator=generator)
+    with clock.paused():  # choosing a form of a step is no training
+        walk = Walk(engine, data.train, batch_size, generator=generator)
     trace = []
     started = clock()
     for grid_step in evaluation_steps(walk.steps_per_epoch, max_epochs=max_epochs):
