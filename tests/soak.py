@@ -146,8 +146,10 @@ def _alive(session: int) -> Iterator[str]:
 
 def _talk(name: str, code: int, output: str, errors: str) -> Iterator[str]:
     """Tell whether a failure was said otherwise than in one line."""
-    if "Traceback" in errors + output:
-        yield f"a traceback: {(errors + output).strip().splitlines()[-1]}"
+    last = (errors + output).strip().splitlines()[-1:]
+    starting = name == "measure" and "test session starts" not in output
+    if "Traceback" in errors + output and not (starting and last == ["KeyboardInterrupt"]):
+        yield f"a traceback: {last}"  # that of pytest before its session is pytest's own
     lines = [line for line in errors.splitlines() if line.strip()]
     if name != "measure" and code > 0 and len(lines) != 1:
         yield f"exit code {code} with {len(lines)} lines: {lines[:3]}"

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from mnist_mlp import checkpoint
-from mnist_mlp.__main__ import main
+from mnist_mlp.command import main
 from tests import idx
 
 

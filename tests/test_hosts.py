@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mnist_mlp import checkpoint
-from mnist_mlp.__main__ import main as train
+from mnist_mlp.command import main as train
 from tests import hosts, toy
 
 pytestmark = [pytest.mark.hosts, pytest.mark.skipif(bool(hosts.missing()), reason=hosts.missing())]

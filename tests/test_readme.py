@@ -10,7 +10,7 @@ import pytest
 
 from bench.gate import command
 from bench.suite import options
-from mnist_mlp import __main__ as training
+from mnist_mlp import command as training
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from bench.suite import room
-from mnist_mlp import __main__ as training
+from mnist_mlp import command as training
 from mnist_mlp import memory
 from mnist_mlp.memory import NotEnoughMemoryError
 from tests import cgroup, idx, suite

@@ -19,8 +19,8 @@ from bench.instruments import crew as crews
 from bench.instruments.crew import CrewError
 from bench.runs import files
 from mnist_mlp import checkpoint
-from mnist_mlp.__main__ import main as training_main
 from mnist_mlp.batches import share
+from mnist_mlp.command import main as training_main
 from mnist_mlp.engines import shared
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, epoch
