@@ -48,11 +48,14 @@ class Soak:
         self.commands[name] += 1
         temporary = self.folder / "tmp"
         temporary.mkdir(exist_ok=True)
+        environment = {"TMPDIR": str(temporary), "PYTHONPATH": str(suite.ROOT)}
+        if limit:  # Python 3.11 keeps bytecode that it wrote in part (python/cpython#126606)
+            environment["PYTHONDONTWRITEBYTECODE"] = "1"
         beside = subprocess.Popen([sys.executable, "-c", SPIN]) if neighbour else None
         process = subprocess.Popen(
             [sys.executable, "-m", *words],
             cwd=self.folder,
-            env=os.environ | {"TMPDIR": str(temporary), "PYTHONPATH": str(suite.ROOT)},
+            env=os.environ | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
