@@ -99,18 +99,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = CaseJournal(benchmark_session(config), config.stash[OPTIONS], announce)
     config.stash[JOURNAL] = kept
     config.pluginmanager.register(kept)
-    watch = Watch(
-        benchmark_session(config),
-        most_reruns=config.getoption("rerun_disturbed"),
-        announce=announce,
-    )
-    config.pluginmanager.register(watch)
     if file:
         kept.start(file)
     if resumed:
         kept.resume(resumed, items)
-        config.hook.pytest_deselected(items=[item for item in items if item.nodeid in kept.ended])
-        items[:] = [item for item in items if item.nodeid not in kept.ended]
+    reruns = config.getoption("rerun_disturbed")
+    watch = Watch(
+        benchmark_session(config), passed=kept.ended, most_reruns=reruns, announce=announce
+    )
+    config.pluginmanager.register(watch)
+    done = {name for name in kept.ended if not (reruns and watch.is_disturbed(name))}
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid in done])
+    items[:] = [item for item in items if item.nodeid not in done]
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -142,8 +142,7 @@ def print_forecast(session: pytest.Session) -> None:
         and not any(all(mark.args) for mark in item.iter_markers("skipif"))
     ]
     seconds = Forecast(new_workbench(session.config)).seconds(chosen)
-    cases = f"{len(session.items)} case" + "s" * (len(session.items) != 1)
-    text = f"{cases}, about {units.duration(seconds)}"
+    text = f"{units.counted(len(session.items), 'case')}, about {units.duration(seconds)}"
     session.config.stash[PROGRESS].announce(text)
 
 
@@ -197,9 +196,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
     stash = session.config.stash
     if JOURNAL in stash:
         benchmarks = benchmark_session(session.config).benchmarks
-        benchmarks[:] = [
-            case for case in benchmarks if case and case.fullname in stash[JOURNAL].ended
-        ]
+        ended: dict[str, Any] = {}
+        for one in benchmarks:  # a second run of a case that was cut off comes after the first
+            if one and one.fullname in stash[JOURNAL].ended:
+                ended.setdefault(one.fullname, one)
+        benchmarks[:] = ended.values()
         if stash[JOURNAL].restored and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK  # the journal held every case
     yield
@@ -241,7 +242,7 @@ def print_losses(terminalreporter: pytest.TerminalReporter, stash: pytest.Stash)
     """Say what could not be saved, and how to go on with a run that was cut off."""
     if SAVING in stash:
         for failure in stash[SAVING].failures:
-            terminalreporter.write_line(f"error: {failure}", red=True)
+            terminalreporter.write_line(f"error: {failure}{stash[JOURNAL].elsewhere}", red=True)
     if JOURNAL in stash and stash[JOURNAL].left:
         terminalreporter.write_line(stash[JOURNAL].left, yellow=True)
 

@@ -1,7 +1,6 @@
 """JSON Lines files that grow by a line at a time, and outlast a killed process."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,24 +13,29 @@ class JsonLinesError(Exception):
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """Read a file's whole lines; none where there is no file. What follows the last one is torn.
+    """Read a file's complete lines; none where there is no file. What follows the last is left out.
 
     Raises:
-        JsonLinesError: it cannot be read, or its lines are no objects.
+        JsonLinesError: it cannot be read, or a line is not a JSON object.
 
     """
     try:
         *whole, _ = file.read_bytes().split(b"\n")
-        lines = [json.loads(line) for line in whole]
     except FileNotFoundError:
         return []
     except OSError as error:
         raise JsonLinesError(f"it cannot be read: {error.strerror}") from error
+    return [_object(line, number) for number, line in enumerate(whole, 1)]
+
+
+def _object(line: bytes, number: int) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise JsonLinesError(str(error)) from error
-    if not all(isinstance(line, dict) for line in lines):
-        raise JsonLinesError("its lines are no objects")
-    return lines
+        raise JsonLinesError(f"line {number} is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise JsonLinesError(f"line {number} is not a JSON object")
+    return found
 
 
 def is_torn(file: Path) -> bool:
@@ -40,10 +44,15 @@ def is_torn(file: Path) -> bool:
 
 
 def mend(file: Path) -> None:
-    """Take a torn line off the end of a file that was read, so that the next one stands alone."""
+    """Take a torn line off the end of a file that was read, so that the next one stands alone.
+
+    Raises:
+        WriteError: it is still there.
+
+    """
     content = file.read_bytes()
     if not content.endswith(b"\n"):
-        os.truncate(file, content.rfind(b"\n") + 1)
+        atomic.shorten(file, content.rfind(b"\n") + 1)
 
 
 def append(file: Path, line: Mapping[str, Any]) -> None:

@@ -67,7 +67,8 @@ def test_convergence(
 
     assert convergence.epochs <= options.max_epochs
     setting: dict[str, Any] = {"lr_rule": lr_rule, "seed": seed}
-    if convergence.test_accuracy < options.target_accuracy - cases.CLEARLY_MISSED:
+    is_hopeless = convergence.test_accuracy < options.target_accuracy - cases.CLEARLY_MISSED
+    if is_hopeless and seed == options.seeds[0]:
         workbench.hopeless.add(others)
         setting["seeds_left_out"] = len(options.seeds) - 1
     setting |= {"target_accuracy": options.target_accuracy, "max_epochs": options.max_epochs}

@@ -23,6 +23,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < SECONDS_IN_WORDS else f"{seconds / 60:.0f} min"
 
 
+def counted(number: int, noun: str) -> str:
+    """Write "1 case", "2 cases"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def gigabytes(value: float) -> str:
     """Whole ones, since a machine's memory is never known closer."""
     return f"{value / 1e9:.0f} GB"

@@ -7,6 +7,7 @@ command every file is whole, nothing that it started lives, and a failure was sa
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -26,7 +27,7 @@ ENDINGS = (None, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL)
 LONGEST_SECONDS = 12.0  # that a command goes on before it is ended
 FILE_BYTES = (1_000, 100_000, 300_000, 1_000_000)  # beyond which a disk is full
 LEAVING_SECONDS = 10.0
-SPIN = "while True: pass"
+SPIN = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
 
 
 @dataclass
@@ -62,17 +63,26 @@ class Soak:
             start_new_session=True,
             preexec_fn=_prepared(limit),  # noqa: PLW1509 - no thread of ours has a lock
         )
+        stays = []
         try:
             output, errors = process.communicate(timeout=self._patience(ending))
         except subprocess.TimeoutExpired:
-            process.send_signal(ending or signal.SIGTERM)
-            output, errors = process.communicate()
+            if not ending:
+                stays = ["it did not end by itself"]
+            process.send_signal(ending or signal.SIGKILL)
+            try:
+                output, errors = process.communicate(timeout=10 * LONGEST_SECONDS)
+            except subprocess.TimeoutExpired:
+                stays = ["it did not end when it was told to"]
+                os.killpg(process.pid, signal.SIGKILL)
+                output, errors = process.communicate()
         if beside:
             beside.kill()
             beside.wait()
         self.findings += [
             f"{what}: {finding}"
             for finding in (
+                *stays,
                 *_half_files(self.folder),
                 *_alive(process.pid),
                 *([] if process.returncode == -signal.SIGKILL else self._left(temporary)),
@@ -149,10 +159,11 @@ def _alive(session: int) -> Iterator[str]:
 
 def _talk(name: str, code: int, output: str, errors: str) -> Iterator[str]:
     """Tell whether a failure was said otherwise than in one line."""
-    last = (errors + output).strip().splitlines()[-1:]
+    _, started, trace = (output + errors).partition("Traceback")
+    raised = [line for line in trace.splitlines() if re.match(r"[\w.]+(: |$)", line)]
     starting = name == "measure" and "test session starts" not in output
-    if "Traceback" in errors + output and not (starting and last == ["KeyboardInterrupt"]):
-        yield f"a traceback: {last}"  # that of pytest before its session is pytest's own
+    if started and not (starting and raised[:1] == ["KeyboardInterrupt"]):
+        yield f"a traceback: {raised[:1]}\n{trace}"  # pytest's own from before its session is not
     lines = [line for line in errors.splitlines() if line.strip()]
     if name != "measure" and code > 0 and len(lines) != 1:
         yield f"exit code {code} with {len(lines)} lines: {lines[:3]}"

@@ -69,7 +69,7 @@ def test_a_line_that_does_not_fit_is_taken_off_again(tmp_path, limited):
     for size in range(30):
         log.write_bytes(b"first\n")
         limited(size + len(b"first\n"))
-        with pytest.raises(WriteError, match=r"log cannot be written: .*before is unchanged"):
+        with pytest.raises(WriteError, match=r"log cannot be written: .*old content is unchanged"):
             atomic.append(log, b"x" * 30 + b"\n")
         limited(resource.RLIM_INFINITY)
 
@@ -138,7 +138,7 @@ def kill_writers(folder, *, times):
 
 def test_the_temporary_files_of_a_writer_at_work_are_left_alone(tmp_path):
     """Two may write to a folder at once."""
-    with atomic._staged(tmp_path, OLD) as temporary:  # noqa: SLF001
+    with atomic._staged(tmp_path / "other", OLD) as temporary:  # noqa: SLF001
         atomic.write({tmp_path / "file": NEW})
 
         assert temporary.read_bytes() == OLD
@@ -157,7 +157,7 @@ def test_a_folder_that_is_only_read_is_named(tmp_path):
 
 def test_a_folder_that_is_gone_is_named(tmp_path):
     """Removed before the write, or while it lasts."""
-    with pytest.raises(WriteError, match=r"file cannot be written: its folder is not there; noth"):
+    with pytest.raises(WriteError, match=r"file cannot be written: its folder is not there; the f"):
         atomic.write({tmp_path / "gone" / "file": NEW})
 
 
@@ -179,6 +179,36 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
 
         assert reader.stdout.read() == NEW
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_redirected_stdout_keeps_what_it_holds(tmp_path):
+    """Though /dev/stdout is then a link to a file."""
+    script = (
+        "from pathlib import Path; from mnist_mlp import atomic; print('before');"
+        "atomic.write({Path('/dev/stdout'): b'written\\n'}); print('after')"
+    )
+    with (tmp_path / "log").open("w") as log:
+        subprocess.run([sys.executable, "-c", script], stdout=log, check=True)
+
+    assert (tmp_path / "log").read_text() == "before\nwritten\nafter\n"
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions(tmp_path):
+    """A secret stays one."""
+    (tmp_path / "file").write_bytes(OLD)
+    (tmp_path / "file").chmod(0o600)
+
+    atomic.write({tmp_path / "file": NEW})
+
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_loop_of_links_is_named(tmp_path):
+    """It leads to no file."""
+    (tmp_path / "link").symlink_to(tmp_path / "link")
+
+    with pytest.raises(WriteError, match="link cannot be written: Too many levels of symbolic"):
+        atomic.write({tmp_path / "link": NEW})
 
 
 def test_a_new_file_has_the_permissions_that_the_user_gives_files(tmp_path):

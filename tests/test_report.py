@@ -240,8 +240,7 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing(make, tmp_path, optio
 
     assert code == 1
     assert said == (
-        f"error: {where} cannot be written: what should be its folder is a file; "
-        "nothing of it is there\n"
+        f"error: {where} cannot be written: its folder is a file; the file does not exist\n"
     )
     assert not page.exists()
     assert [file.name for file in tmp_path.iterdir()] == ["one.json"]

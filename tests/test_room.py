@@ -16,6 +16,10 @@ from tests import cgroup, idx, suite
 SAMPLES = 5_000  # more than the largest probe
 MEGABYTES = 1_000  # that the suite itself starts in
 MEGABYTES_OF_SERVER = 1_500  # with the process that measuring ones are forked from
+FILE_PAGES = {  # by version of control groups
+    1: "total_inactive_file 60\ntotal_active_file 40\n",
+    2: "inactive_file 60\nactive_file 40\n",
+}
 CASES = ("bench/test_step.py", "--engines=loader", "--batch-sizes=16,60000", "--threads=1")
 
 
@@ -51,13 +55,13 @@ def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("version", "group", "files"),
     [
-        (1, "memory:/a/b", {"memory/a": (900, 400, "total_inactive_file 100\n")}),
-        (2, ":/a/b", {"a": (900, 400, "inactive_file 100\n"), "a/b": ("max", 1, "")}),
+        (1, "cpu,memory:/a/b", {"memory/a": (900, 400, FILE_PAGES[1])}),
+        (2, ":/a/b", {"a": (900, 400, FILE_PAGES[2]), "a/b": ("max", 1, "")}),
     ],
 )
 def test_the_tightest_control_group_counts(monkeypatch, tmp_path, version, group, files):
     """Its limit, less what cannot be taken back."""
-    limit, usage, _ = memory.CGROUP_FILES[version]
+    limit, usage = memory.CGROUP_FILES[version]
     for folder, contents in files.items():
         (tmp_path / folder).mkdir(parents=True)
         for name, content in zip((limit, usage, "memory.stat"), contents, strict=True):
@@ -76,9 +80,9 @@ def test_the_tightest_control_group_counts(monkeypatch, tmp_path, version, group
 def test_a_call_is_tried_apart_and_its_end_is_named():
     """It lives, raises, or is killed."""
     assert room.fate(lambda: None) == ""
-    assert room.fate(lambda: 1 / 0) == "a trial of it failed"
+    assert room.fate(lambda: 1 / 0) == "a trial in a child process failed"
     assert room.fate(lambda: os.kill(os.getpid(), signal.SIGKILL)) == (
-        "a trial of it died (SIGKILL)"
+        "a trial in a child process was killed (SIGKILL)"
     )
 
 

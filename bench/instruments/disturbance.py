@@ -1,29 +1,32 @@
-"""How far others had the machine while something was timed, from what Linux counts anyway.
+"""How much other processes used the machine while something was timed, by what Linux counts.
 
-For each thread the kernel counts how long it ran and how long it waited for a core, in nanoseconds
-(`/proc/PID/task/TID/schedstat`; Documentation/scheduler/sched-stats.rst). It counts all processes'
-time on the cores, and what the hypervisor took of it, in ticks of 10 ms (`/proc/stat`, proc(5)),
-and how long any process waited for a core, in microseconds (`/proc/pressure/cpu`,
-Documentation/accounting/psi.rst). What a system does not count is 0 here.
+The kernel counts, in ticks of 10 ms (proc(5)), for each core how long processes had it and how long
+the hypervisor did (`/proc/stat`), and for each process how long it and those that it started had
+one (`/proc/PID/stat`). It counts how long a thread waited for a core, in nanoseconds
+(`/proc/PID/task/TID/schedstat`; Documentation/scheduler/sched-stats.rst), and how long any process
+did, in microseconds (`/proc/pressure/cpu`, Documentation/accounting/psi.rst). What a system does
+not count is 0 here; only cores that this process may use are counted.
 """
 
 import os
 import resource
+import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 
+from bench.units import per_cent
+from mnist_mlp import memory
+
+ON_LINUX = sys.platform == "linux"
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
-THROTTLED = (  # the field of cgroup v2 and that of v1, and its unit in seconds
-    (Path("/sys/fs/cgroup/cpu.stat"), "throttled_usec", 1e-6),
-    (Path("/sys/fs/cgroup/cpu/cpu.stat"), "throttled_time", 1e-9),
-)
+# By version of control groups: the field that says how long one was throttled, and its unit.
+THROTTLED = {1: ("throttled_time", 1e-9), 2: ("throttled_usec", 1e-6)}
 
-
-# What of a case's seconds others may take before the case counts as disturbed; docs/method.md has
-# the experiment that these come from.
+# The share of a case's seconds beyond which it counts as disturbed; docs/method.md has the
+# experiment that these come from.
 MOST_OF_OTHERS = 0.06
 MOST_STOLEN = 0.05
 MOST_THROTTLED = 0.05
@@ -70,18 +73,18 @@ class Disturbance:
         """What disturbed the case, in words; nothing where nothing did."""
         tick = TICKS * TICK_SECONDS / self.counted_seconds
         steps = MOST_CLOCK_STEP_SECONDS + MOST_DRIFT * self.seconds
-        others = f"other processes took {self.others_share:.0%} of a core"
+        waited = f"its threads waited {self.waited_share * self.seconds:.2g} s for one"
         causes = {
             f"the machine slept for {self.slept_seconds:.1f} s": (
                 self.slept_seconds > MOST_SLEPT_SECONDS
             ),
-            f"the hypervisor took {self.stolen_share:.0%} of a core": (
+            f"the hypervisor took {per_cent(self.stolen_share)} of a core": (
                 self.stolen_share > max(MOST_STOLEN, tick)
             ),
-            f"its control group was throttled for {self.throttled_share:.0%} of its time": (
+            f"its control group was throttled {per_cent(self.throttled_share)} of the time": (
                 self.throttled_share > MOST_THROTTLED
             ),
-            f"{others}, and it waited for one for {self.waited_share:.0%} of its time": (
+            f"other processes took {per_cent(self.others_share)} of a core, and {waited}": (
                 self.others_share > max(MOST_OF_OTHERS, tick)
             ),
             f"the clock was set by {self.clock_step_seconds:+.2f} s": (
@@ -99,15 +102,14 @@ class Disturbance:
 def read() -> Reading:
     """Read the counters; a third of a millisecond, outside of what is timed."""
     times = os.times()
-    children_ran, children_waited = _counted(_descendants("self"))
-    _, waited = _counted(["self"])
-    busy, stolen = _of_all()
+    children = list(_descendants("self"))
+    busy, stolen = _of_cores()
     return Reading(
         monotonic=time.monotonic(),
         wall=time.time(),
         boot=time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)),
-        own=sum(times[:4]) + children_ran,
-        waited=waited + children_waited,
+        own=sum(times[:4]) + sum(map(_had, children)),
+        waited=sum(map(_waited, ["self", *children])),
         busy=busy,
         stolen=stolen,
         pressure=_pressure(),
@@ -151,23 +153,32 @@ def _descendants(process: str) -> Iterator[str]:
                 yield from _descendants(child)
 
 
-def _counted(processes: Iterable[str]) -> tuple[float, float]:
-    """Sum the seconds in which the threads of processes ran, and in which they waited."""
-    ran = waited = 0
-    for process in processes:
-        with suppress(OSError):
-            for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208
-                fields = _words(f"/proc/{process}/task/{thread}/schedstat")
-                if fields:
-                    ran, waited = ran + int(fields[0]), waited + int(fields[1])
-    return ran * 1e-9, waited * 1e-9
+def _had(process: str) -> float:
+    """Seconds that a process had on the cores, and those that it started and that have ended."""
+    _, _, fields = " ".join(_words(f"/proc/{process}/stat")).rpartition(")")
+    return sum(map(int, fields.split()[11:15])) * TICK_SECONDS
 
 
-def _of_all() -> tuple[float, float]:
-    """Seconds that all processes had on the cores, and that the hypervisor took."""
-    _, *fields = _words("/proc/stat", until="\n") or [""]
-    user, nice, system, _, _, irq, softirq, stolen = [*map(int, fields[:8]), *[0] * 8][:8]
-    return (user + nice + system + irq + softirq) * TICK_SECONDS, stolen * TICK_SECONDS
+def _waited(process: str) -> float:
+    """Seconds that the threads of a process waited for a core."""
+    waited = 0
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208
+            fields = _words(f"/proc/{process}/task/{thread}/schedstat")
+            waited += int(fields[1]) if fields else 0
+    return waited * 1e-9
+
+
+def _of_cores() -> tuple[float, float]:
+    """Seconds that processes had on the cores that this one may use, and the hypervisor took."""
+    allowed = {f"cpu{core}" for core in os.sched_getaffinity(0)} if ON_LINUX else set()
+    ran = stolen = 0
+    for line in _text("/proc/stat").partition("\nintr")[0].splitlines():
+        core, *fields = line.split()
+        if core in allowed:
+            user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
+            ran, stolen = ran + user + nice + system + irq + softirq, stolen + steal
+    return ran * TICK_SECONDS, stolen * TICK_SECONDS
 
 
 def _pressure() -> float:
@@ -176,23 +187,37 @@ def _pressure() -> float:
 
 
 def _throttled() -> float:
-    for file, field, unit in THROTTLED:
-        words = _words(str(file))
+    """Return the longest that one of the control groups of this process was throttled."""
+    longest = 0.0
+    for file, field, unit in _throttle_counters():
+        words = _words(file)
         if field in words:
-            return int(words[words.index(field) + 1]) * unit
-    return 0.0
+            longest = max(longest, int(words[words.index(field) + 1]) * unit)
+    return longest
+
+
+@cache
+def _throttle_counters() -> list[tuple[str, str, float]]:
+    """Find each file that says so, its field, and the field's unit in seconds."""
+    return [
+        (str(folder / "cpu.stat"), *THROTTLED[version]) for version, folder in memory.cgroups("cpu")
+    ]
 
 
 def _words(file: str, *, until: str = "") -> list[str]:
     """Split what a file says up to some character; nothing where there is no such file."""
+    text = _text(file)
+    return (text.partition(until)[0] if until else text).split()
+
+
+def _text(file: str) -> str:
     try:
         descriptor = os.open(file, os.O_RDONLY)
     except OSError:
-        return []
+        return ""
     try:
-        text = os.read(descriptor, 1 << 16).decode()
+        return os.read(descriptor, 1 << 16).decode()
     except OSError:  # the thread has ended
-        return []
+        return ""
     finally:
         os.close(descriptor)
-    return text.partition(until)[0].split() if until else text.split()

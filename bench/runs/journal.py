@@ -53,12 +53,12 @@ def read(file: Path) -> Journal:
         JournalError: there is no such file, or it is no journal.
 
     """
+    if not file.exists():
+        raise JournalError(f"{file} is no journal of a run: there is no such file")
     try:
         header, *lines = json_lines.read(file) or [{}]
     except JsonLinesError as error:
         raise JournalError(f"{file} is no journal of a run: {error}") from error
-    if not file.exists():
-        raise JournalError(f"{file} is no journal of a run: there is no such file")
     is_header = set(RUN) <= set(header) and all(
         isinstance(header.get(key), dict) for key in ("machine_info", *SETTING)
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from bench import option_types
 from bench.runs import journal
 from bench.runs.journal import JournalError
+from bench.units import counted
 from mnist_mlp import atomic
 from mnist_mlp.atomic import WriteError
 
@@ -35,5 +36,5 @@ def run(options: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     torn = "; a last line that was never finished is left out" if found.is_torn else ""
-    print(f"wrote {options.output}: {len(found.lines)} cases{torn}")
+    print(f"wrote {options.output}: {counted(len(found.lines), 'case')}{torn}")
     return 0

@@ -14,7 +14,7 @@ from mnist_mlp.convergence import Convergence, TracePoint, train_until
 from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import PrecisionError, UnavailableError
 from mnist_mlp.learning_rate import RULES
-from mnist_mlp.memory import BatchMemory, NotEnoughMemoryError
+from mnist_mlp.memory import PROBES, BatchMemory, NotEnoughMemoryError
 from mnist_mlp.model import MLP
 
 # What keeps a search from starting, each with a sentence for its user.
@@ -65,14 +65,17 @@ class Trainer:
 
         """
         self._show(f"{trial.name}: preparing")
-        if not self.options.force:
-            self._memory.require(trial.batch_size, instead="close other programs, or add --force")
+        train = self.data.train
         engine = engines.load(self.options.engine)(
             MLP(seed=trial.seed).to(self.options.device),
             learning_rate=RULES[trial.lr_rule](self.options.lr, trial.batch_size),
             precision=self.options.precision,
         )
-        prepare_seconds = engine.prepare(trial.batch_size, self.data.train)
+        # What small batches compile is compiled once, and a prediction of memory uses them.
+        prepare_seconds = engine.prepare(min(trial.batch_size, PROBES[0]), train)
+        if not self.options.force:
+            self._memory.require(trial.batch_size, instead="close other programs, or add --force")
+        prepare_seconds += engine.prepare(trial.batch_size, train)
 
         def watch(point: TracePoint) -> bool:
             epoch, accuracy = f"{point.epochs:.2f}", f"{point.test_accuracy:.3f}"
@@ -101,7 +104,9 @@ class Trainer:
     def _memory(self) -> BatchMemory:
         def train_on(samples: int) -> object:
             engine = engines.load(self.options.engine)(
-                MLP(seed=0).to(self.options.device), learning_rate=self.options.lr
+                MLP(seed=0).to(self.options.device),
+                learning_rate=self.options.lr,
+                precision=self.options.precision,
             )
             return engine.run(self.data.train.head(samples), torch.arange(samples), samples)
 

@@ -21,8 +21,9 @@ import bench
 import mnist_mlp
 from bench import json_lines
 from bench.runs import journal
-from bench.runs.journal import OUTCOME, Case, JournalError
+from bench.runs.journal import OUTCOME, PASSED, Case, JournalError
 from bench.suite.options import Options
+from bench.units import counted
 from mnist_mlp import atomic
 from mnist_mlp.atomic import WriteError
 
@@ -47,6 +48,7 @@ class CaseJournal:
         self._options = options
         self._announce = announce
         self._is_broken = False
+        self._kept: set[str] = set()  # full names of cases that --resume would take
         self._unseen: set[str] = set()  # full names of cases that are still to run
 
     def start(self, file: Path) -> None:
@@ -90,13 +92,17 @@ class CaseJournal:
                     f"{file} holds {case['fullname']}, which this run does not collect: give the "
                     "paths, -k and -m of that run"
                 )
-        json_lines.mend(file)
+        try:
+            json_lines.mend(file)
+        except WriteError as error:
+            raise pytest.UsageError(str(error)) from error
         self.file = file
         self.restored = found.cases(passed_only=True)
-        self.ended |= {case["fullname"] for case in self.restored}
+        self._kept = {case["fullname"] for case in self.restored}
+        self.ended |= self._kept
         self._session.benchmarks += map(_restored, self.restored)
         torn = "; a line that was never finished is dropped" if found.is_torn else ""
-        self._announce(f"{len(self.restored)} cases are taken from {file}{torn}")
+        self._announce(f"taken from {file}: {counted(len(self.restored), 'case')}{torn}")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Learn which cases are to run."""
@@ -105,13 +111,21 @@ class CaseJournal:
     @property
     def left(self) -> str:
         """How to go on with a run that did not come to its end; nothing where it did."""
-        if not self._unseen or not self.ended or not self.file or self._is_broken:
+        left = self._unseen - self._kept
+        if not left or not self._kept or self._is_broken:
             return ""
         return (
-            f"{len(self.ended)} cases are kept in {self.file}, {len(self._unseen)} are left: add "
+            f"{counted(len(self._kept), 'case')} kept in {self.file}, {len(left)} left: add "
             f"--resume={self.file} to go on, or save what is there with `python -m bench recover "
             f"{self.file} -o RUN.json`"
         )
+
+    @property
+    def elsewhere(self) -> str:
+        """How to save what could not be saved; nothing where the journal lacks it, too."""
+        if not self._kept or self._is_broken:
+            return ""
+        return f"; `python -m bench recover {self.file} -o RUN.json` saves the run elsewhere"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Append a case whose call has ended, passed or failed."""
@@ -119,6 +133,8 @@ class CaseJournal:
             self._unseen.discard(report.nodeid)
         if report.when != "call" or report.skipped:
             return
+        if report.failed and report.nodeid in self.ended:
+            return  # it ran again, and its first run is kept
         self.ended.add(report.nodeid)
         for measured in reversed(self._session.benchmarks):
             if measured.fullname == report.nodeid:
@@ -133,11 +149,15 @@ class CaseJournal:
             if not self.file:
                 self.file = _new_file(self._session.storage)
             if not self.file.exists() or not self.file.stat().st_size:
-                atomic.append(self.file, _line(self._header()))
-            atomic.append(self.file, _line(case))
+                json_lines.append(self.file, self._header())
+            json_lines.append(self.file, _plain(case))
+            if case[OUTCOME] == PASSED:
+                self._kept.add(case["fullname"])
         except (WriteError, OSError) as error:
             self._is_broken = True
-            self._announce(f"no journal is kept, so finished cases are saved at the end: {error}")
+            self._announce(
+                f"the journal cannot be written, so cases are saved only when the run ends: {error}"
+            )
 
     def _header(self) -> dict[str, Any]:
         """Say what this run is: pytest-benchmark's own fields, and what decides its times."""
@@ -155,12 +175,6 @@ class CaseJournal:
             "versions": {name: version(name) for name in VERSIONS if find_spec(name)},
         }
         return _plain(header)
-
-
-def _line(value: Mapping[str, Any]) -> bytes:
-    """Write a line of JSON, with what JSON lacks as pytest-benchmark writes it."""
-    text: str = safe_dumps(value, separators=(",", ":"))
-    return text.encode() + b"\n"
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:

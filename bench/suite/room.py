@@ -1,4 +1,4 @@
-"""Whether there is memory for a case, before it starts."""
+"""Check, before a case starts, that there is enough memory for it."""
 
 import os
 import signal
@@ -22,8 +22,8 @@ class Room:
     def require(self, engine: str, samples: int, train_on: Callable[[int], object]) -> None:
         """Skip the case where so many samples a step do not fit.
 
-        With --force they are tried in a process of its own first, and the case fails where that
-        does not live.
+        With --force the batch is first tried in a child process, and the case fails where that one
+        dies; not on a GPU, which a forked process cannot use.
 
         Args:
             engine: that trains.
@@ -39,25 +39,35 @@ class Room:
         except NotEnoughMemoryError as error:
             if not self._force:
                 pytest.skip(str(error))
-            cause = fate(lambda: train_on(samples))
+            cause = "" if torch.cuda.is_initialized() else fate(lambda: train_on(samples))
             if cause:
-                pytest.fail(f"{cause}, and {error}", pytrace=False)
+                needs, _, _ = str(error).rpartition(": ")
+                pytest.fail(
+                    f"{cause}, and {needs}: choose a smaller one, or close other programs",
+                    pytrace=False,
+                )
 
 
 def fate(call: Callable[[], object]) -> str:
-    """Make a call in a fork of this process, and say what ended it; nothing where it lived."""
+    """Make a call in a forked process, and return why it failed; nothing where it did not."""
     kills = memory.kills()
     with warnings.catch_warnings():  # of Python and of JAX: threads do not survive a fork
         warnings.simplefilter("ignore")  # the child starts none
         child = os.fork()
     if not child:
         _try(call)
-    _, status = os.waitpid(child, 0)
+    try:
+        _, status = os.waitpid(child, 0)
+    except KeyboardInterrupt:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        raise
     if os.WIFSIGNALED(status):
         number = signal.Signals(os.WTERMSIG(status)).name
         ran_out = memory.kills() > kills
-        return f"memory ran out ({number})" if ran_out else f"a trial of it died ({number})"
-    return "a trial of it failed" if status else ""
+        trial = "memory ran out" if ran_out else "a trial in a child process was killed"
+        return f"{trial} ({number})"
+    return "a trial in a child process failed" if status else ""
 
 
 def _try(call: Callable[[], object]) -> None:

@@ -1,7 +1,7 @@
-"""Watches whether others had the machine while a case was timed, and runs such cases again."""
+"""Records what other processes did while a case was timed, and runs disturbed cases again."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -16,11 +16,19 @@ DIGITS = 4
 class Watch:
     """A pytest plugin: stores in a case's `extra_info` what others did while it was timed."""
 
-    def __init__(self, session: Any, *, most_reruns: int, announce: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        session: Any,
+        *,
+        passed: Iterable[str],
+        most_reruns: int,
+        announce: Callable[[str], None],
+    ) -> None:
         self._session = session  # pytest-benchmark's
+        self._passed = set(passed)  # full names of cases, of an earlier process at first
         self._most_reruns = most_reruns  # of a case
         self._announce = announce
-        self._reruns: Counter[str] = Counter()
+        self._reruns = Counter(self._passed)  # what runs again here has had its first run
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
@@ -32,7 +40,7 @@ class Watch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep of two runs of a case the one that was disturbed less."""
+        """Keep of two runs of a case the one that passed, or was disturbed less."""
         if report.when != "call":
             return
         benchmarks = self._session.benchmarks
@@ -40,8 +48,11 @@ class Watch:
         if len(places) > 1:
             first, again = places
             later = benchmarks.pop(again)
-            if report.passed and _amount(later) < _amount(benchmarks[first]):
+            is_first = report.nodeid not in self._passed
+            if report.passed and (is_first or _amount(later) < _amount(benchmarks[first])):
                 benchmarks[first] = later
+        if report.passed:
+            self._passed.add(report.nodeid)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
@@ -70,12 +81,14 @@ def _watched(benchmark: BenchmarkFixture, begun: disturbance.Reading) -> Callabl
         try:
             return timed(*arguments, **options)
         finally:
-            found = disturbance.between(begun, before, disturbance.read())
+            after = disturbance.read()
+            found = disturbance.between(begun, before, after)
             shares = {
                 key: round(value, DIGITS) if isinstance(value, float) else value
                 for key, value in asdict(found).items()
             }
-            benchmark.extra_info.update(disturbance=shares, disturbed=found.cause)
+            calm = "" if after.busy else None  # None: this system does not count others' time
+            benchmark.extra_info.update(disturbance=shares, disturbed=found.cause or calm)
 
     return pedantic
 

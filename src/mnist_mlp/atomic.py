@@ -9,11 +9,14 @@ import errno
 import fcntl
 import os
 import secrets
+import stat
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 PREFIX = ".writing-"
+STREAMS = {Path("/dev/stdout"): 1, Path("/dev/stderr"): 2}  # of this process
 CAUSES = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -22,7 +25,7 @@ CAUSES = {
     errno.EACCES: "this user may not write there",
     errno.EPERM: "this user may not write there",
     errno.ENOENT: "its folder is not there",
-    errno.ENOTDIR: "what should be its folder is a file",
+    errno.ENOTDIR: "its folder is a file",
     errno.EISDIR: "it is a folder",
     errno.EIO: "the disk failed",
 }
@@ -35,7 +38,8 @@ class WriteError(Exception):
 def write(files: Mapping[Path, bytes]) -> None:
     """Write every file under a temporary name first, so that a full disk leaves all as they were.
 
-    A symbolic link is followed; what is no file, such as /dev/stdout, is written to as it is.
+    A symbolic link is followed, and a file that is replaced keeps its permissions. What is no file,
+    such as a pipe or /dev/stdout, is written to as it is.
 
     Raises:
         WriteError: for the first file that cannot be written.
@@ -44,15 +48,19 @@ def write(files: Mapping[Path, bytes]) -> None:
     with ExitStack() as stack:
         staged = {}
         for file, content in files.items():
+            target = Path(os.path.realpath(file))
             with _explained(file):
-                if file.exists() and not file.is_file():
+                if file in STREAMS:  # opened anew, a file that the shell opened would be cut off
+                    sys.stdout.flush()
+                    _write_all(STREAMS[file], content)
+                elif file.exists() and not file.is_file():
                     file.write_bytes(content)
                 else:
-                    staged[file] = stack.enter_context(_staged(file.resolve().parent, content))
-        for file, temporary in staged.items():
+                    staged[target] = file, stack.enter_context(_staged(target, content))
+        for target, (file, temporary) in staged.items():
             with _explained(file):
-                temporary.replace(file.resolve())
-                _sync_folder(file.resolve().parent)
+                temporary.replace(target)
+                _sync_folder(target.parent)
 
 
 def append(file: Path, line: bytes) -> None:
@@ -68,8 +76,20 @@ def append(file: Path, line: bytes) -> None:
             _write_all(log.fileno(), line)
             os.fsync(log.fileno())
         except OSError:
-            os.ftruncate(log.fileno(), before)
+            with suppress(OSError):  # the first failure is the cause
+                os.ftruncate(log.fileno(), before)
             raise
+
+
+def shorten(file: Path, size_bytes: int) -> None:
+    """Cut off what a file holds beyond a size.
+
+    Raises:
+        WriteError: it is as it was.
+
+    """
+    with _explained(file):
+        os.truncate(file, size_bytes)
 
 
 def make_folder(folder: Path) -> None:
@@ -84,11 +104,13 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _staged(folder: Path, content: bytes) -> Iterator[Path]:
-    """Hold the content in a temporary file of the folder, which is gone after the `with` block."""
-    _remove_abandoned(folder)
-    temporary, descriptor = _new_temporary(folder)
+def _staged(target: Path, content: bytes) -> Iterator[Path]:
+    """Hold the content in a temporary file beside the target, which is gone after the `with`."""
+    _remove_abandoned(target.parent)
+    temporary, descriptor = _new_temporary(target.parent)
     try:
+        with suppress(FileNotFoundError):
+            os.fchmod(descriptor, stat.S_IMODE(target.stat().st_mode))
         _write_all(descriptor, content)
         os.fsync(descriptor)
         yield temporary
@@ -113,7 +135,7 @@ def _new_temporary(folder: Path) -> tuple[Path, int]:
 def _remove_abandoned(folder: Path) -> None:
     """Remove the temporary files of processes that no longer live."""
     for temporary in folder.glob(f"{PREFIX}*"):
-        with suppress(OSError), temporary.open("rb") as file:  # OSError: it is locked, or gone
+        with suppress(OSError), temporary.open("r+b") as file:  # OSError: it is locked, or gone
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             temporary.unlink()
 
@@ -127,12 +149,12 @@ def _write_all(descriptor: int, content: bytes) -> None:
 
 def _sync_folder(folder: Path) -> None:
     """Let a rename outlast a loss of power, where the file system can sync a folder."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
             os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @contextmanager
@@ -142,7 +164,7 @@ def _explained(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         cause = CAUSES.get(error.errno or 0, error.strerror or str(error))
-        left = "what it held before is unchanged" if _is_there(file) else "nothing of it is there"
+        left = "its old content is unchanged" if _is_there(file) else "the file does not exist"
         raise WriteError(f"{file} cannot be written: {cause}; {left}") from error
 
 

@@ -106,8 +106,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UsageError: as `settle` raises it.
         LostError: another worker has failed.
-        DataError, CacheError, CheckpointError, UnavailableError, PrecisionError, NotFiniteError: as
-            the functions that it calls raise them.
+        DataError, CacheError, CheckpointError, UnavailableError, PrecisionError, NotFiniteError,
+            NotEnoughMemoryError: as the functions that it calls raise them.
 
     """
     place = group.own_device(options.device)
@@ -167,7 +167,6 @@ def check_memory(settings: Settings, mnist: Data, device: str) -> None:
         NotEnoughMemoryError: gives what is needed and what is free.
 
     """
-    samples = min(int(settings["batch_size"]), len(mnist.train))
     if group.size() > 1:
         return
 
@@ -176,7 +175,8 @@ def check_memory(settings: Settings, mnist: Data, device: str) -> None:
         return new_walk(settings | {"batch_size": samples}, part, device).advance(1)
 
     BatchMemory(str(settings["engine"]), train_on).require(
-        samples, instead="choose a smaller --batch-size, close other programs, or add --force"
+        min(int(settings["batch_size"]), len(mnist.train)),
+        instead="choose a smaller --batch-size, close other programs, or add --force",
     )
 
 

@@ -1,4 +1,4 @@
-"""How much memory is left here, and how much a batch will need; on Linux, from what it counts.
+"""How much memory is free here, by what Linux counts, and how much a batch will need.
 
 Nothing is imported but the standard library.
 """
@@ -14,11 +14,12 @@ from pathlib import Path
 PROBES = (512, 1024, 2048, 4096)  # samples of a batch; the last two peaks give a line
 WARY = 4  # times the last peak must be free for the next probe, of twice the size
 CGROUPS = Path("/sys/fs/cgroup")
-# By version of control groups: the limit, what is used, and the part of it that can be taken back.
+# By version of control groups: the limit, what is used, and the parts of it that can be taken back.
 CGROUP_FILES = {
-    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    2: ("memory.max", "memory.current", "inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes"),
+    2: ("memory.max", "memory.current"),
 }
+RECLAIMABLE = {1: ("total_inactive_file", "total_active_file"), 2: ("inactive_file", "active_file")}
 
 
 class NotEnoughMemoryError(Exception):
@@ -28,7 +29,7 @@ class NotEnoughMemoryError(Exception):
 def free_bytes() -> int | None:
     """Return what is free on this machine, or in the control group that has the least left.
 
-    None where the system does not tell, as on macOS.
+    None where the system does not report it, as on macOS.
     """
     found = [left for left in (_free_on_machine(), *_free_in_cgroups()) if left is not None]
     return min(found, default=None)
@@ -42,29 +43,34 @@ def _free_on_machine() -> int | None:
 
 def _free_in_cgroups() -> Iterator[int]:
     """Yield what is left below each limit that holds for this process."""
+    for version, folder in cgroups("memory"):
+        left = _free_in(folder, version)
+        if left is not None:
+            yield left
+
+
+def cgroups(controller: str) -> Iterator[tuple[int, Path]]:
+    """Yield the version and the folder of each control group whose limits hold for this process."""
     for line in _read(Path("/proc/self/cgroup")).splitlines():
         _, controllers, path = line.split(":", 2)
-        if controllers not in {"", "memory"}:
+        if controllers and controller not in controllers.split(","):
             continue
-        version = 1 if controllers else 2
-        root = CGROUPS / "memory" if controllers else CGROUPS
+        version, root = (1, CGROUPS / controller) if controllers else (2, CGROUPS)
         place = root / path.lstrip("/")
         for folder in (place, *place.parents):
-            left = _free_in(folder, version)
-            if left is not None:
-                yield left
+            yield version, folder
             if folder == root:
                 break
 
 
 def _free_in(folder: Path, version: int) -> int | None:
-    limit, usage, reclaimable = CGROUP_FILES[version]
+    limit, usage = CGROUP_FILES[version]
     try:
         most, used = int((folder / limit).read_text()), int((folder / usage).read_text())
     except (OSError, ValueError):  # no such group, or "max": no limit
         return None
     words = _read(folder / "memory.stat").split()
-    spare = int(words[words.index(reclaimable) + 1]) if reclaimable in words else 0
+    spare = sum(int(words[words.index(part) + 1]) for part in RECLAIMABLE[version] if part in words)
     return max(0, most - used + spare)
 
 
@@ -175,7 +181,7 @@ class BatchMemory:
             NotEnoughMemoryError: as `require` raises it.
 
         """
-        if batch_size > max(PROBES):
+        if batch_size > max(PROBES) and free_bytes() is not None:
             needed = predicted_bytes(self._peaks, batch_size)
             require(
                 needed, f"batch size {batch_size} with the {self._engine} engine", instead=instead
