@@ -87,6 +87,14 @@ def test_a_head_that_takes_another_time_is_called(compare, unit_seconds, verdict
     assert result.exit_code is code
 
 
+def test_a_head_that_alone_takes_too_long_is_a_regression(compare, tmp_path):
+    """It is not left out: five turns of the base fit."""
+    toy.change(tmp_path / "base", "UNIT_SECONDS", 0.05)
+    result = compare(changed("UNIT_SECONDS", 0.3), seconds_per_case=1)
+
+    assert set(verdicts(result).values()) == {Verdict.REGRESSION}
+
+
 def test_growth_of_memory_is_a_regression_whatever_the_speed(compare):
     """8 MiB became 64, in the figure that the case stores."""
     result = compare(changed("PEAK_BYTES", 1 << 26))
@@ -147,10 +155,11 @@ STRANGE_CASES = {
     "raises_before": "in base it raises: ValueError: no such thing",
     "raises_within": "in base it raises: ValueError: no such thing",
     "fails_after": "in base it raises: assert 1 == 2",
-    "hangs": "base did not answer for 12 s: it is stuck, or it does not survive being forked; "
+    "hangs": "base did not answer for 6 s: it is stuck, or it does not survive being forked; "
     "--fresh=exec starts each process from the beginning",
-    "kills_its_process": "base died (SIGKILL); its last words: collected 23 items; ; "
+    "kills_its_process": "base died (SIGKILL); its last words: collected 26 items; ; "
     "test_strange.py so long",
+    "closes_its_files": "base died (SIGKILL); its last words: ",
     "prints_a_megabyte": "",
     "changes_directory": "",
     "finds_its_directory": "",
@@ -166,8 +175,10 @@ STRANGE_CASES = {
     "is_expected_to_fail": "is expected to fail (xfail)",
     "weaves": "in base it raises: NotImplementedError: the gate does not measure benchmark.weave: "
     "call benchmark",
+    "takes_long_once": "",
     "takes_long": "is too long to take turns: --seconds-per-case=",  # and as many as it took
     "is_pedantic": "",
+    "is_set_up_beside_arguments": "",
     "is_pedantic_in_vain": "in base it raises: ValueError: a set-up before each call allows one "
     "iteration a round",
     "has_no_statistics": "",
@@ -222,6 +233,11 @@ def test_kills_its_process(benchmark, capfd):
     with capfd.disabled():
         os.write(2, b"so long")
         os.kill(os.getpid(), 9)
+
+
+def test_closes_its_files(benchmark):
+    os.closerange(3, 1000)
+    time.sleep(600)
 
 
 def test_prints_a_megabyte(benchmark):
@@ -288,6 +304,17 @@ def test_weaves(benchmark):
     benchmark.weave("time.sleep")
 
 
+def test_takes_long_once(benchmark):
+    calls = []
+
+    def call():
+        if not calls:
+            time.sleep(0.3)
+        calls.append(wait())
+
+    benchmark(call)
+
+
 def test_takes_long(benchmark):
     benchmark(time.sleep, 0.4)
 
@@ -309,6 +336,10 @@ def test_is_pedantic(benchmark):
 
     assert benchmark.pedantic(called, setup=set_up, teardown=tear_down, rounds=2) == "called"
     assert seen == ["set up", "called", "torn down"] * (len(seen) // 3)
+
+
+def test_is_set_up_beside_arguments(benchmark):
+    benchmark.pedantic(lambda word: wait(), args=("word",), setup=lambda: None)
 
 
 def test_is_pedantic_in_vain(benchmark):
@@ -333,7 +364,7 @@ def test_stores_words(benchmark):
 @pytest.fixture(scope="module")
 def strange(tmp_path_factory, short_turns):
     """A gate on identical code whose cases do what cases should not."""
-    short_turns.setattr(company, "PATIENCE_SECONDS", 12)
+    short_turns.setattr(company, "PATIENCE_SECONDS", 6)
     trees = [toy.write_tree(tmp_path_factory.mktemp(name) / name) for name in ("base", "head")]
     for tree in trees:
         (tree / "test_strange.py").write_text(STRANGE)
@@ -348,9 +379,8 @@ def test_every_strange_case_is_answered_in_a_sentence(strange, case):
     found = strange.judgements[f"test_strange.py::test_{case}"]
 
     assert found.reason.startswith(STRANGE_CASES[case])
-    if not STRANGE_CASES[case]:
-        assert not found.reason
-        assert found.verdict is Verdict.OK
+    if not STRANGE_CASES[case]:  # a busy machine may leave doubt
+        assert found.verdict in {Verdict.OK, Verdict.INCONCLUSIVE}
 
 
 def test_what_is_left_out_by_both_fails_no_gate(strange):

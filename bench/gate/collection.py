@@ -81,9 +81,12 @@ def cases_of_both(base: Collection, head: Collection) -> dict[str, str]:
 
 def cases_of_one(base: Collection, head: Collection) -> dict[str, str]:
     """Return a reason for each case that one of the two lacks."""
-    missing_in_base = dict.fromkeys(head.functions.keys() - base.functions, "missing in base")
-    missing_in_head = dict.fromkeys(base.functions.keys() - head.functions, "missing in head")
-    return missing_in_base | missing_in_head
+    return {
+        name: f"missing in {lacking.version.name}"
+        for one, lacking in ((head, base), (base, head))
+        for name in one.functions
+        if name not in lacking.functions
+    }
 
 
 def _is_of(file: str, tree: Path) -> bool:

@@ -5,21 +5,21 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
+from multiprocessing import Pipe, reduction
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
-from bench.gate.gate_worker.channel import Channel, SilenceError
+from bench.gate.gate_worker.channel import Channel
 from mnist_mlp import memory
 
 PATIENCE_SECONDS = 120.0  # for an answer; a busy machine takes long to import torch
-ADDRESS = "socket"
 LAST_WORDS = 3  # lines of what a dead process wrote
 # One interpreter's `-c`: our package is put before it for the import alone.
 START = (
@@ -86,16 +86,25 @@ class Process:
 
         """
         try:
-            answer = self._channel.receive()
-        except SilenceError:
-            raise WorkerError(
-                f"{self.name} did not answer for {PATIENCE_SECONDS:g} s: it is stuck, or it does "
-                "not survive being forked; --fresh=exec starts each process from the beginning"
-            ) from None
-        if answer is None:
+            if self._channel.connection.poll(PATIENCE_SECONDS):
+                return self._channel.receive()
+        except (EOFError, OSError):
+            self._kill()  # it may live on behind a connection that it closed
             how = _how_it_ended(self._wait(), ran_out=memory.kills() > self._kills)
-            raise WorkerError(f"{self.name} died ({how}); its last words: {self.last_words()}")
-        return answer
+            raise WorkerError(
+                f"{self.name} died ({how}); its last words: {self.last_words()}"
+            ) from None
+        raise WorkerError(
+            f"{self.name} did not answer for {PATIENCE_SECONDS:g} s: it is stuck, or it does not "
+            "survive being forked; --fresh=exec starts each process from the beginning"
+        )
+
+    def fork(self, connection: Connection, **request: object) -> int:
+        """Let a server fork a process that answers through the connection; return its number."""
+        self.send(do="fork", **request)
+        with suppress(OSError):  # as in `send`
+            reduction.send_handle(self._channel.connection, connection.fileno(), self._number)
+        return int(self.answer()["process"])
 
     def last_words(self) -> str:
         """Return the last lines that it wrote, in one."""
@@ -104,12 +113,15 @@ class Process:
 
     def end(self) -> None:
         """End it, and whatever it started."""
-        self._channel.close()
-        for end in (os.killpg, os.kill):
-            with suppress(ProcessLookupError, PermissionError):
-                end(self._number, signal.SIGKILL)
+        self._channel.connection.close()
+        self._kill()
         with suppress(WorkerError):  # its server died, too
             self._wait()
+
+    def _kill(self) -> None:
+        for kill in (os.killpg, os.kill):
+            with suppress(ProcessLookupError, PermissionError):
+                kill(self._number, signal.SIGKILL)
 
 
 def _how_it_ended(code: int, *, ran_out: bool) -> str:
@@ -132,10 +144,6 @@ class Company:
     def __enter__(self) -> Self:
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="gate-"))
         self._folder = Path(folder)
-        self._listener = self._stack.enter_context(socket.socket(socket.AF_UNIX))
-        self._listener.bind(str(self._folder / ADDRESS))
-        self._listener.listen()
-        self._listener.settimeout(PATIENCE_SECONDS)
         self._shared: Process | None = None
         return self
 
@@ -159,14 +167,16 @@ class Company:
                 words = self._folder / f"words-{next(self._counter)}"
                 words.touch()
                 server = self._server(version.python, stack)
-                number = server.ask(
-                    do="fork",
-                    tree=str(version.tree),
-                    words=str(words),
-                    seed=rng.getrandbits(32),
-                )["process"]
+                ours, theirs = Pipe()
+                with theirs:
+                    number = server.fork(
+                        theirs,
+                        tree=str(version.tree),
+                        words=str(words),
+                        seed=rng.getrandbits(32),
+                    )
                 wait = partial(_reaped, server, number)
-                process = Process(version.name, number, words, self._accept(), wait)
+                process = Process(version.name, number, words, Channel(ours), wait)
                 stack.callback(process.end)
                 started[version.name] = process
             for process in started.values():
@@ -178,18 +188,15 @@ class Company:
         if not self.shares_a_server:
             return self._start(python, pair)
         if self._shared is None:
-            self._shared = self._start(python, self._stack)
-            self._shared.ask(do="import", modules=list(self.common))
+            server = self._start(python, self._stack)
+            server.ask(do="import", modules=list(self.common))
+            self._shared = server
         return self._shared
 
     def _start(self, python: str, stack: ExitStack) -> Process:
         words = self._folder / f"words-{next(self._counter)}"
-        ours, theirs = socket.socketpair()
-        given = {
-            "socket": theirs.fileno(),
-            "address": str(self._folder / ADDRESS),
-            "arguments": list(self.setting.arguments),
-        }
+        ours, theirs = Pipe()
+        given = {"connection": theirs.fileno(), "arguments": list(self.setting.arguments)}
         counts = dict.fromkeys(THREAD_COUNTS, str(self.setting.threads))
         with theirs, words.open("w") as sink:
             try:
@@ -206,17 +213,9 @@ class Company:
             except OSError as error:
                 ours.close()
                 raise WorkerError(f"cannot run {python}: {error}") from error
-        channel = Channel(ours, patience_seconds=PATIENCE_SECONDS)
-        server = Process(f"the server of {python}", started.pid, words, channel, started.wait)
+        server = Process(f"the server of {python}", started.pid, words, Channel(ours), started.wait)
         stack.callback(server.end)
         return server
-
-    def _accept(self) -> Channel:
-        try:
-            connection, _ = self._listener.accept()
-        except TimeoutError:
-            raise WorkerError("a process does not start: is the machine out of memory?") from None
-        return Channel(connection, patience_seconds=PATIENCE_SECONDS)
 
 
 def _reaped(server: Process, number: int) -> int:

@@ -84,6 +84,8 @@ def judge(
         )
         # The runs are no pairs: every one of the head must exceed the largest of the base.
         peak_bytes = [[max(base_bytes), head] for head in head_bytes]
+        if not all([*base_bytes, *head_bytes]):
+            continue  # a run stored none
         if verdict.memory_regressed(peak_bytes):
             judgements[name] = verdict.grown(judgements[name], peak_bytes)
     return judgements, seconds

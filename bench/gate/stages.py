@@ -82,20 +82,20 @@ def confirm(
 ) -> dict[str, list[Pair]]:
     """Fresh pairs of each case or family that the screen left open, until it is decided."""
     pairs: dict[str, list[Pair]] = {name: [] for name in screened}
+    open_ = set(screened)
     is_undecided = partial(verdict.is_undecided, margin=margin, hypotheses=len(screened))
     most, started = max(verdict.MOST_PAIRS, pair_tests.pairs_needed(len(pairs))), time.monotonic()
     for done in range(most):
-        undecided = {name for name in pairs if is_undecided(screened[name], pairs[name])}
-        chosen = [name for name, family in families.items() if undecided & {name, family}]
+        open_ = {name for name in open_ if is_undecided(screened[name], pairs[name])}
+        chosen = [name for name, family in families.items() if open_ & {name, family}]
         if not chosen:
             break
-        tell(_progress(_confirming(undecided), done, most, started))
+        tell(_progress(_confirming(open_), done, most, started))
         measured = {name: [pair] for name, pair in measure(chosen).items()}
-        if not measured:
-            break
-        for name, (pair,) in pair_tests.with_families(measured, families).items():
-            if name in undecided:
-                pairs[name].append(pair)
+        grown = pair_tests.with_families(measured, families)
+        open_ &= grown.keys()  # of a family without one of its cases nothing more is learnt
+        for name in open_:
+            pairs[name] += grown[name]
     return {name: seen for name, seen in pairs.items() if seen}
 
 

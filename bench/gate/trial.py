@@ -156,7 +156,7 @@ class Trial:
     def _end_case(
         self, processes: Sequence[Process], name: str, answers: Sequence[Mapping[str, Any]]
     ) -> list[dict[str, Any]]:
-        """Let a case end in every process, and note why it cannot be measured, if so."""
+        """Let a case end in every process; note its group, and why it cannot be measured, if so."""
         for process, answer in zip(processes, answers, strict=True):
             if "ready" in answer:
                 process.send(do="finish")
@@ -164,6 +164,9 @@ class Trial:
             process.answer() if "ready" in answer else dict(answer)
             for process, answer in zip(processes, answers, strict=True)
         ]
+        function = name.split("[", maxsplit=1)[0]
+        group = next((end["group"] for end in ended if end["group"]), "")
+        self.families[name] = f"{function}, {group}" if group else function
         reason = _why_not(processes, ended)
         if reason and all(end["outcome"] == "left out" for end in ended):
             self.left_out[name] = ended[0]["reason"]
@@ -174,13 +177,10 @@ class Trial:
     def _keep(
         self, name: str, ended: Sequence[Mapping[str, Any]], taken: Sequence[Sequence[float]]
     ) -> None:
-        """Keep a case's seconds, its group, and the figures that all versions stored."""
+        """Keep a case's seconds, and the figures that all versions stored."""
         versions = self.seconds.setdefault(name, [[] for _ in taken])
         for seconds, turn_seconds in zip(versions, taken, strict=True):
             seconds.append(statistics.median(turn_seconds))
-        function = name.split("[", maxsplit=1)[0]
-        group = ended[-1]["group"]
-        self.families[name] = f"{function}, {group}" if group else function
         with suppress(KeyError):
             self.losses.setdefault(name, [end["figures"][LOSSES] for end in ended])
         with suppress(KeyError):

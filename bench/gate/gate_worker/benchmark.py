@@ -64,8 +64,6 @@ class Benchmark:
         """
         if setup and iterations > 1:
             raise ValueError("a set-up before each call allows one iteration a round")
-        if setup and (args or kwargs):
-            raise TypeError("arguments come from setup or from args and kwargs, not from both")
         if rounds < 1 or iterations < 1 or warmup_rounds < 0:
             raise ValueError("rounds and iterations are at least 1, warmup_rounds at least 0")
         if not setup and not teardown:
@@ -75,6 +73,8 @@ class Benchmark:
             seconds = 0.0
             for _ in range(units):
                 given = setup() if setup else None
+                if given and (args or kwargs):
+                    raise TypeError("arguments come from setup or args and kwargs, not from both")
                 words, names = given or (args, kwargs or {})
                 started = time.perf_counter()
                 result = target(*words, **names)

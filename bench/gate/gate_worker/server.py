@@ -11,10 +11,11 @@ import importlib
 import json
 import os
 import random
-import socket
 import sys
 import traceback
 from contextlib import suppress
+from multiprocessing import reduction
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ LARGEST_OFFSET_BYTES = 1 << 16
 
 
 def main() -> None:
-    """Serve the gate that listens at the given address, until it goes."""
+    """Serve the gate at the other end of the given connection, until it goes."""
     setting: dict[str, Any] = json.loads(sys.argv.pop())
-    gate = Channel(socket.socket(fileno=setting["socket"]))
+    gate = Channel(Connection(setting["connection"]))
     for request in gate.requests():
         if request["do"] == "import":
             for name in request["modules"]:
@@ -39,10 +40,12 @@ def main() -> None:
             gc.freeze()  # collections in forks leave what was imported alone
             gate.send(imported=True)
         elif request["do"] == "fork":
+            connection = Connection(reduction.recv_handle(gate.connection))
             process = os.fork()
             if process == 0:
-                gate.close()  # so that the gate sees the server end
-                _become(request, setting)
+                gate.connection.close()  # so that the gate sees the server end
+                _become(request, connection, setting["arguments"])
+            connection.close()
             gate.send(process=process)
         else:  # how did one end?
             _, status = os.waitpid(request["process"], 0)
@@ -50,10 +53,10 @@ def main() -> None:
             gate.send(code=-os.WTERMSIG(status) if killed else os.WEXITSTATUS(status))
 
 
-def _become(request: dict[str, Any], setting: dict[str, Any]) -> None:
+def _become(request: dict[str, Any], connection: Connection, arguments: list[str]) -> None:
     """Be a version's process, in this fork, until the gate goes; never return."""
     try:
-        channel = Channel.to(setting["address"])
+        channel = Channel(connection)
         os.setpgid(0, 0)  # what a case leaves behind can be ended with it
         _redirect(request["words"])
         os.chdir(request["tree"])
@@ -62,7 +65,6 @@ def _become(request: dict[str, Any], setting: dict[str, Any]) -> None:
         rng = random.Random(request["seed"])
         # A fork inherits where its parent's data lie; an exec'd process would find them elsewhere.
         offset = bytearray(rng.randrange(LARGEST_OFFSET_BYTES))
-        arguments: list[str] = setting["arguments"]
         code = int(pytest.main(arguments, plugins=[Plugin(channel)]))
         del offset
     except BaseException:  # noqa: BLE001 - a fork must never go on as its parent
