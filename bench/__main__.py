@@ -1,12 +1,11 @@
 """python -m bench: find the best batch size, report on saved runs, gate a change."""
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-INTERRUPTED = 130
+from mnist_mlp import interrupts
 
 # A command's module, with `add_options` and `run`, and one line on what it answers.
 COMMANDS = {
@@ -44,16 +43,8 @@ COMMANDS = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code."""
-    try:
-        return _run(sys.argv[1:] if words is None else words)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-
-
-def _run(words: Sequence[str]) -> int:
-    """Import the command that the words name, and run it."""
+    """Import the command that the words name, run it, and return the exit code."""
+    words = sys.argv[1:] if words is None else words
     parser = argparse.ArgumentParser(prog="python -m bench")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (module, question) in COMMANDS.items():
@@ -66,7 +57,4 @@ def _run(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    # Temporary files are removed, too, when CI cancels a job or a terminal is closed.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    sys.exit(main())
+    sys.exit(interrupts.run(main))

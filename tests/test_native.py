@@ -48,6 +48,17 @@ for name in sys.argv[1:]:
     os.waitpid(child, 0)
     assert os.read(source, 5) == b"same", name
 """
+FULL_DISK = """
+import resource
+import torch
+from mnist_mlp.engines.native.loop import Loop
+from mnist_mlp.engines.native.native import Native
+from mnist_mlp.model import MLP
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+engine = Native(MLP(seed=0), learning_rate=0.1, form=Loop(threads=1))
+engine.step(torch.ones(4, 784), torch.zeros(4, dtype=torch.int64))
+"""
 WITHOUT_NUMBA = """
 import sys
 sys.modules["numba"] = None
@@ -254,6 +265,20 @@ def test_without_numba_a_sentence_says_so_and_the_other_forms_train():
     assert done.returncode == 0, done.stderr
     assert "products" in done.stdout
     assert done.stderr.count("the native engine goes without its loop") == 1
+
+
+def test_a_full_disk_ends_no_training(tmp_path):
+    """Numba cannot keep what it compiled; the loop trains all the same."""
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK],
+        env=os.environ | {"PYTHONPATH": str(SRC), "NUMBA_CACHE_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.rglob("*.nbc")) == []
 
 
 def test_the_thread_count_may_change_between_runs():

@@ -28,7 +28,6 @@ class ExitCode(IntEnum):
     USAGE = 2  # argparse's own, for a command line that makes no sense
     INCONCLUSIVE = 3
     INCOMPARABLE = 4
-    INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,24 +1,16 @@
 """python -m mnist_mlp: train, and print what the question's author printed."""
 
-import signal
 import sys
 
-INTERRUPTED = 130
+from mnist_mlp import interrupts
 
 
 def main() -> int:
     """Run the command line; return the exit code."""
-    try:
-        from mnist_mlp import command  # noqa: PLC0415 - torch takes seconds, and Ctrl-C may come
+    from mnist_mlp import command  # noqa: PLC0415 - torch takes seconds
 
-        return command.main()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    return command.main()
 
 
 if __name__ == "__main__":
-    # Temporary files are removed, too, when a job is cancelled or a terminal is closed.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
-    sys.exit(main())
+    sys.exit(interrupts.run(main))

@@ -10,6 +10,7 @@ once a block of samples, when each has its part of the logits; each adds them up
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -31,6 +32,20 @@ FAST = {"contract", "reassoc", "nsz", "arcp"}  # infinities and NaN stay what th
 inlined = njit(inline="always", fastmath=FAST, error_model="numpy")
 f32 = np.float32
 Array = np.ndarray[Any, Any]
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that Python calls, and keep the result for other processes."""
+    machine_code = njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")(function)
+
+    @wraps(function)
+    def call(*arguments: Any) -> Any:
+        try:
+            return machine_code(*arguments)
+        except OSError:  # a full disk: nothing is kept, and what was compiled is there all the same
+            return machine_code(*arguments)
+
+    return call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +145,7 @@ def from_a_line(rows, width):
     return spare[first : first + rows * width].reshape(rows, width)
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@compiled
 def _take(
     images, labels, order, batch_size, learning_rate, weights, losses, logits, arrived, thread
 ):
@@ -187,7 +202,7 @@ def middle(parameters: Parameters, updated: Parameters) -> Middle:
     return descend
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@compiled
 def _middle(weights, updated, hidden, labels, scale, is_last):
     logits = np.empty((1, len(labels), CLASSES), f32)
     loss = 0.0
@@ -201,7 +216,7 @@ def _middle(weights, updated, hidden, labels, scale, is_last):
     return loss
 
 
-@njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")
+@compiled
 def _predict(weights, images, logits):
     """Compute the logits, (N, 1, 10), but for the bias."""
     lit = Lit(np.zeros(2, np.int64), np.empty(PIXELS + 1, np.int16), np.empty(PIXELS + 1, f32))
