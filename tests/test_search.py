@@ -137,7 +137,7 @@ def test_ctrl_c_prints_what_is_there(tmp_path):
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "bench", "sweet-spot", "--search"),
-            *(f"--data-root={tmp_path}", "--engines=eager", "--max-epochs=10000"),
+            *(f"--data-root={tmp_path}", "--engines=eager", "--threads=1"),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
