@@ -1,10 +1,9 @@
 """python -m bench gate: from options to a finished gate, printed."""
 
 import argparse
-import os
 import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -77,7 +76,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _threads(text: str) -> int:
-    threads, cores = option_types.count(text), os.cpu_count() or 1
+    threads, cores = option_types.count(text), len(comparison.usable_cores())
     if threads > cores:
         raise argparse.ArgumentTypeError(
             f"{threads} threads on {cores} cores: ask for {cores} or fewer"
@@ -90,19 +89,29 @@ def run(options: argparse.Namespace) -> ExitCode:
     try:
         found = _compare_saved(options) if options.saved else _compare_revisions(options)
     except (RevisionError, SavedRunError, UsageError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return ExitCode.USAGE
+        return _refuse(options, f"error: {error}", ExitCode.USAGE)
     except (IncomparableError, WorkerError) as error:
-        print(f"incomparable: {error}", file=sys.stderr)
-        return ExitCode.INCOMPARABLE
+        return _refuse(options, f"incomparable: {error}", ExitCode.INCOMPARABLE)
     print(result.as_text(found))
     texts = {options.json: result.as_json(found), options.markdown: result.as_markdown(found)}
+    return found.exit_code if _written(texts) else found.exit_code or ExitCode.USAGE
+
+
+def _refuse(options: argparse.Namespace, sentence: str, code: ExitCode) -> ExitCode:
+    """Print why there is no result, also where a comment on a pull request would show it."""
+    print(sentence, file=sys.stderr)
+    _written({options.markdown: f"{sentence}\n"})
+    return code
+
+
+def _written(texts: Mapping[Path | None, str]) -> bool:
+    """Write the files that were asked for; print why where one cannot be written."""
     try:
         atomic.write({file: text.encode() for file, text in texts.items() if file})
     except WriteError as error:
         print(f"error: {error}", file=sys.stderr)
-        return found.exit_code or ExitCode.USAGE
-    return found.exit_code
+        return False
+    return True
 
 
 def _compare_saved(options: argparse.Namespace) -> Result:

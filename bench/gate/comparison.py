@@ -114,5 +114,11 @@ def choose_cores(threads: int) -> list[int]:
     if not hasattr(os, "sched_setaffinity"):
         print("this system cannot pin processes to a core: expect wider intervals", file=sys.stderr)
         return []
-    load = psutil.cpu_percent(interval=LOAD_SECONDS, percpu=True)
-    return sorted(os.sched_getaffinity(0), key=lambda core: load[core])[:threads]
+    load = dict(enumerate(psutil.cpu_percent(interval=LOAD_SECONDS, percpu=True)))
+    return sorted(usable_cores(), key=lambda core: load.get(core, 0.0))[:threads]
+
+
+def usable_cores() -> list[int]:
+    """Return the cores that this process may use."""
+    can_pin = hasattr(os, "sched_getaffinity")
+    return sorted(os.sched_getaffinity(0)) if can_pin else list(range(os.cpu_count() or 1))

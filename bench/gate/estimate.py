@@ -3,10 +3,9 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from bench.gate import pair_tests
 from bench.gate.pair_tests import CONTROL_VARIANCE, HEAD_VARIANCE, Pair
@@ -42,7 +41,8 @@ def of_pairs(
     """
     head = np.array([pair.head for pair in confirm] or [pair.head for pair in screen])
     spread, freedom = _spread([*screen, *confirm])
-    mean, reach = float(head.mean()), spread / math.sqrt(len(head)) * _student(freedom)
+    student = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    mean, reach = float(head.mean()), spread / math.sqrt(len(head)) * student
     return Estimate(
         ratio=math.exp(mean),
         low=math.exp(mean - reach),
@@ -64,12 +64,6 @@ def _spread(pairs: Sequence[Pair]) -> tuple[float, int]:
     return math.sqrt(HEAD_VARIANCE * float(squares) / freedom), freedom
 
 
-@cache
-def _student(freedom: int) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
-
-
-@cache
 def _reach_of_a_pair(freedom: int, hypotheses: int) -> float:
     """How many spreads above the margin a ratio must lie for the confirmation to catch it.
 
@@ -77,5 +71,4 @@ def _reach_of_a_pair(freedom: int, hypotheses: int) -> float:
     (Clopper and Pearson 1934), and its distance a t quantile.
     """
     pairs = pair_tests.pairs_needed(hypotheses)
-    each = stats.beta.ppf(POWER, pairs - 1, 2)
-    return float(stats.t.ppf(each, freedom))
+    return float(special.stdtrit(freedom, special.betaincinv(pairs - 1, 2, POWER)))

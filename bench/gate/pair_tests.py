@@ -4,6 +4,7 @@ The unit of every statistic is a pair: one number from one set of fresh processe
 A pair here comes with its control, the same of a second process of the base itself.
 """
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 LEVEL = 0.01
 
@@ -76,27 +77,14 @@ def with_families(pairs: Pairs, families: Mapping[str, str]) -> dict[str, list[P
 @cache
 def pairs_needed(hypotheses: int) -> int:
     """Pairs with which the test of each of so many hypotheses can reject, one pair contrary."""
-    pairs = 2
-    while stats.binom.sf(pairs - 2, pairs, 0.5) > LEVEL / hypotheses:
-        pairs += 1
-    return pairs
-
-
-@cache
-def _contrary_allowed(pairs: int) -> int:
-    """The most contrary pairs of so many with which the test could still reject at the level."""
-    return int(stats.binom.ppf(LEVEL, pairs, 0.5)) - 1
+    level = LEVEL / hypotheses
+    return next(pairs for pairs in itertools.count(2) if special.bdtr(1, pairs, 0.5) <= level)
 
 
 def sign_test(log_ratios: Sequence[float], *, margin: float) -> float:
     """P value of "the ratio is at most 1 + margin": exact, whatever the distribution."""
-    above = sum(value > math.log1p(margin) for value in log_ratios)
-    return _sign_test_of(above, len(log_ratios))
-
-
-@cache
-def _sign_test_of(above: int, pairs: int) -> float:
-    return float(stats.binom.sf(above - 1, pairs, 0.5))
+    contrary = sum(value <= math.log1p(margin) for value in log_ratios)
+    return float(special.bdtr(contrary, len(log_ratios), 0.5))
 
 
 def sides(pairs: Iterable[Pair]) -> list[list[float]]:
@@ -110,9 +98,10 @@ def is_open(pairs: Sequence[Pair], *, margin: float, needed: int) -> bool:
 
     Stopping where none can changes no verdict: a test that cannot reject would not have.
     """
-    threshold, allowed = math.log1p(margin), _contrary_allowed(needed)
+    threshold = math.log1p(margin)
+    contrary = (sum(value <= threshold for value in side) for side in sides(pairs))
     return len(pairs) < needed and any(
-        sum(value <= threshold for value in side) <= allowed for side in sides(pairs)
+        special.bdtr(count, needed, 0.5) <= LEVEL for count in contrary
     )
 
 

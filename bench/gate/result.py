@@ -1,8 +1,9 @@
 """What a gate found: a table and a sentence, markdown for a pull request, JSON for machines."""
 
 import json
+import re
 import statistics
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -55,22 +56,20 @@ class Result:
 
 def sentence(result: Result) -> str:
     """Sum up the gate in one sentence."""
-    counts = Counter(judgement.verdict for judgement in result.judgements.values())
+    judged = result.judgements.items()
     named = {
-        verdict: ", ".join(
-            name for name, one in result.judgements.items() if one.verdict is verdict
-        )
-        for verdict in counts
+        verdict: ", ".join(name for name, one in judged if one.verdict is verdict)
+        for verdict in Verdict
     }
     if result.exit_code is ExitCode.REGRESSION:
         text = f"Regression: {named[Verdict.REGRESSION]}."
     elif result.exit_code is ExitCode.INCOMPARABLE:
         text = f"Incomparable, so nothing passed: {named[Verdict.INCOMPARABLE]}."
     elif result.exit_code is ExitCode.INCONCLUSIVE:
-        text = f"Inconclusive, so nothing passed: {named.get(Verdict.INCONCLUSIVE, 'no case')}."
+        text = f"Inconclusive, so nothing passed: {named[Verdict.INCONCLUSIVE] or 'no case'}."
     else:
         text = f"No case was found slower than the base by more than {result.margin:.0%}"
-        if Verdict.IMPROVEMENT in named:
+        if named[Verdict.IMPROVEMENT]:
             text += f"; faster: {named[Verdict.IMPROVEMENT]}"
         text += "."
     took = "" if result.took_seconds is None else f", {result.took_seconds:.0f} s"
@@ -100,13 +99,15 @@ def rows(result: Result) -> list[tuple[str, ...]]:
 
 def _shortened(name: str, result: Result) -> str:
     """Leave out a case's file where its function is in no other."""
-    function = name.rsplit("::", maxsplit=1)[-1].split("[", maxsplit=1)[0].split(",", maxsplit=1)[0]
     files = {
-        other.split("::")[0]
-        for other in result.judgements
-        if other.split("::")[-1].split("[")[0].split(",")[0] == function
+        other.split("::")[0] for other in result.judgements if _function(other) == _function(name)
     }
     return name if len(files) > 1 else name.split("::", 1)[-1]
+
+
+def _function(name: str) -> str:
+    """Return the test function of a case or a family."""
+    return re.split(r"[\[,]", name)[0].rpartition("::")[2]
 
 
 def reasons(result: Result) -> list[str]:
@@ -140,9 +141,10 @@ def _laid_out(result: Result, style: box.Box, width: int) -> str:
     table = Table(box=style)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in {"case", "verdict"} else "right")
+    mark = "/" if style is box.MARKDOWN else "|"  # which ends a cell of markdown
     for cells in rows(result):
         # As text: a name's brackets are no markup.
-        table.add_row(*(Text(cell.replace("|", "/")) for cell in cells))
+        table.add_row(*(Text(cell.replace("|", mark)) for cell in cells))
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(table)

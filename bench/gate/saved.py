@@ -7,6 +7,7 @@ import itertools
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
@@ -86,8 +87,8 @@ def judge(
         peak_bytes = [[max(base_bytes), head] for head in head_bytes]
         if not all([*base_bytes, *head_bytes]):
             continue  # a run stored none
-        if verdict.memory_regressed(peak_bytes):
-            judgements[name] = verdict.grown(judgements[name], peak_bytes)
+        if reason := verdict.memory_growth(peak_bytes):
+            judgements[name] = replace(judgements[name], verdict=Verdict.REGRESSION, reason=reason)
     return judgements, seconds
 
 

@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import partial
 
 from bench.gate import pair_tests, verdict
 from bench.gate.pair_tests import Pair, Pairs
+from bench.gate.verdict import Evidence
 from bench.units import duration
 
 NAMED = 2  # of what is being confirmed, in a line of progress
@@ -20,17 +20,8 @@ Stage = Callable[[], AbstractContextManager[Measure]]  # which shares no process
 Tell = Callable[[str], object]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stages:
-    """The pairs of a gate, by case or family."""
-
-    screen: Pairs
-    confirm: Pairs
-    restless: bool  # the control was convicted, twice
-
-
-def run(new_stage: Stage, families: Mapping[str, str], *, margin: float, tell: Tell) -> Stages:
-    """Measure until every case and family has what its judgement needs.
+def run(new_stage: Stage, families: Mapping[str, str], *, margin: float, tell: Tell) -> Evidence:
+    """Measure until every case and family has what its judgement of speed needs.
 
     Where identical code is convicted, both stages are done once more.
 
@@ -55,7 +46,7 @@ def run(new_stage: Stage, families: Mapping[str, str], *, margin: float, tell: T
         restless = pair_tests.is_restless(confirmed, margin=margin)
         if not restless:
             break
-    return Stages(screen=screened, confirm=confirmed, restless=restless)
+    return Evidence(screen=screened, confirm=confirmed, restless=restless)
 
 
 def screen(

@@ -4,7 +4,7 @@ import random
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -60,10 +60,10 @@ class Trial:
         new_stage = partial(self._stage, new_company)
         found = stages.run(new_stage, self.families, margin=margin, tell=self.tell)
         unjudged = self.failures.keys() | self.left_out.keys()
-        return Evidence(
+        return replace(
+            found,
             screen={name: pairs for name, pairs in found.screen.items() if name not in unjudged},
             confirm={name: pairs for name, pairs in found.confirm.items() if name not in unjudged},
-            restless=found.restless,
             seconds=self.seconds,
             peak_bytes=self.peak_bytes,
             losses=self.losses,
@@ -82,7 +82,7 @@ class Trial:
 
     def _rehearse_case(self, processes: Sequence[Process], name: str) -> bool:
         answers = [process.answer() for process in processes]
-        return _may_go_on(self._end_case(processes, name, answers))
+        return all(end["usable"] for end in self._end_case(processes, name, answers))
 
     def _pair(self, company: Company, names: Sequence[str]) -> dict[str, Pair]:
         """One pair of each case that can be measured, from fresh processes."""
@@ -151,7 +151,7 @@ class Trial:
         if taken and name not in self.failures | self.left_out:
             self._keep(name, ended, taken)
             pairs[name] = pair_tests.pair_of(taken)
-        return _may_go_on(ended)
+        return all(end["usable"] for end in ended)
 
     def _end_case(
         self, processes: Sequence[Process], name: str, answers: Sequence[Mapping[str, Any]]
@@ -167,11 +167,15 @@ class Trial:
         function = name.split("[", maxsplit=1)[0]
         group = next((end["group"] for end in ended if end["group"]), "")
         self.families[name] = f"{function}, {group}" if group else function
-        reason = _why_not(processes, ended)
-        if reason and all(end["outcome"] == "left out" for end in ended):
+        outcomes = {end["outcome"] for end in ended}
+        if outcomes == {"left out"}:
             self.left_out[name] = ended[0]["reason"]
-        elif reason:
-            self.failures[name] = reason
+        elif outcomes != {"passed"}:
+            self.failures[name] = next(
+                f"in {process.name} it {end['reason']}"
+                for process, end in zip(processes, ended, strict=True)
+                if end["outcome"] != "passed"
+            )
         return ended
 
     def _keep(
@@ -186,20 +190,3 @@ class Trial:
         with suppress(KeyError):
             peaks = [end["figures"][PEAK_MEMORY] for end in ended]
             self.peak_bytes.setdefault(name, []).append(peaks)
-
-
-def _may_go_on(ended: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether another case may follow in processes in which one has ended."""
-    return not any(end["leaves_threads"] or end["outcome"] == "failed" for end in ended)
-
-
-def _why_not(processes: Sequence[Process], ended: Sequence[Mapping[str, Any]]) -> str:
-    """Return why a case has no pair: what a version did instead; empty where it has one."""
-    return next(
-        (
-            f"in {process.name} it {end['reason']}"
-            for process, end in zip(processes, ended, strict=True)
-            if end["outcome"] != "passed"
-        ),
-        "",
-    )

@@ -110,8 +110,8 @@ def judge(
         if step is not None:
             reason = f"no longer learns the same: the loss of step {step} differs"
             judgements[name] = replace(speed, verdict=Verdict.INCOMPARABLE, reason=reason)
-        elif memory_regressed(evidence.peak_bytes.get(name, ())):
-            judgements[name] = grown(speed, evidence.peak_bytes[name])
+        elif reason := memory_growth(evidence.peak_bytes.get(name, ())):
+            judgements[name] = replace(speed, verdict=Verdict.REGRESSION, reason=reason)
     for verdict, reasons in (
         (Verdict.INCOMPARABLE, evidence.failures),
         (Verdict.LEFT_OUT, evidence.left_out),
@@ -163,25 +163,22 @@ def of_tests(
     return Verdict.INCONCLUSIVE, f"noise could hide {hidden}"
 
 
-def grown(judgement: Judgement, peak_bytes: Sequence[Sequence[int]]) -> Judgement:
-    """The same case, a regression for its memory."""
-    before = max(max(others) for *others, _ in peak_bytes) / 2**20
-    after = max(head for *_, head in peak_bytes) / 2**20
-    reason = f"peak memory grew from {before:.1f} to {after:.1f} MiB"
-    return replace(judgement, verdict=Verdict.REGRESSION, reason=reason)
-
-
-def memory_regressed(peak_bytes: Sequence[Sequence[int]]) -> bool:
-    """Whether peak memory grew by more than 10 % and more than 4 MiB in every pair.
+def memory_growth(peak_bytes: Sequence[Sequence[int]]) -> str:
+    """Say how far peak memory grew, if by more than 10 % and more than 4 MiB in every pair.
 
     Args:
         peak_bytes: of each pair, the head's last.
 
     """
-    return len(peak_bytes) >= SCREENING_PAIRS and all(
+    has_grown = len(peak_bytes) >= SCREENING_PAIRS and all(
         head > max(others) * (1 + MEMORY_GROWTH) and head > max(others) + MEMORY_GROWTH_BYTES
         for *others, head in peak_bytes
     )
+    if not has_grown:
+        return ""
+    before = max(max(others) for *others, _ in peak_bytes) / 2**20
+    after = max(head for *_, head in peak_bytes) / 2**20
+    return f"peak memory grew from {before:.1f} to {after:.1f} MiB"
 
 
 def _learning_change(losses: Sequence[Sequence[float]]) -> int | None:

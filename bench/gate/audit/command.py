@@ -69,6 +69,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> ExitCode:
     """Run the gates, or read a record of some, and print the rates."""
     try:
+        if options.figure and not options.read:
+            raise UsageError("--figure draws a record: name it with --read")
         if options.read:
             gates = record.read(options.read)
             print(rates.as_text(gates))

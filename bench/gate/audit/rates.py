@@ -196,13 +196,16 @@ def _slips(record: Sequence[Line]) -> Iterator[str]:
         if is_slip(gate):
             ratios = {name: found[0] for name, found in gate["estimates"].items()}
             calls = [
-                f"{case} {verdict} {gate['reasons'].get(case, '')} (x {ratios.get(case, 0):.3f})"
+                f"{case} {verdict} {gate['reasons'].get(case, '')}"
+                + (f" (x {ratios[case]:.3f})" if case in ratios else "")
                 for case, verdict in gate["verdicts"].items()
                 if verdict != Verdict.OK
             ]
+            if calls:
+                yield f"{gate['scenario']}: {'; '.join(calls)}"
+                continue
             name = max(ratios, key=ratios.__getitem__)
-            missed = (
-                f"not called; at most x {ratios[name]:.3f}, in {name}, where "
+            yield (
+                f"{gate['scenario']}: not called; at most x {ratios[name]:.3f}, in {name}, where "
                 f"{gate['estimates'][name][-1]:.0%} would have been caught"
             )
-            yield f"{gate['scenario']}: {'; '.join(calls) or missed}"

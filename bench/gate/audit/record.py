@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bench.json_lines import JsonLinesError
 
 IDENTICAL = "identical code"
 COMPARE_FAIL_FIELDS = ("min", "mean")  # what --benchmark-compare-fail can compare
+VERSIONS = ("torch", "numba", "pytest", "scipy")
 DIGITS = 5  # of a recorded ratio or log ratio
 
 Line = Mapping[str, Any]  # one finished gate
@@ -70,14 +72,17 @@ def circumstances(tree: Path) -> dict[str, Any]:
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": revision.describe(tree, "HEAD"),
         "processor": _processor(),
-        "versions": {name: version(name) for name in ("torch", "numba", "pytest", "scipy")}
+        "versions": {name: version(name) for name in VERSIONS if find_spec(name)}
         | {"python": platform.python_version()},
     }
 
 
 def _processor() -> str:
     """Return the processor's name, family and model, as far as the system tells."""
-    told = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
+    try:
+        told = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout
+    except FileNotFoundError:  # as on macOS
+        told = ""
     fields = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)
     names = ("Model name", "CPU family", "Model")
     return " ".join(fields[name].strip() for name in names if name in fields) or platform.machine()

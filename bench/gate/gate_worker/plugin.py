@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +115,9 @@ class Late:
         except (TypeError, ValueError) as error:
             outcome = {"outcome": "failed", "reason": f"stores no numbers: {error}"}
         self._channel.send(
-            done=True,
             group=case.group if case else None,
             figures=figures,
-            leaves_threads=bool(set(threading.enumerate()) - threads),
+            usable=outcome["outcome"] != "failed" and threads >= set(threading.enumerate()),
             **outcome,
         )
 
@@ -126,7 +126,8 @@ def _pin(cores: list[int]) -> None:
     """Let every thread of this process run on these cores alone; on any where none is named."""
     if cores:
         for thread in Path("/proc/self/task").iterdir():
-            os.sched_setaffinity(int(thread.name), cores)
+            with suppress(ProcessLookupError):  # it has ended
+                os.sched_setaffinity(int(thread.name), cores)
 
 
 def _describe(items: list[pytest.Item], errors: list[str]) -> dict[str, Any]:
