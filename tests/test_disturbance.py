@@ -240,6 +240,9 @@ def test_cases_that_a_neighbour_moved_are_marked(tmp_path):
             if one.overlap > OVERLAP and one.median > MOVED * usual[name]:
                 moved.append(name)
                 marked += [name] * one.is_marked
+                if not one.is_marked:
+                    ratio = one.median / usual[name]
+                    sys.stdout.write(f"not marked: {name}, {ratio:.2f} times the usual, {one}\n")
     without = sum(one.is_marked for run in calm for one in run.values())
     moved_alone = sum(one.median > MOVED * usual[name] for run in calm for name, one in run.items())
     cases = sum(map(len, calm))
@@ -262,6 +265,7 @@ class Timed:
     overlap: float  # share of it that the neighbour was there for
     median: float
     is_marked: bool
+    disturbance: dict
 
 
 def timed_run(folder, neighbour=None):
@@ -304,6 +308,7 @@ def timed_run(folder, neighbour=None):
             overlap=max(0.0, min(end, ends) - max(start, begins)) / (end - start),
             median=one["stats"]["median"],
             is_marked=bool(one["extra_info"]["disturbed"]),
+            disturbance=one["extra_info"]["disturbance"],
         )
         for one, (start, end) in zip(cases, itertools.pairwise(starts), strict=True)
     }

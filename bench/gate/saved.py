@@ -112,7 +112,7 @@ def _medians(name: str, runs: Sequence[SavedRun]) -> list[float]:
 
 def _family(name: str, run: SavedRun) -> str:
     case = run.by_name[name]
-    return f"{case.verb}[engine={case.engine}]"
+    return f"{case.verb}[engine={case.engine}]" if case.engine else name.partition("[")[0]
 
 
 def judge_speed(
