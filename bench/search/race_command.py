@@ -13,8 +13,6 @@ from bench.search.race import TimeUpError, TrialResult
 from bench.search.sweet_spot import CONFIRMING_SEEDS
 from bench.search.trainer import Trainer
 
-INTERRUPTED = 130
-
 
 def run(options: argparse.Namespace) -> int:
     """Search, and print the answer: all of it, or what there is when the search ends early."""
@@ -46,8 +44,7 @@ def run(options: argparse.Namespace) -> int:
         for part in report(answer):
             console.print(part, soft_wrap=isinstance(part, str))
     if interrupted:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        raise KeyboardInterrupt  # what there is has been printed
     if obstacle:
         print(f"error: {obstacle}", file=sys.stderr)
         return 1

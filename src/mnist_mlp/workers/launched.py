@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NoReturn
 
+from mnist_mlp.interrupts import INTERRUPTED
 from mnist_mlp.workers import group
 from mnist_mlp.workers.first_cause import LostError, ToldToEndError
 
-FAILED, INTERRUPTED = 1, 130
+FAILED = 1
 
 
 @contextmanager
