@@ -20,7 +20,7 @@ import pytest
 
 from bench.answer import disturbed, summary
 from bench.instruments import disturbance
-from bench.instruments.disturbance import Disturbance
+from bench.instruments.disturbance import Disturbance, Reading
 from tests import idx, suite
 from tests.runs import case, measured
 
@@ -58,6 +58,22 @@ CALM = Disturbance(
 def test_a_disturbance_is_named(changed, words):
     """Where it is more than the system's own noise."""
     assert replace(CALM, **changed).cause == words
+
+
+def reading(*, monotonic, busy, own):
+    """What was counted until a moment."""
+    zeros = dict.fromkeys(("waited", "stolen", "pressure", "throttled", "switches"), 0)
+    return Reading(monotonic=monotonic, wall=monotonic, boot=monotonic, busy=busy, own=own, **zeros)
+
+
+@pytest.mark.parametrize(("others", "share"), [(0.1, 0.5), (0.03, 0.01)])
+def test_a_short_case_is_judged_by_itself_where_others_took_much(others, share):
+    """A few ticks may be chance: they count as a share of what was done before it, too."""
+    earlier = reading(monotonic=0.0, busy=0.0, own=0.0)
+    before = reading(monotonic=2.8, busy=2.0, own=2.0)
+    after = reading(monotonic=3.0, busy=2.2 + others, own=2.2)
+
+    assert disturbance.between(earlier, before, after).others_share == pytest.approx(share)
 
 
 def spin(share, *, period=0.02):
@@ -104,11 +120,11 @@ def test_a_thread_that_waits_for_its_core_is_seen():
     os.sched_setaffinity(0, {min(before)})
     try:
         with stranger():
-            reading = disturbance.read()
+            before_it = disturbance.read()
             until = time.monotonic() + 0.5
             while time.monotonic() < until:
                 pass
-            found = disturbance.between(reading, reading, disturbance.read())
+            found = disturbance.between(before_it, before_it, disturbance.read())
     finally:
         os.sched_setaffinity(0, before)
 

@@ -31,6 +31,7 @@ MOST_OF_OTHERS = 0.06
 MOST_STOLEN = 0.05
 MOST_THROTTLED = 0.05
 TICKS = 3  # that a share counted in ticks must be of at the least
+SURE_TICKS = 5  # that others take in a short time only where they do disturb it
 LONG_SECONDS = 30 * TICK_SECONDS
 MOST_CLOCK_STEP_SECONDS = 0.05
 MOST_DRIFT = 1e-3  # of the wall clock, which a time server steers
@@ -121,19 +122,19 @@ def read() -> Reading:
 def between(earlier: Reading, before: Reading, after: Reading) -> Disturbance:
     """Return what happened between two readings, before and after the timed calls.
 
-    What is counted in ticks tells little of a few hundredths of a second: for short ones it is
-    counted from an earlier reading on.
+    What is counted in ticks tells little of a few hundredths of a second: unless others took many,
+    they are counted from an earlier reading on.
     """
     seconds = after.monotonic - before.monotonic
-    since = before if seconds > LONG_SECONDS else earlier
+    is_sure = _others(before, after) >= SURE_TICKS * TICK_SECONDS
+    since = before if seconds > LONG_SECONDS or is_sure else earlier
     counted_seconds = after.monotonic - since.monotonic
-    others = (after.busy - since.busy) - (after.own - since.own)
     asleep = max(0.0, (after.boot - before.boot) - seconds)
     return Disturbance(
         seconds=seconds,
         # The counters of a thread that ended are gone with it.
         waited_share=max(0.0, after.waited - before.waited) / seconds,
-        others_share=max(0.0, others) / counted_seconds,
+        others_share=max(0.0, _others(since, after)) / counted_seconds,
         stolen_share=(after.stolen - since.stolen) / counted_seconds,
         pressure_share=(after.pressure - before.pressure) / seconds,
         throttled_share=(after.throttled - before.throttled) / seconds,
@@ -142,6 +143,11 @@ def between(earlier: Reading, before: Reading, after: Reading) -> Disturbance:
         slept_seconds=asleep,
         counted_seconds=counted_seconds,
     )
+
+
+def _others(before: Reading, after: Reading) -> float:
+    """Seconds that other processes had on the cores between two readings."""
+    return (after.busy - before.busy) - (after.own - before.own)
 
 
 def _descendants(process: str) -> Iterator[str]:
