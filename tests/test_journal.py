@@ -232,16 +232,16 @@ def test_a_run_that_cannot_be_saved_says_so_and_keeps_its_journal(suite, tmp_pat
     assert "error: file/run.json cannot be written: its folder is a file" in (done.output)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_run_that_is_ended_keeps_the_cases_that_have_ended(own, tmp_path, number):
-    """By a cancelled job, by Ctrl-C, and by what cannot be caught."""
+    """By a cancelled job, and by what cannot be caught."""
     end_runs(own, tmp_path, number, times=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_runs_that_are_ended_at_50_moments_keep_the_cases_that_have_ended(own, tmp_path, number):
-    """As the short one."""
+    """As the short one, and by Ctrl-C."""
     end_runs(own, tmp_path, number, times=50)
 
 

@@ -83,13 +83,19 @@ def test_the_study_of_the_package_is_whole():
             assert [len(runs[one.batch_size]) for one in tuned] == [20] * 11
 
 
+@pytest.fixture(scope="module")
+def steps_here(mnist):
+    """Of a run of the study, on this machine."""
+    setting = Setting(judged_on="test", batch_size=64, learning_rate=rate_at(64), seed=100)
+    task = Task(setting=setting, targets=(TARGET,), most_steps=5000)
+    return trial.train(task, mnist).steps_to(TARGET)
+
+
 @pytest.mark.parametrize(("factor", "agrees"), [(1, True), (1.03, True), (1.1, False)])
-def test_a_run_of_the_study_is_checked_on_this_machine(mnist, factor, agrees):
+def test_a_run_of_the_study_is_checked_on_this_machine(mnist, steps_here, factor, agrees):
     """It agrees if it takes the same steps, up to one evaluation."""
     found = findings()
-    setting = Setting(judged_on="test", batch_size=64, learning_rate=rate_at(64), seed=100)
-    here = trial.train(Task(setting=setting, targets=(TARGET,), most_steps=5000), mnist)
-    there = round(here.steps_to(TARGET) * factor)
+    there = round(steps_here * factor)
     groups = [
         each.model_copy(update={"bounds": {TARGET: [(1, there)] * 6}})
         if (each.batch_size, each.learning_rate) == (64, rate_at(64))
@@ -99,7 +105,7 @@ def test_a_run_of_the_study_is_checked_on_this_machine(mnist, factor, agrees):
 
     (checked,) = check.check(found.model_copy(update={"fresh": groups}), mnist, batch_sizes=[64])
 
-    assert checked.steps_here == here.steps_to(TARGET)
+    assert checked.steps_here == steps_here
     assert checked.agrees == agrees
     assert ("train differently" in words.checked(checked)) != agrees
 
