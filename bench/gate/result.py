@@ -145,6 +145,11 @@ def _laid_out(result: Result, style: box.Box, width: int) -> str:
     for cells in rows(result):
         # As text: a name's brackets are no markup.
         table.add_row(*(Text(cell.replace("|", mark)) for cell in cells))
+    return rendered(table, width)
+
+
+def rendered(table: Table, width: int) -> str:
+    """Draw a table without colours."""
     console = Console(width=width, color_system=None, force_terminal=False)
     with console.capture() as capture:
         console.print(table)

@@ -105,13 +105,17 @@ def measure(
     chosen: Sequence[str], known: Mapping[str, Sequence[Scenario]], tree: Path
 ) -> Iterator[dict[str, Any]]:
     """One gate of every chosen scenario: its line in the record."""
+    both = [*known["identical"], *known["planted"]][:COMPARE_FAIL_SCENARIOS]
     for name in chosen:
-        if name == PYTEST_BENCHMARK:
-            for scenario in [*known["identical"], *known["planted"]][:COMPARE_FAIL_SCENARIOS]:
-                yield compare_fail.run(scenario, tree)
-        else:
-            for scenario in known[name]:
-                yield scenarios.run(scenario, tree)
+        is_gate = name != PYTEST_BENCHMARK
+        run = scenarios.run if is_gate else compare_fail.run
+        for scenario in known[name] if is_gate else both:
+            yield {
+                "guilty": scenario.guilty,
+                "slowdown": scenario.slowdown,
+                **record.circumstances(tree),
+                **run(scenario, tree),
+            }
 
 
 def describe(line: Mapping[str, Any]) -> str:

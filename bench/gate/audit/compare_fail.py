@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.gate.audit import record
 from bench.gate.audit.record import COMPARE_FAIL_FIELDS, DIGITS
 from bench.gate.audit.scenarios import Scenario, trees
 from bench.gate.command import default_arguments
@@ -24,15 +23,12 @@ class PytestBenchmarkError(Exception):
 
 def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
     """The same question to pytest-benchmark's own rules: base, then head, one run each."""
-    started, told, cores = time.monotonic(), record.circumstances(tree), choose_cores(1)
+    started, cores = time.monotonic(), choose_cores(1)
     arguments = default_arguments(tree)
     with trees(scenario, tree) as planted:
         base, head = (_measure(one, arguments, cores) for one in planted)
     return {
         "scenario": f"pytest-benchmark, {scenario.name}",
-        "guilty": scenario.guilty,
-        "slowdown": scenario.slowdown,
-        **told,
         "took_seconds": round(time.monotonic() - started, 1),
         "ratios": {
             case: {

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from scipy import stats
 
 from bench.gate.audit.record import COMPARE_FAIL_FIELDS, IDENTICAL, Line, by_scenario
-from bench.gate.result import WIDTH
+from bench.gate.result import WIDTH, rendered
 from bench.gate.verdict import Verdict
 
 COMPARE_FAIL_LIMIT = 1.10  # --benchmark-compare-fail=min:10%
@@ -87,9 +86,9 @@ def cases(record: Sequence[Line]) -> dict[str, CaseSummary]:
         if "estimates" not in gate or is_slip(gate):
             continue
         for name, (_, *interval) in gate["estimates"].items():
-            truth = _true_ratio(gate, name)
-            if truth and len(interval) > 1:
-                held[name].append(interval[0] <= truth <= interval[1])
+            is_known = name in (gate["guilty"] or gate["estimates"])  # others may share a part
+            if is_known and len(interval) > 1:
+                held[name].append(interval[0] <= 1 + gate["slowdown"] <= interval[1])
         if gate["scenario"] == IDENTICAL:
             for name, pairs in gate["screen"].items():
                 groups[name].append([head for head, _ in pairs])
@@ -98,13 +97,6 @@ def cases(record: Sequence[Line]) -> dict[str, CaseSummary]:
         for name, seen in held.items()
         if len(groups[name]) > 1
     }
-
-
-def _true_ratio(gate: Line, name: str) -> float | None:
-    """Return the ratio that was planted; None for what may share a part with it."""
-    if gate["guilty"]:
-        return float(1 + gate["slowdown"]) if name in gate["guilty"] else None
-    return 1.0
 
 
 def _spreads(groups: Sequence[Sequence[float]]) -> Mapping[str, float]:
@@ -119,12 +111,8 @@ def _spreads(groups: Sequence[Sequence[float]]) -> Mapping[str, float]:
 
 def as_text(record: Sequence[Line]) -> str:
     """Tables of rates and of cases, and a line for each slip."""
-    console = Console(width=WIDTH, color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        console.print(_scenario_table(record))
-        console.print("\n".join(_slips(record)), markup=False, soft_wrap=True)
-        console.print(_case_table(record))
-    return capture.get().rstrip()
+    tables = (rendered(table, WIDTH) for table in (_scenario_table(record), _case_table(record)))
+    return "\n".join([next(tables), *_slips(record), next(tables)])
 
 
 def _scenario_table(record: Sequence[Line]) -> Table:
@@ -183,11 +171,7 @@ def _case_table(record: Sequence[Line]) -> Table:
 
 
 def _table(first: str, *others: str) -> Table:
-    table = Table()
-    table.add_column(first)
-    for heading in others:
-        table.add_column(heading, justify="right")
-    return table
+    return Table(first, *(Column(heading, justify="right") for heading in others))
 
 
 def _slips(record: Sequence[Line]) -> Iterator[str]:

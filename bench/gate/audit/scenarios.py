@@ -56,11 +56,7 @@ def known(slowdowns: Sequence[float]) -> dict[str, list[Scenario]]:
         "neighbour": [Scenario(name=f"{IDENTICAL}, noisy neighbour", neighbour=True)],
         "planted": [_planted(slowdown) for slowdown in slowdowns],
         "slips": [
-            Scenario(
-                name=f"slip: {name}",
-                plants=(plant,),
-                arguments=planting.SLIP_ARGUMENTS.get(name, ()),
-            )
+            Scenario(name=f"slip: {name}", plants=(plant,), arguments=plant.arguments)
             for name, plant in planting.SLIPS.items()
         ],
     }
@@ -93,7 +89,6 @@ def trees(scenario: Scenario, tree: Path) -> Iterator[tuple[Path, Path]]:
 
 def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
     """One real gate of the scenario: its line in the record."""
-    told = record.circumstances(tree)
     with ExitStack() as stack:
         base, head = stack.enter_context(trees(scenario, tree))
         if scenario.neighbour:
@@ -103,13 +98,7 @@ def run(scenario: Scenario, tree: Path) -> dict[str, Any]:
             Version(name="head", tree=head, python=sys.executable),
             arguments=scenario.arguments or default_arguments(tree),
         )
-    return {
-        "scenario": scenario.name,
-        "guilty": scenario.guilty,
-        "slowdown": scenario.slowdown,
-        **told,
-        **record.of_result(result),
-    }
+    return {"scenario": scenario.name, **record.of_result(result)}
 
 
 @contextmanager
