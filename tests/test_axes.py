@@ -1,3 +1,4 @@
+import pytest
 from rich.console import Console
 
 from bench.answer import axes, peer_table
@@ -39,6 +40,16 @@ def test_each_axis_gets_its_sentence():
         strict=True,
     ):
         assert all(part in sentence for part in parts), sentence
+
+
+@pytest.mark.parametrize(("verdict", "is_doubted"), [("equal", False), ("undecided", True)])
+def test_a_control_that_is_not_equal_to_itself_casts_doubt(verdict, is_doubted):
+    """On all that stands beside it."""
+    control = axis("alignment", batch_size=128, beside=128, ratio=1.05, verdict=verdict)
+
+    (sentence,) = axes.sentences([control])
+
+    assert ("A size is not found equal to itself" in sentence) == is_doubted
 
 
 def test_a_run_without_axes_has_no_sentences():

@@ -69,9 +69,15 @@ def _alignment(found: Sequence[MeasuredCase]) -> list[str]:
             for case in found
             if case.engine == engine and case.ratio is not None
         ]
+        controls = [
+            case.verdict
+            for case in found
+            if case.engine == engine and case.batch_size == case.beside
+        ]
+        doubt = " A size is not found equal to itself, so the others say little."
         sentences.append(
             f"Seconds a sample, {engine} engine, equal meaning within {cases.EQUAL_WITHIN:.0%}: "
-            f"{', '.join(verdicts)}."
+            f"{', '.join(verdicts)}." + (doubt if set(controls) - {"equal"} else "")
         )
     return sentences
 
