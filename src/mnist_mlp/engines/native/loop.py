@@ -136,11 +136,11 @@ class Lit(NamedTuple):
 
 @njit(inline="always")
 def from_a_line(rows, width):
-    """Return an array, (rows, width), that begins at a cache line.
+    """Return an array of zeros, (rows, width), that begins at a cache line.
 
     Numba's own begin at one or in the middle of one, and then each wide load touches two lines.
     """
-    spare = np.empty(rows * width + intrinsics.LINE_PIXELS, f32)
+    spare = np.zeros(rows * width + intrinsics.LINE_PIXELS, f32)
     first = -spare.ctypes.data // spare.itemsize % intrinsics.LINE_PIXELS
     return spare[first : first + rows * width].reshape(rows, width)
 
@@ -158,7 +158,7 @@ def _take(
     # Sums of a batch's descents: later samples must not see them, and a sample's share of a large
     # batch is too small to be added to a parameter without being rounded away.
     updated = Weights(
-        weights.hidden if batch_size <= block else np.zeros_like(weights.hidden),
+        weights.hidden if batch_size <= block else from_a_line(PIXELS, width),
         np.zeros_like(weights.hidden_bias),
         np.zeros_like(weights.output),
         np.zeros_like(weights.output_bias),
