@@ -53,11 +53,16 @@ def called(gates: Sequence[Line], guilty: str = "", field: str = "") -> Rate:
 
 def _is_called(gate: Line, guilty: str, field: str) -> bool:
     if field:
-        names = [guilty] if guilty else list(gate["ratios"])
+        names = [_without_file(guilty)] if guilty else list(gate["ratios"])
         return any(gate["ratios"][name][field] > COMPARE_FAIL_LIMIT for name in names)
     if guilty:
         return bool(gate["verdicts"].get(guilty) == Verdict.REGRESSION)
     return bool(gate["exit_code"])
+
+
+def _without_file(name: str) -> str:
+    """Return a case's name as pytest-benchmark's rules know it."""
+    return name.rpartition("::")[2]
 
 
 def is_slip(gate: Line) -> bool:
@@ -129,7 +134,7 @@ def _rows(scenario: str, gates: Sequence[Line]) -> Iterator[tuple[Text, ...]]:
     seconds = statistics.median(gate["took_seconds"] for gate in gates)
     for field in ("",) if "verdicts" in gates[0] else COMPARE_FAIL_FIELDS:
         for guilty in gates[0]["guilty"] or ("",):
-            if field and guilty and guilty not in gates[0]["ratios"]:
+            if field and guilty and _without_file(guilty) not in gates[0]["ratios"]:
                 continue  # a family, which these rules don't know
             rate = called(gates, guilty, field)
             words = [scenario, guilty.split("::")[-1], f"{field}:10%" * bool(field)]
