@@ -69,15 +69,14 @@ def _alignment(found: Sequence[MeasuredCase]) -> list[str]:
             for case in found
             if case.engine == engine and case.ratio is not None
         ]
-        controls = [
-            case.verdict
+        is_doubtful = any(
+            case.engine == engine and case.batch_size == case.beside and case.verdict != "equal"
             for case in found
-            if case.engine == engine and case.batch_size == case.beside
-        ]
+        )
         doubt = " A size is not found equal to itself, so the others say little."
         sentences.append(
             f"Seconds a sample, {engine} engine, equal meaning within {cases.EQUAL_WITHIN:.0%}: "
-            f"{', '.join(verdicts)}." + (doubt if set(controls) - {"equal"} else "")
+            f"{', '.join(verdicts)}." + (doubt if is_doubtful else "")
         )
     return sentences
 

@@ -116,8 +116,9 @@ def _spreads(groups: Sequence[Sequence[float]]) -> Mapping[str, float]:
 
 def as_text(record: Sequence[Line]) -> str:
     """Tables of rates and of cases, and a line for each slip."""
-    tables = (rendered(table, WIDTH) for table in (_scenario_table(record), _case_table(record)))
-    return "\n".join([next(tables), *_slips(record), next(tables)])
+    scenario_table = rendered(_scenario_table(record), WIDTH)
+    case_table = rendered(_case_table(record), WIDTH)
+    return "\n".join([scenario_table, *_slips(record), case_table])
 
 
 def _scenario_table(record: Sequence[Line]) -> Table:
@@ -137,7 +138,7 @@ def _rows(scenario: str, gates: Sequence[Line]) -> Iterator[tuple[Text, ...]]:
             if field and guilty and _without_file(guilty) not in gates[0]["ratios"]:
                 continue  # a family, which these rules don't know
             rate = called(gates, guilty, field)
-            words = [scenario, guilty.split("::")[-1], f"{field}:10%" * bool(field)]
+            words = [scenario, _without_file(guilty), f"{field}:10%" * bool(field)]
             bound = f"at least {rate.at_least:.1%}" if guilty else f"at most {rate.at_most:.1%}"
             cells = (
                 ", ".join(filter(None, words)),
@@ -167,7 +168,7 @@ def _case_table(record: Sequence[Line]) -> Table:
     table = _table("case", "interval holds", "spread of a pair", "shared by a gate's pairs")
     for name, one in cases(record).items():
         table.add_row(
-            Text(name.split("::")[-1]),
+            Text(_without_file(name)),
             f"{one.held.times} of {one.held.of}, {one.held.times / one.held.of:.0%}",
             f"{one.within_gates:.2%}",
             f"{one.between_gates:.2%}",
