@@ -270,7 +270,8 @@ def test_without_numba_a_sentence_says_so_and_the_other_forms_train():
 def test_a_full_disk_ends_no_training(tmp_path):
     """Numba cannot keep what it compiled; the loop trains all the same."""
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK],
+        # Without -B, Python 3.11 would keep bytecode that it wrote in part (python/cpython#126606).
+        [sys.executable, "-B", "-c", FULL_DISK],
         env=os.environ | {"PYTHONPATH": str(SRC), "NUMBA_CACHE_DIR": str(tmp_path)},
         capture_output=True,
         text=True,
