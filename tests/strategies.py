@@ -46,11 +46,12 @@ class InMemory(MNIST):
         self.data, self.targets = pixels, labels
 
 
-def new_split(samples, *, seed):
+def new_split(samples, *, seed, device="cpu"):
     """`samples` random images and labels."""
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (samples, 28, 28), dtype=torch.uint8, generator=generator)
-    return resident(InMemory(pixels, torch.randint(0, 10, (samples,), generator=generator)))
+    labels = torch.randint(0, 10, (samples,), generator=generator)
+    return resident(pixels, labels, lambda: InMemory(pixels, labels), device=device)
 
 
 @st.composite

@@ -1,11 +1,18 @@
 import hashlib
+import math
+import subprocess
+import sys
 from importlib import resources
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torchvision.datasets import MNIST
 
+import mnist_mlp.idx
 from mnist_mlp import datasets
+from mnist_mlp.idx import IdxError
 from tests import idx
 
 
@@ -56,6 +63,29 @@ def test_a_folder_in_torchvisions_layout_is_loaded(tmp_path, name, inside):
     assert (len(loaded.train), len(loaded.test)) == (30, 20)
 
 
+@given(shape=st.lists(st.integers(0, 4), min_size=1, max_size=3), data=st.data())
+def test_an_idx_file_is_read_whole_or_refused(tmp_path_factory, shape, data):
+    """As it was written; cut off anywhere, it is refused."""
+    file = tmp_path_factory.mktemp("idx") / "file"
+    values = torch.arange(math.prod(shape), dtype=torch.uint8).view(shape)
+    idx.write(file, values)
+    content = file.read_bytes()
+
+    assert torch.equal(mnist_mlp.idx.read(file), values)
+    file.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
+    with pytest.raises(IdxError):
+        mnist_mlp.idx.read(file)
+
+
+def test_training_on_tensors_imports_no_torchvision():
+    """Importing it takes as long as importing torch, and only the loader engine needs it."""
+    code = (
+        "import sys; from mnist_mlp import datasets, training; datasets.load(); "
+        "sys.exit('torchvision' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_several_data_sets_in_one_root_are_refused_by_name(tmp_path):
     """The sentence names those it found."""
     for name in ("MNIST", "KMNIST"):
@@ -82,7 +112,7 @@ def test_an_empty_root_is_refused(tmp_path):
     ids=["missing", "empty", "nonsense", "truncated"],
 )
 def test_damaged_files_are_refused_in_a_sentence(tmp_path, file, content):
-    """Whatever torchvision's reader raises, the error names the data set and the folder."""
+    """Whatever is wrong with a file, the error names the data set and the folder."""
     raw = tmp_path / "MNIST" / "raw"
     idx.write_dataset(raw, train=30, test=20)
     (raw / file).unlink()

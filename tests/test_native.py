@@ -83,7 +83,7 @@ def with_zeros(samples, *, seed):
     split = new_split(samples, seed=seed)
     shares = torch.linspace(0, 1, samples)[:, None]
     keep = torch.rand(split.images.shape, generator=generator(seed)) >= shares
-    return Split(images=split.images * keep, labels=split.labels, dataset=split.dataset)
+    return Split(images=split.images * keep, labels=split.labels, new_dataset=split.new_dataset)
 
 
 @at_each_form
@@ -147,7 +147,7 @@ def test_a_form_predicts_what_the_network_does(name):
 def test_labels_of_one_class_and_a_strided_order(name):
     """The order may be a view, and a class may be all there is."""
     split = new_split(40, seed=1)
-    split = Split(images=split.images, labels=torch.full((40,), 9), dataset=split.dataset)
+    split = Split(images=split.images, labels=torch.full((40,), 9), new_dataset=split.new_dataset)
     eager, ours = new_engine("eager"), new_engine(name)
 
     for engine in (eager, ours):

@@ -56,7 +56,7 @@ def test_every_sample_of_a_batch_is_in_one_share(split, batch_size, workers, see
     """None is lost, repeated or padded, in short batches and in those smaller than the workers."""
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     numbered = type(split)(
-        images=split.images, labels=torch.arange(len(split)), dataset=split.dataset
+        images=split.images, labels=torch.arange(len(split)), new_dataset=split.new_dataset
     )
 
     parts = []

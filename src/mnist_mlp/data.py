@@ -1,6 +1,8 @@
 """Samples to train and test on: as tensors in memory, and as a torchvision dataset."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -16,7 +18,12 @@ class Split:
 
     images: Tensor  # (N, 784) float32 in [0, 1]
     labels: Tensor  # (N,) int64, 0 to 9
-    dataset: Dataset[Any]  # N pairs of a (1, 28, 28) float32 tensor and an int
+    new_dataset: Callable[[], Dataset[Any]]  # makes the second form, which few engines need
+
+    @cached_property
+    def dataset(self) -> Dataset[Any]:
+        """N pairs of a (1, 28, 28) float32 tensor and an int."""
+        return self.new_dataset()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -33,7 +40,7 @@ class Split:
         return Split(
             images=self.images[first:end],
             labels=self.labels[first:end],
-            dataset=Subset(self.dataset, range(first, end)),
+            new_dataset=lambda: Subset(self.dataset, range(first, end)),
         )
 
 

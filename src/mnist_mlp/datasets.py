@@ -1,20 +1,22 @@
-"""MNIST, or a data set in its layout, read by torchvision.
+"""MNIST, or a data set in its layout: as tensors in memory, and as a torchvision dataset."""
 
-The training code does not import this module, because importing torchvision takes longer than
-importing torch.
-"""
-
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torchvision.datasets import KMNIST, MNIST, FashionMNIST
-from torchvision.transforms import ToTensor
+from torch import Tensor
+from torch.utils.data import Dataset
 
-from mnist_mlp import cache, memory
+from mnist_mlp import cache, idx, memory
 from mnist_mlp.data import CLASSES, PIXELS, Data, Split
+from mnist_mlp.idx import IdxError
 from mnist_mlp.memory import NotEnoughMemoryError
 
-KNOWN_DATASETS = (MNIST, FashionMNIST, KMNIST)
+MNIST = "MNIST"
+KNOWN_DATASETS = (MNIST, "FashionMNIST", "KMNIST")
+PARTS = ("train", "t10k")  # as the files of the training set and of the test set begin
 BYTES_OF_PIXEL = 5  # as the file's byte, which the loader engine reads, and as float32
 
 
@@ -40,66 +42,81 @@ def load(
 
     """
     if data_root is None:
-        kind, root = MNIST, cache.unpacked(cache_dir or cache.default_folder())
+        name, root = MNIST, cache.unpacked(cache_dir or cache.default_folder())
     else:
-        kind, root = _find_dataset(data_root)
-    _require_memory(kind, root)
-    try:
-        train, test = (kind(root, train=train, transform=ToTensor()) for train in (True, False))
-    except Exception as error:  # torchvision's readers raise whatever the damage causes
-        raise DataError(f"cannot read {kind.__name__} in {root}: {error}") from error
-    return Data(
-        name=kind.__name__, train=resident(train, device=device), test=resident(test, device=device)
-    )
+        name, root = _find_dataset(data_root)
+    _require_memory(name, root)
+    train, test = (_read(name, root, part, device) for part in PARTS)
+    return Data(name=name, train=train, test=test)
 
 
-def _require_memory(kind: type[MNIST], root: Path) -> None:
+def _require_memory(name: str, root: Path) -> None:
     """Refuse files whose pixels, as bytes and as floats, need more memory than is free."""
-    raw = (root / kind.__name__ / "raw").glob("*-ubyte")
+    raw = (root / name / "raw").glob("*-ubyte")
     pixels = sum(file.stat().st_size for file in raw)
     try:
         memory.require(
-            BYTES_OF_PIXEL * pixels,
-            f"loading {kind.__name__} from {root}",
-            instead="close other programs",
+            BYTES_OF_PIXEL * pixels, f"loading {name} from {root}", instead="close other programs"
         )
     except NotEnoughMemoryError as error:
         raise DataError(str(error)) from error
 
 
-def resident(dataset: MNIST, *, device: str = "cpu") -> Split:
-    """Put a torchvision dataset's samples in memory, scaled as ToTensor scales them.
+def _read(name: str, root: Path, part: str, device: str) -> Split:
+    raw = root / name / "raw"
+    try:
+        pixels = idx.read(raw / f"{part}-images-idx3-ubyte")
+        labels = idx.read(raw / f"{part}-labels-idx1-ubyte")
+    except (OSError, IdxError) as error:
+        raise DataError(f"cannot read {name} in {root}: {error}") from error
+    if pixels.shape[1:] != (28, 28) or len(pixels) == 0:
+        raise DataError(
+            f"{raw} holds images of shape {tuple(pixels.shape)}: one or more images of 28x28 bytes "
+            "are needed"
+        )
+    if labels.shape != pixels.shape[:1] or labels.max() >= CLASSES:
+        raise DataError(f"{raw} needs one label from 0 to 9 for each image")
+    new_dataset = partial(_torchvision_dataset, name, root, part)
+    return resident(pixels, labels, new_dataset, device=device)
 
-    Raises:
-        DataError: no samples, images that aren't 28x28 bytes, or labels that aren't 0 to 9.
+
+def resident(
+    pixels: Tensor, labels: Tensor, new_dataset: Callable[[], Dataset[Any]], *, device: str = "cpu"
+) -> Split:
+    """Put samples in memory, scaled as ToTensor scales them.
+
+    Args:
+        pixels: (N, 28, 28) uint8.
+        labels: (N,) integers from 0 to 9.
+        new_dataset: makes the dataset that serves the same samples one by one.
+        device: where the tensors live.
 
     """
-    pixels, labels = dataset.data, dataset.targets
-    if len(pixels) == 0 or pixels.shape[1:] != (28, 28) or pixels.dtype != torch.uint8:
-        raise DataError(
-            f"{dataset.raw_folder} holds {tuple(pixels.shape)} {pixels.dtype} images: one or more "
-            "images of 28x28 bytes are needed"
-        )
-    if labels.shape != pixels.shape[:1] or labels.min() < 0 or labels.max() >= CLASSES:
-        raise DataError(f"{dataset.raw_folder} needs one label from 0 to 9 for each image")
     images = pixels.reshape(-1, PIXELS).to(torch.float32).div_(255)  # (N, 784)
-    return Split(images=images.to(device), labels=labels.to(device), dataset=dataset)
+    return Split(images=images.to(device), labels=labels.long().to(device), new_dataset=new_dataset)
 
 
-def _find_dataset(data_root: Path) -> tuple[type[MNIST], Path]:
-    for kind in KNOWN_DATASETS:
-        if data_root.resolve().name == kind.__name__ and (data_root / "raw").is_dir():
-            return kind, data_root.resolve().parent
-    found = [kind for kind in KNOWN_DATASETS if (data_root / kind.__name__ / "raw").is_dir()]
+def _torchvision_dataset(name: str, root: Path, part: str) -> Dataset[Any]:
+    from torchvision import datasets, transforms  # noqa: PLC0415 - takes as long as importing torch
+
+    kind = getattr(datasets, name)
+    made: Dataset[Any] = kind(root, train=part == PARTS[0], transform=transforms.ToTensor())
+    return made
+
+
+def _find_dataset(data_root: Path) -> tuple[str, Path]:
+    for name in KNOWN_DATASETS:
+        if data_root.resolve().name == name and (data_root / "raw").is_dir():
+            return name, data_root.resolve().parent
+    found = [name for name in KNOWN_DATASETS if (data_root / name / "raw").is_dir()]
     if len(found) == 1:
         return found[0], data_root
     if found:
-        names = ", ".join(kind.__name__ for kind in found)
         raise DataError(
-            f"{data_root} holds several data sets, {names}: name the folder of one of them"
+            f"{data_root} holds several data sets, {', '.join(found)}: name the folder of one of "
+            "them"
         )
-    names = ", ".join(kind.__name__ for kind in KNOWN_DATASETS)
     raise DataError(
-        f"{data_root} holds no folder NAME/raw, where NAME is one of {names}: name a folder "
-        "in torchvision's layout that holds the four IDX files, unpacked"
+        f"{data_root} holds no folder NAME/raw, where NAME is one of {', '.join(KNOWN_DATASETS)}: "
+        "name a folder in torchvision's layout that holds the four IDX files, unpacked"
     )

@@ -51,7 +51,9 @@ SLIPS = {
         old="        losses = []\n        for samples in order",
         new="        losses = []\n"
         "        split = Split(\n"
-        "            images=split.images.clone(), labels=split.labels, dataset=split.dataset\n"
+        "            images=split.images.clone(),\n"
+        "            labels=split.labels,\n"
+        "            new_dataset=split.new_dataset,\n"
         "        )\n"
         "        for samples in order",
     ),
