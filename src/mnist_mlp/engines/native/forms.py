@@ -21,6 +21,7 @@ TURNS_IN_A_ROW = 3
 # A form is given up that takes so many times the fastest's time, by the shortest of turns in a row,
 HOPELESS_IN_SHORT = 1.7  # of short ones, where what a call costs weighs more,
 HOPELESS = 1.3
+NO_SECOND_TURN = 3  # so many times as long, a first turn included that loads what is cold
 
 
 class FormWarning(UserWarning):
@@ -94,6 +95,8 @@ def _shortest(forms: Sequence[Form], turn: Callable[[Form], object]) -> dict[For
             started = time.perf_counter()
             turn(form)
             shortest[form] = min(shortest[form], time.perf_counter() - started)
+            if shortest[form] > NO_SECOND_TURN * min(shortest.values()):
+                break
     return shortest
 
 

@@ -77,10 +77,10 @@ def available(precision: str) -> tuple[Products, ...]:
     if precision == Bfloat16.precision:
         return (Bfloat16(),)
     weight, images, bias = torch.ones(8, 4), torch.arange(16.0).view(2, 8), torch.ones(4)
+    ours, theirs = Torch(), OneDnn()
     try:
-        torch.testing.assert_close(
-            OneDnn().sums(bias, images, weight), Torch().sums(bias, images, weight)
-        )
-    except (AttributeError, RuntimeError, AssertionError):  # missing, unsupported or changed
-        return (Torch(),)
-    return Torch(), OneDnn()
+        found = theirs.sums(bias, images, weight)
+    except (AttributeError, RuntimeError):  # missing, or not for this processor
+        return (ours,)
+    is_right = torch.allclose(found, ours.sums(bias, images, weight))  # it may change any day
+    return (ours, theirs) if is_right else (ours,)
