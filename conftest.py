@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -235,7 +236,20 @@ def pytest_terminal_summary(
         if measured:
             details = config.option.verbose > 0
             terminalreporter.write_line(summary.render(measured, details=details))
+        if is_measuring(config):
+            print_skips(terminalreporter)
         print_losses(terminalreporter, config.stash)
+
+
+def print_skips(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why cases were skipped, each reason once."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in terminalreporter.stats.get("skipped", ())
+        if isinstance(report.longrepr, tuple)
+    )
+    for reason, cases in reasons.items():
+        terminalreporter.write_line(f"{units.counted(cases, 'case')} skipped: {reason}")
 
 
 def print_losses(terminalreporter: pytest.TerminalReporter, stash: pytest.Stash) -> None:
