@@ -16,6 +16,7 @@ from bench.instruments.step_time import Setting, Subject
 from bench.study import trial
 from bench.study.reference import Reference
 from mnist_mlp import engines
+from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Data
 from mnist_mlp.model import MLP
 from mnist_mlp.training import Walk
@@ -31,7 +32,7 @@ class Run:
     """A training at the best batch size."""
 
     seed: int
-    seconds: float  # of training, evaluations not included
+    seconds: float  # of training, evaluations left out; infinite where the target was missed
     steps: int
     reached: bool
 
@@ -95,21 +96,27 @@ def predict(
 
 
 def train(found: Found, batch_size: int, data: Data, setting: Setting, *, seed: int) -> Run:
-    """Train an engine to the target at a batch size of the prediction."""
+    """Train an engine to the target at a batch size of the prediction, then time it once more.
+
+    The second training takes as many steps without a pause. An evaluation costs steps more than its
+    own time: it takes their place in the caches, and the engine starts anew.
+    """
     expected = float(found.predicted.steps[found.predicted.batch_sizes.index(batch_size)])
+    walk = _new_walk(found, batch_size, data, setting, seed)
+    last = trial.to_target(walk, data.test, found.target, expected, budget=BUDGET)
+    if last is None or last.accuracy < found.target:
+        return Run(seed=seed, seconds=math.inf, steps=walk.steps, reached=False)
+    walk = _new_walk(found, batch_size, data, setting, seed)
+    started = stopwatch()
+    walk.advance(last.steps)
+    return Run(seed=seed, seconds=stopwatch() - started, steps=last.steps, reached=True)
+
+
+def _new_walk(found: Found, batch_size: int, data: Data, setting: Setting, seed: int) -> Walk:
     engine = engines.load(found.engine)(
         MLP(seed=seed).to(setting.device),
         learning_rate=found.rates[batch_size],
         precision=setting.precision,
     )
     generator = torch.Generator().manual_seed(seed)
-    walk = Walk(engine, data.train, batch_size, generator=generator)
-    last = trial.to_target(walk, data.test, found.target, expected, budget=BUDGET)
-    if last is None:
-        return Run(seed=seed, seconds=math.inf, steps=walk.steps, reached=False)
-    return Run(
-        seed=seed,
-        seconds=last.seconds,
-        steps=last.steps,
-        reached=last.accuracy >= found.target,
-    )
+    return Walk(engine, data.train, batch_size, generator=generator)

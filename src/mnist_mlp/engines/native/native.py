@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mnist_mlp import device
 from mnist_mlp.batches import check_batch_size
 from mnist_mlp.data import Split
 from mnist_mlp.device import is_gpu
@@ -70,7 +71,8 @@ class Native(Engine):
                 f"the native engine is for CPUs, and the network is on {self.device}: use the "
                 "eager or the compiled engine, or --device=cpu"
             )
-        hidden_weight = self.parameters[0].detach().t().contiguous()  # (784, 256)
+        with device.threads(1):  # others would spin for milliseconds, in the way of the first steps
+            hidden_weight = self.parameters[0].detach().t().contiguous()  # (784, 256)
         self.parameters[0].data = hidden_weight.t()
         others = (parameter.detach() for parameter in self.parameters[1:])
         self._stored = Parameters(hidden_weight, *others)
