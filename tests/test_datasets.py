@@ -77,7 +77,7 @@ def test_an_idx_file_is_read_whole_or_refused(tmp_path_factory, shape, data):
         mnist_mlp.idx.read(file)
 
 
-def test_training_on_tensors_imports_no_torchvision():
+def test_data_and_training_need_no_torchvision():
     """Importing it takes as long as importing torch, and only the loader engine needs it."""
     code = (
         "import sys; from mnist_mlp import datasets, training; datasets.load(); "

@@ -2,6 +2,7 @@
 
 import io
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,24 +38,27 @@ def checked(monkeypatch):
     """Every cell, on a machine without noise."""
     monkeypatch.setattr(transfer.step_time, "measure", step_seconds)
     monkeypatch.setattr(transfer.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(
-        transfer, "_known_steps", lambda *_: {s: outcome_of(s) for s in transfer.BATCH_SIZES}
-    )
+    monkeypatch.setattr(Reference, "runs", runs_of_the_law)
     random = np.random.default_rng(0)
+    return check(lambda task: outcome(task, random=random))
 
-    def carry(tasks):
-        return [outcome(task, random=random) for task in tasks]
 
+def runs_of_the_law(*_, **__):
+    """Three seeds at each size."""
+    steps = {size: SMALLEST * (1 + CRITICAL / size) for size in transfer.BATCH_SIZES}
+    return {size: dict.fromkeys(range(3), (each - 1, each)) for size, each in steps.items()}
+
+
+def check(train):
+    """Every cell, with trainings that are made up."""
     return list(
         transfer.check(
-            Reference.shipped(), carry, transfer.TimingSetting(threads=1), tell=lambda _: None
+            Reference.shipped(),
+            lambda tasks: [train(task) for task in tasks],
+            transfer.TimingSetting(threads=1),
+            tell=lambda _: None,
         )
     )
-
-
-def outcome_of(size):
-    """Steps by the law."""
-    return SMALLEST * (1 + CRITICAL / size)
 
 
 def test_where_the_laws_hold_predictions_do(checked):
@@ -78,6 +82,20 @@ def test_more_overhead_a_step_asks_for_larger_batches(checked):
     assert cells["loader", 1] == 32  # sqrt(50 x 35) = 42
     assert cells["native", 1] in {1, 2, 4}  # sqrt(0.17 x 35) = 2.4
     assert cells["loader", 2] >= cells["loader", 1]
+
+
+def test_a_size_that_the_studied_seeds_missed_is_not_predicted(checked):
+    """Nor a larger one, since the curve knows nothing of them."""
+
+    def misses_from_64(task):
+        found = outcome(task)
+        return replace(found, bounds={}) if task.setting.batch_size >= 64 else found
+
+    small = [one for one in check(misses_from_64) if one.cell.samples == 10_000]
+
+    assert max(one.predicted for one in checked if one.cell.samples == 10_000) > 16
+    assert all(one.predicted <= 16 for one in small)
+    assert all(one.measured[128] == math.inf for one in small)
 
 
 def test_failures_come_first():

@@ -2,7 +2,7 @@
 
 Medians that rise with batch size are pooled (isotonic regression: Barlow et al. 1972), and joined
 by a monotone cubic in the logarithms (Fritsch and Carlson 1980). It is for targets at which the law
-of steps bends away.
+of steps bends away, and for few samples.
 """
 
 from collections.abc import Callable, Mapping

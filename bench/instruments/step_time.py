@@ -142,7 +142,7 @@ class _Turns:
             for engine in self.engines.values():
                 engine.keep_form(self.setting.form_of, self.split)
         for subject in self.subjects:
-            self._seconds(subject, 1)  # compiles, or lets the engine choose a form
+            self._seconds(subject, 1)  # compiles, chooses a form, or imports
             self.steps[subject] = self._steps_of_a_turn(subject)
         started = time.perf_counter()
         self.round()

@@ -98,8 +98,8 @@ def predict(
 def train(found: Found, batch_size: int, data: Data, setting: Setting, *, seed: int) -> Run:
     """Train an engine to the target at a batch size of the prediction, then time it once more.
 
-    The second training takes as many steps without a pause. An evaluation costs steps more than its
-    own time: it takes their place in the caches, and the engine starts anew.
+    The second training takes as many steps without a pause. An evaluation also slows the steps
+    after it: it empties the caches of what they use, and the engine's threads start again.
     """
     expected = float(found.predicted.steps[found.predicted.batch_sizes.index(batch_size)])
     walk = _new_walk(found, batch_size, data, setting, seed)

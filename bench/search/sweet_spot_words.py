@@ -118,7 +118,7 @@ def _thumbs(found: Found, samples: int) -> str:
 def _confirmed(found: Found) -> str:
     """Return how the runs at the best size compare with the prediction."""
     best, count = found.predicted.best, len(found.runs)
-    spent = [run.seconds if run.reached else math.inf for run in found.runs]
+    spent = [run.seconds for run in found.runs]
     median = median_over_seeds(spent)
     expected = found.predicted.median_of_runs(best, count)
     trained = f"Trained at {best} with {count} seeds that had no part in this"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from bench import cases
 from bench.instruments.memory import Peak
 from bench.suite.options import NATIVE_FORMS, Options
 from bench.suite.room import Room
@@ -100,11 +101,12 @@ class Workbench:
         return train_on
 
     def fed_loader(self, *, workers: int) -> Loader:
-        """Build the question's engine, its batches fetched by so many processes beside this."""
+        """Build the question's engine, ready, its batches fetched by processes beside this."""
         loader = Loader(
             MLP(seed=0).to(self.options.device), learning_rate=self.options.learning_rate
         )
         loader.workers = workers
+        loader.prepare(cases.AXIS_BATCH_SIZE, self.data.train)
         return loader
 
     def record(

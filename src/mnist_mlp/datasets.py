@@ -100,7 +100,10 @@ def _torchvision_dataset(name: str, root: Path, part: str) -> Dataset[Any]:
     from torchvision import datasets, transforms  # noqa: PLC0415 - takes as long as importing torch
 
     kind = getattr(datasets, name)
-    made: Dataset[Any] = kind(root, train=part == PARTS[0], transform=transforms.ToTensor())
+    try:
+        made: Dataset[Any] = kind(root, train=part == PARTS[0], transform=transforms.ToTensor())
+    except Exception as error:  # torchvision raises whatever a changed file causes
+        raise DataError(f"cannot read {name} in {root} any more: {error}") from error
     return made
 
 
@@ -110,7 +113,7 @@ def _find_dataset(data_root: Path) -> tuple[str, Path]:
             return name, data_root.resolve().parent
     found = [name for name in KNOWN_DATASETS if (data_root / name / "raw").is_dir()]
     if len(found) == 1:
-        return found[0], data_root
+        return found[0], data_root.resolve()
     if found:
         raise DataError(
             f"{data_root} holds several data sets, {', '.join(found)}: name the folder of one of "

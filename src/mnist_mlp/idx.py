@@ -1,7 +1,7 @@
 """Files of unsigned bytes in IDX, the format that MNIST is published in (LeCun et al. 1998).
 
-torchvision reads them, too. Importing it takes as long as importing torch, which each process that
-trains on resident tensors would wait for.
+torchvision reads them, too. Importing it takes as long as importing torch, and processes that train
+on resident tensors do not need it.
 """
 
 import math
@@ -31,6 +31,8 @@ def read(path: Path) -> Tensor:
         raise IdxError(f"{path.name} does not begin like an IDX file of unsigned bytes")
     dimensions, begin = content[len(UNSIGNED_BYTES)], len(UNSIGNED_BYTES) + 1
     first = begin + LENGTH_BYTES * dimensions
+    if len(content) < first:
+        raise IdxError(f"{path.name} is cut off before its data")
     lengths = [
         int.from_bytes(content[at : at + LENGTH_BYTES]) for at in range(begin, first, LENGTH_BYTES)
     ]

@@ -62,7 +62,9 @@ class Engine(ABC):
             )
 
     def prepare(self, batch_size: int, split: Split) -> float:  # noqa: ARG002
-        """Do what would delay the first of such batches of the split, and return its seconds.
+        """Do what would delay the first of such batches of the split.
+
+        Returns the seconds that compiling or choosing a form took.
 
         Raises:
             TypeError, ValueError: not a batch size.

@@ -22,7 +22,7 @@ TURNS_IN_A_ROW = 3
 # A form is given up that takes so many times the fastest's time, by the shortest of turns in a row,
 HOPELESS_IN_SHORT = 1.7  # of short ones, where what a call costs weighs more,
 HOPELESS = 1.3
-NO_SECOND_TURN = 3  # so many times as long, a first turn included that loads what is cold
+NO_SECOND_TURN = 3  # or by its first turn, which may be slow since it loads what is cold
 
 
 class FormWarning(UserWarning):
@@ -63,7 +63,7 @@ def simplest() -> Form:
 
 def density(images: Tensor) -> float:
     """Share of pixels that are not 0 in images, (N, 784)."""
-    with device.threads(1):  # others would spin for milliseconds, in the way of the first steps
+    with device.threads(1):  # torch's others would spin, in the way of the first steps
         return float((images != 0).float().mean())
 
 
@@ -90,7 +90,10 @@ def fastest(
 
 
 def _shortest(forms: Sequence[Form], turn: Callable[[Form], object]) -> dict[Form, float]:
-    """Return the seconds of each form's shortest of some turns in a row."""
+    """Return the seconds of each form's shortest of some turns in a row.
+
+    A form that is much slower than the fastest so far takes one turn.
+    """
     shortest = dict.fromkeys(forms, math.inf)
     for form in forms:
         for _ in range(TURNS_IN_A_ROW):

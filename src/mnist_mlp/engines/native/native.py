@@ -71,7 +71,7 @@ class Native(Engine):
                 f"the native engine is for CPUs, and the network is on {self.device}: use the "
                 "eager or the compiled engine, or --device=cpu"
             )
-        with device.threads(1):  # others would spin for milliseconds, in the way of the first steps
+        with device.threads(1):  # torch's others would spin, in the way of the first steps
             hidden_weight = self.parameters[0].detach().t().contiguous()  # (784, 256)
         self.parameters[0].data = hidden_weight.t()
         others = (parameter.detach() for parameter in self.parameters[1:])
