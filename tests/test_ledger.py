@@ -44,6 +44,17 @@ def test_a_torn_line_is_dropped(tmp_path, torn):
     assert [json.loads(line)["setting"]["seed"] for line in lines[1:]] == [0, 0]
 
 
+def test_a_file_without_a_whole_line_is_refused_and_left_alone(tmp_path):
+    """It may be somebody else's."""
+    file = tmp_path / "a.json"
+    file.write_text('{"mine": 1}')
+
+    with pytest.raises(LedgerError, match="holds no whole line"):
+        opened(file)
+
+    assert file.read_text() == '{"mine": 1}'
+
+
 @pytest.mark.parametrize(
     ("asked", "is_there"),
     [

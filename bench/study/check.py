@@ -25,7 +25,7 @@ class Checked:
 
     @property
     def agrees(self) -> bool:
-        """Whether the two are at most one evaluation apart."""
+        """Whether the two are at most two evaluations apart."""
         if math.inf in {self.steps_here, self.steps_there}:
             return self.steps_here == self.steps_there
         return abs(math.log(self.steps_here / self.steps_there)) <= 2 * math.log(FINE)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import command_line, option_types
+from bench.instruments.processes import ProcessError
 from bench.study import check, plan, reference, words, workers
 from bench.study.ledger import Ledger, LedgerError
 from bench.study.plan import Carry, Plan
@@ -26,6 +27,8 @@ DESCRIPTION = """Tune the learning rate of each batch size on a validation set, 
 fresh seeds at the tuned rates and at 0.1. Each run is a line of FILE as soon as it ends: the same
 command goes on where it was interrupted, and prints what a finished study found."""
 MEASURED_WITH = ("torch", "numba", "numpy")
+
+OBSTACLES = (LedgerError, ProcessError, WriteError, datasets.DataError, cache.CacheError)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -84,18 +87,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Make a study, or go on with it, and print what it found; without a file, the package's."""
     console = Console(highlight=False)
-    if options.summary and not options.file:
-        print("error: --summary is of a study that is made: name its FILE", file=sys.stderr)
+    if options.summary and (not options.file or options.summary == options.file):
+        print(
+            "error: --summary is of a study that is made: name its FILE, and another for it",
+            file=sys.stderr,
+        )
         return 2
     try:
         data = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir)
         findings = _make(options, data, console) if options.file else Reference.shipped()
-    except (LedgerError, WriteError, datasets.DataError, cache.CacheError) as error:
+    except OBSTACLES as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for part in words.report(findings):
         console.print(part, soft_wrap=isinstance(part, str))
-    if not options.file and data.name == findings.study["data"]:
+    if not options.file and data.name != findings.study["data"]:
+        console.print(f"Nothing was trained: the study is of {findings.study['data']} alone.")
+    elif not options.file:
         console.print()
         for run_again in check.check(findings, data):
             console.print(words.checked(run_again), soft_wrap=True)

@@ -36,6 +36,8 @@ class Ledger:
         except JsonLinesError as error:
             raise LedgerError(f"{file} is no ledger of a study: {error}") from error
         if not lines:
+            if file.exists() and file.stat().st_size:
+                raise LedgerError(f"{file} holds no whole line: remove it, or name another file")
             self._append(self.header)
             return
         for field in decides:

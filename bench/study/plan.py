@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bench import cases
 from bench.study import tuning
@@ -69,15 +70,18 @@ class Plan:
         A target that none of the first few seeds reached is not tried with the others.
         """
         last_targets = {tuned.best_rate(target): target for target in self.targets}
+        budgets = dict.fromkeys(last_targets, math.inf)
+        budgets.setdefault(cases.LEARNING_RATE, self._epochs(batch_size, samples))
         last_targets[cases.LEARNING_RATE] = self.targets[-1]
         seeds = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + self.fresh_seeds)
-        first = self._fresh(batch_size, samples, last_targets, seeds[:PILOT_SEEDS])
+        new_tasks = partial(self._fresh, batch_size, samples, budgets)
+        first = new_tasks(last_targets, seeds[:PILOT_SEEDS])
         reached: dict[float, float] = {}
         for task, outcome in zip(first, carry(first), strict=True):
             rate = task.setting.learning_rate
             reached[rate] = max(reached.get(rate, 0), *outcome.bounds, 0)
         within_reach = {rate: target for rate, target in reached.items() if target}
-        others = self._fresh(batch_size, samples, within_reach, seeds[PILOT_SEEDS:])
+        others = new_tasks(within_reach, seeds[PILOT_SEEDS:])
         carry(others)
         return first + others
 
@@ -85,18 +89,18 @@ class Plan:
         self,
         batch_size: int,
         samples: int,
+        budgets: Mapping[float, float],
         last_targets: Mapping[float, float],
         seeds: Sequence[int],
     ) -> list[Task]:
         tasks = []
         for (rate, last), judge in itertools.product(last_targets.items(), JUDGES):
             targets = tuple(target for target in self.targets if target <= last)
-            budget = math.inf if rate != cases.LEARNING_RATE else self._epochs(batch_size, samples)
             for seed in seeds:
                 setting = Setting(
                     judged_on=judge, batch_size=batch_size, learning_rate=rate, seed=seed
                 )
-                tasks.append(self._task(setting, targets, samples, budget))
+                tasks.append(self._task(setting, targets, samples, budgets[rate]))
         return tasks
 
     def _epochs(self, batch_size: int, samples: int) -> int:

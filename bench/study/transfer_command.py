@@ -45,7 +45,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check every cell, and print them, failures first."""
+    """Check every cell, and print them, the largest regret first."""
+    if options.summary == options.file:
+        print("error: --summary would overwrite FILE: name another file", file=sys.stderr)
+        return 2
     processes.start_server()
     console = Console(highlight=False)
     header = {

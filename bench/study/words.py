@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from rich.table import Table
 
@@ -32,15 +33,15 @@ def report(reference: Reference) -> Iterator[Table | str]:
 def checked(run: Checked) -> str:
     """Say whether a run took the reference's steps here."""
     here, there = (
-        f"{steps:,.0f} steps" if steps < math.inf else "more"
+        f"reached {run.target:g} after {steps:,.0f} steps" if steps < math.inf else "missed it"
         for steps in (run.steps_here, run.steps_there)
     )
     what = f"batch size {run.setting.batch_size}, seed {run.setting.seed}"
     if run.agrees:
-        return f"Checked here: {what} took {here} to {run.target:g}, in the study {there}."
+        return f"Checked here: {what} {here}, and {there} in the study."
     return (
-        f"This machine or these versions train differently: {what} took {here} to {run.target:g}, "
-        f"in the study {there}. Make a study here: python -m bench steps FILE"
+        f"This machine or these versions train differently: {what} {here}, and "
+        f"{there} in the study. Make a study here: python -m bench steps FILE"
     )
 
 
@@ -82,7 +83,7 @@ def _sentences(reference: Reference, target: float) -> Iterator[str]:
     """Yield the law of steps, how it predicts a size left out, and the law of the rates."""
     runs = reference.runs(target, judged_on="test")
     try:
-        law, errors = steps_law.fit(runs), steps_law.left_out(runs)
+        law = steps_law.fit(runs)
     except LawError as error:
         yield f"No law of steps: {error}."
     else:
@@ -92,11 +93,12 @@ def _sentences(reference: Reference, target: float) -> Iterator[str]:
             f"{math.hypot(law.seed_spread, law.run_spread):.0%}."
         )
         yield f"{_fit(law.lack_of_fit)} Off by {_errors(law.misfits)}."
-        curve = steps_curve.left_out(law.medians)
-        yield (
-            f"A size predicted from the others is off by {_middle_and_worst(errors)}; by a falling "
-            f"curve through their medians, by {_middle_and_worst(curve)}."
-        )
+        with suppress(LawError):  # too few sizes to leave one out
+            errors, curve = steps_law.left_out(runs), steps_curve.left_out(law.medians)
+            yield (
+                f"A size predicted from the others is off by {_middle_and_worst(errors)}; by a "
+                f"falling curve through their medians, by {_middle_and_worst(curve)}."
+            )
     yield from _rates(reference.tuned[target])
 
 

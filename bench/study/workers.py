@@ -5,10 +5,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from bench.instruments.processes import ProcessError
 from bench.study import trial
 from bench.study.ledger import Ledger
 from bench.study.plan import Carry
@@ -53,6 +55,11 @@ def carrying(
 
     try:
         yield carry
+    except BrokenProcessPool as error:
+        raise ProcessError(
+            "a training process died, for one since memory ran out: close other programs, and run "
+            "the command again, which goes on where it was"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
