@@ -64,6 +64,7 @@ class Machine:
             prepare_seconds=0,
             train_seconds=steps_made * step_seconds,
             steps=max(1, round(steps_made)),
+            steps_before=round(steps_made / 1.1),
             test_accuracy=0.95 * steps_made / steps,
             ending=ending,
         )

@@ -157,6 +157,7 @@ def run_of(size, seed, train_seconds, ending):
         prepare_seconds=0,
         train_seconds=train_seconds,
         steps=1000,
+        steps_before=900,
         test_accuracy=0.95,
         ending=ending,
     )

@@ -110,7 +110,8 @@ def _of_rule(answer: Answer, rule: str) -> Iterator[str]:
         yield f"Its seeds overlap with those of {listed(others)}: which is faster is not known."
     if len(first.runs) == 1:
         yield "It ran with one seed, so how far seeds differ is not known."
-    yield _predicted(answer.runs, rule)
+    if rule != "fixed":  # whose steps follow another law
+        yield _predicted(answer.runs, rule)
     yield from _thumb(found, answer.samples)
 
 
@@ -135,15 +136,17 @@ def _thumb(found: Sequence[Candidate], samples: int) -> Iterator[str]:
     for one in found:
         if one is first and one.batch_size == picked:
             yield f"{thumb} it, too."
+        elif one.batch_size == picked and one.is_censored:
+            yield f"{thumb} {picked}, which took longer, as far as it was trained."
         elif one.batch_size == picked:
-            least, times = "more than " * one.is_censored, one.spent_seconds / first.spent_seconds
-            yield f"{thumb} {picked}: {least}{times:.2g} times as long."
+            times = one.spent_seconds / first.spent_seconds
+            yield f"{thumb} {picked}: {times:.2g} times as long."
 
 
 def _over_all(answer: Answer) -> Iterator[str]:
     """Yield which rule won, where several ran."""
     firsts = {rule: race.best(found) for rule, found in answer.found.items()}
-    order = sorted(firsts, key=lambda rule: (not firsts[rule].reached, firsts[rule].spent_seconds))
+    order = sorted(firsts, key=lambda rule: (firsts[rule].median_seconds, not firsts[rule].reached))
     won = firsts[order[0]]
     if len(order) == 1 or not won.reached:
         return
@@ -154,7 +157,8 @@ def _over_all(answer: Answer) -> Iterator[str]:
     for rule in order[1:]:
         first = firsts[rule]
         if first.reached:
-            times = f"{first.spent_seconds / won.spent_seconds:.2g} times as long"
+            least = "more than " * first.is_censored
+            times = f"{least}{first.spent_seconds / won.spent_seconds:.2g} times as long"
             doubt = ", though their seeds' times overlap" * race.overlap(first, won)
             yield f"The {rule} learning rate takes {times}, at {first.batch_size}{doubt}."
 
@@ -176,7 +180,7 @@ def _confirmed(answer: Answer) -> Iterator[str]:
 def _effort(answer: Answer) -> str:
     """Return how long the search took, and which rules it cut short."""
     compiling = sum(run.prepare_seconds for run in answer.runs)
-    took = f"The search took {answer.took_seconds:.0f} s, {compiling:.0f} s of it to compile"
+    took = f"The search took {answer.took_seconds:.0f} s, {compiling:.0f} s of it to prepare"
     seeds, samples = answer.options.seeds, answer.samples
     cut = [
         rule

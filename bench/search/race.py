@@ -17,7 +17,6 @@ from enum import StrEnum
 from bench.answer import laws, steps_law
 from bench.answer.line import Estimate
 from bench.runs.seeds import median_over_seeds
-from mnist_mlp.convergence import GRID_RATIO
 
 CAP = 2.0  # times the best median so far: a run that takes longer is stopped
 SPREAD = 0.15  # of the logarithms of seeds' times, until seeds show their own
@@ -61,6 +60,7 @@ class TrialResult:
     prepare_seconds: float  # compiling
     train_seconds: float  # until it ended
     steps: int
+    steps_before: int  # at the evaluation before its last
     test_accuracy: float  # at its end, a fraction
     ending: Ending
 
@@ -327,5 +327,5 @@ def predict(runs: Sequence[TrialResult], lr_rule: str) -> Prediction:
 
 
 def _bounds(run: TrialResult) -> steps_law.Bounds:
-    """Between which steps a run reached the target: evaluations are a tenth apart."""
-    return (run.steps / GRID_RATIO, run.steps) if run.reached else (run.steps, math.inf)
+    """Between which steps a run reached the target."""
+    return (run.steps_before, run.steps) if run.reached else (run.steps, math.inf)

@@ -4,12 +4,14 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from bench import cases, command_line, option_types, picture
 from bench.instruments import crew, group_time, launched_crew, machine
@@ -115,22 +117,26 @@ def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> i
                 tell=tell,
             )
         found = scale.answer(times, runs, target=options.target_accuracy, threads=threads)
-        parts = [*scale_words.report(found)]
-        if options.networks or options.average_every:
-            with progress_line(console) as tell, new_crew() as more:
-                parts += scale_extras.measured(found, options, more, reference, tell)
-        for part in parts:
-            console.print(part, soft_wrap=isinstance(part, str))
+        _show(scale_words.report(found), console)
         files = {}
         if options.json:
             files[options.json] = as_json(times)
         if options.figure:
             files[options.figure] = picture.drawn(scale_figure.chart(found), options.figure.suffix)
         atomic.write(files)
+        if options.networks or options.average_every:
+            with progress_line(console) as tell, new_crew() as more:
+                parts = [*scale_extras.measured(found, options, more, reference, tell)]
+            _show(parts, console)
     except (CrewError, WriteError, UnknownStepsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _show(parts: Iterable[Table | str], console: Console) -> None:
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
 def groups(workers: int, threads: int) -> list[Group]:

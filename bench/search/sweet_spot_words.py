@@ -95,11 +95,12 @@ def _laws(found: Found, runs: Runs) -> str:
         step = laws.fit_step_time(
             dict(zip(predicted.batch_sizes, map(float, predicted.step_seconds), strict=True))
         )
-        best = laws.best_batch_size(step.half_batch_size, steps_law.fit(runs).critical_batch_size)
+        steps = steps_law.fit(runs)
+        best = laws.best_batch_size(step.half_batch_size, steps.critical_batch_size)
     except LawError as error:
-        return f"The two laws have no best batch size between: {error}."
-    off = step.largest_misfit
-    doubt = f", though o + c B misses a step by up to {per_cent(off)}" if off > TOLERANCE else ""
+        return f"The two laws put it at no batch size: {error}."
+    off = max(step.largest_misfit, *map(abs, steps.misfits.values()))
+    doubt = f", though they are off by up to {per_cent(off)}" if off > TOLERANCE else ""
     return f"The two laws put it at {best.value:,.3g} ({best.low:,.3g} to {best.high:,.3g}){doubt}."
 
 
@@ -124,12 +125,13 @@ def _confirmed(found: Found) -> str:
     trained = f"Trained at {best} with {count} seeds that had no part in this"
     if median == math.inf:
         return f"{trained}: half of them or more missed the target, so the prediction fails here."
+    missed = spent.count(math.inf)
     ends = f"{seconds(min(spent))} to {seconds(max(spent))}" if max(spent) < math.inf else ""
     more = median / expected.value - 1
     compared = f"{per_cent(abs(more))} {'more' if more > 0 else 'less'} than predicted"
     inside = "inside" if expected.low <= median <= expected.high else "outside"
     return (
-        f"{trained}: {seconds(median)} in the median ({ends or 'one missed the target'}), "
+        f"{trained}: {seconds(median)} in the median ({ends or f'{missed} missed the target'}), "
         f"{compared}, {inside} the interval for {count} such runs, "
         f"{seconds(expected.low)} to {seconds(expected.high)}."
     )

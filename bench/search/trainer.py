@@ -96,6 +96,7 @@ class Trainer:
             prepare_seconds=prepare_seconds,
             train_seconds=found.train_seconds,
             steps=found.steps,
+            steps_before=found.trace[-2][1] if len(found.trace) > 1 else 0,
             test_accuracy=found.test_accuracy,
             ending=self._ending(found, trial),
         )
