@@ -19,7 +19,7 @@ from mnist_mlp.evaluation import evaluate
 from mnist_mlp.learning_rate import tuned
 from mnist_mlp.model import MLP
 from mnist_mlp.noise_scale import NoiseScale
-from mnist_mlp.training import Walk
+from mnist_mlp.training import NotFiniteError, Walk
 
 DESCRIPTION = """Train to test accuracy 0.95, and print on the way how noisy the gradient is: the
 batch size at which its noise is as large as itself."""
@@ -61,7 +61,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     rate = options.lr or tuned(cases.LEARNING_RATE, options.batch_size)
-    points = list(along(data, options.batch_size, rate))
+    try:
+        points = list(along(data, options.batch_size, rate))
+    except NotFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     console.print(
         f"gradient noise scale, {data.name}, trained at batch size {options.batch_size}, learning "
         f"rate {rate:.3g}",
@@ -69,6 +73,8 @@ def run(options: argparse.Namespace) -> int:
     )
     console.print(table(points))
     console.print(average(points), soft_wrap=True)
+    if points[-1].test_accuracy < cases.TARGET_ACCURACY:
+        console.print(f"They ended below test accuracy {cases.TARGET_ACCURACY:g}: at the budget.")
     return 0
 
 

@@ -123,7 +123,8 @@ def _equals(found: Sequence[Seeds]) -> str:
     best, *others = sorted(found, key=lambda seeds: seeds.median_seconds)
     if not others or best.is_censored:
         return ""
-    chance = max(_chance_to_part(best, other) for other in others)
+    rivals = [other for other in others if not other.is_censored] or others
+    chance = max(_chance_to_part(best, other) for other in rivals)
     if chance == 1:
         return "With one seed each, batch sizes cannot be told apart: --seeds=0,1,2 runs three."
     equals = sorted(other.batch_size for other in others if other.overlaps(best))

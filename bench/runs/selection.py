@@ -26,6 +26,8 @@ def step_seconds(cases: Sequence[MeasuredCase], engine: str) -> dict[int, float]
     """
     found = {case.batch_size: case.seconds for case in of_verb(cases, "step", engine)}
     for case in of_verb(cases, "epoch", engine):
+        if case.batch_size > case.samples:
+            continue  # one step of fewer samples
         found[case.batch_size] = case.seconds / math.ceil(case.samples / case.batch_size)
     return dict(sorted(found.items()))
 
