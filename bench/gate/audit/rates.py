@@ -185,17 +185,19 @@ def _slips(record: Sequence[Line]) -> Iterator[str]:
     for gate in record:
         if is_slip(gate):
             ratios = {name: found[0] for name, found in gate["estimates"].items()}
-            calls = [
-                f"{case} {verdict} {gate['reasons'].get(case, '')}"
-                + (f" (x {ratios[case]:.3f})" if case in ratios else "")
-                for case, verdict in gate["verdicts"].items()
-                if verdict != Verdict.OK
-            ]
+            calls: dict[str, list[str]] = defaultdict(list)
+            for name, verdict in gate["verdicts"].items():
+                if verdict != Verdict.OK:
+                    size = f" (x {ratios[name]:.3f})" if name in ratios else ""
+                    why = " ".join(filter(None, [verdict, gate["reasons"].get(name)]))
+                    calls[why].append(_without_file(name) + size)
             if calls:
-                yield f"{gate['scenario']}: {'; '.join(calls)}"
+                named = (f"{why}: {', '.join(names)}" for why, names in calls.items())
+                yield f"{gate['scenario']}: {'; '.join(named)}"
                 continue
             name = max(ratios, key=ratios.__getitem__)
             yield (
-                f"{gate['scenario']}: not called; at most x {ratios[name]:.3f}, in {name}, where "
-                f"{gate['estimates'][name][-1]:.0%} would have been caught"
+                f"{gate['scenario']}: not called; at most x {ratios[name]:.3f}, in "
+                f"{_without_file(name)}, where {gate['estimates'][name][-1]:.0%} would have been "
+                "caught"
             )
