@@ -165,3 +165,10 @@ def test_default_arguments_that_are_no_list_are_refused(checkout):
 
     assert code == 2
     assert "[tool.gate] arguments is a list" in errors
+
+
+def test_the_gates_own_environment_needs_neither_pytest_nor_torch():
+    """In another repository it has psutil, pydantic, rich and scipy alone."""
+    absent = "{'pytest', 'torch', 'numba'}"
+    code = f"import sys, bench.gate.command; sys.exit(bool({absent} & sys.modules.keys()))"
+    subprocess.run([sys.executable, "-c", code], check=True)

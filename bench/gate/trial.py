@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.gate import pair_tests, stages, turns
 from bench.gate.company import Company, Process, Version, WorkerError
-from bench.gate.gate_worker.benchmark import LOSSES, PEAK_MEMORY
+from bench.gate.gate_worker.channel import LOSSES, PEAK_MEMORY
 from bench.gate.pair_tests import Pair
 from bench.gate.stages import Measure, Tell
 from bench.gate.turns import TooLongError

@@ -10,10 +10,6 @@ import pytest
 
 from .channel import Channel
 
-# Figures that a case may store in `extra_info` for the gate to compare.
-PEAK_MEMORY = "peak_memory_bytes"  # of one untimed call
-LOSSES = "losses"  # of the first steps from a fixed seed: what the code learns
-
 Turn = Callable[[int], tuple[float, Any]]  # units of work to their seconds and the last result
 
 

@@ -9,6 +9,10 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
+# Figures that a case may store in `extra_info` for the gate to compare.
+PEAK_MEMORY = "peak_memory_bytes"  # of one untimed call
+LOSSES = "losses"  # of the first steps from a fixed seed: what the code learns
+
 
 class Channel:
     """One end of a conversation."""

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from .benchmark import LOSSES, PEAK_MEMORY, Benchmark
-from .channel import Channel
+from .benchmark import Benchmark
+from .channel import LOSSES, PEAK_MEMORY, Channel
 
 FIXTURE = "benchmark"
 # As if `--benchmark-only` were the one option of pytest-benchmark that was given.
