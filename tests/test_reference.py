@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from bench import __main__ as bench_main
+from bench.printing import show
 from bench.study import check, reference, trial, words
 from bench.study.ledger import LedgerError
 from bench.study.reference import Reference
@@ -18,8 +19,7 @@ from tests.study import TARGET, findings, rate_at
 def told(found):
     """All tables and sentences, as text."""
     console = Console(file=io.StringIO(), width=100)
-    for part in words.report(found):
-        console.print(part, soft_wrap=isinstance(part, str))
+    show(words.report(found), console)
     return console.file.getvalue()
 
 

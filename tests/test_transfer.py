@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bench.printing import show
 from bench.study import transfer, transfer_words
 from bench.study.reference import Reference
 from bench.study.transfer import Cell, Checked
@@ -111,8 +112,7 @@ def test_failures_come_first():
     )
     console = Console(file=io.StringIO(), width=140)
 
-    for part in transfer_words.report([good, bad]):
-        console.print(part, soft_wrap=isinstance(part, str))
+    show(transfer_words.report([good, bad]), console)
 
     text = console.file.getvalue()
     assert text.index("native") < text.index("loader")

@@ -7,6 +7,7 @@ import time
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from bench.printing import show
 from bench.search import race, trainer
 from bench.search.findings import Answer, line, report
 from bench.search.race import TimeUpError, TrialResult
@@ -41,8 +42,7 @@ def run(options: argparse.Namespace) -> int:
             confirming=confirming,
             took_seconds=took_seconds,
         )
-        for part in report(answer):
-            console.print(part, soft_wrap=isinstance(part, str))
+        show(report(answer), console)
     if interrupted:
         raise KeyboardInterrupt  # what there is has been printed
     if obstacle:

@@ -4,19 +4,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from bench import cases, command_line, option_types, picture
 from bench.instruments import crew, group_time, launched_crew, machine
 from bench.instruments.crew import Crew, CrewError
 from bench.instruments.group_time import Group, GroupTimes
+from bench.printing import show
 from bench.search import known_steps, scale, scale_extras, scale_figure, scale_words
 from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
@@ -117,7 +116,7 @@ def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> i
                 tell=tell,
             )
         found = scale.answer(times, runs, target=options.target_accuracy, threads=threads)
-        _show(scale_words.report(found), console)
+        show(scale_words.report(found), console)
         files = {}
         if options.json:
             files[options.json] = as_json(times)
@@ -127,16 +126,11 @@ def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> i
         if options.networks or options.average_every:
             with progress_line(console) as tell, new_crew() as more:
                 parts = [*scale_extras.measured(found, options, more, reference, tell)]
-            _show(parts, console)
+            show(parts, console)
     except (CrewError, WriteError, UnknownStepsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _show(parts: Iterable[Table | str], console: Console) -> None:
-    for part in parts:
-        console.print(part, soft_wrap=isinstance(part, str))
 
 
 def groups(workers: int, threads: int) -> list[Group]:

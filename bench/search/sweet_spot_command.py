@@ -11,6 +11,7 @@ from bench import picture
 from bench.answer.steps_law import Runs
 from bench.instruments.processes import ProcessError
 from bench.instruments.step_time import Setting
+from bench.printing import show
 from bench.search import figure, known_steps, sweet_spot, sweet_spot_words
 from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
@@ -105,6 +106,5 @@ def _found(
             found.append(replace(one, runs=trained))
     for one in found:
         console.print()
-        for part in sweet_spot_words.report(one, samples=len(data.train), runs=runs):
-            console.print(part, soft_wrap=isinstance(part, str))
+        show(sweet_spot_words.report(one, samples=len(data.train), runs=runs), console)
     return found

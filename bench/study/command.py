@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import command_line, option_types
 from bench.instruments.processes import ProcessError
+from bench.printing import show
 from bench.study import check, plan, reference, words, workers
 from bench.study.ledger import Ledger, LedgerError
 from bench.study.plan import Carry, Plan
@@ -99,8 +100,7 @@ def run(options: argparse.Namespace) -> int:
     except OBSTACLES as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for part in words.report(findings):
-        console.print(part, soft_wrap=isinstance(part, str))
+    show(words.report(findings), console)
     if not options.file and data.name != findings.study["data"]:
         console.print(f"Nothing was trained: the study is of {findings.study['data']} alone.")
     elif not options.file:

@@ -15,6 +15,7 @@ from bench import command_line, option_types
 from bench.instruments import processes
 from bench.instruments.processes import ProcessError
 from bench.instruments.step_time import Setting
+from bench.printing import show
 from bench.study import transfer, transfer_words, workers
 from bench.study.ledger import Ledger, LedgerError
 from bench.study.reference import Reference
@@ -62,8 +63,7 @@ def run(options: argparse.Namespace) -> int:
     except OBSTACLES as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for part in transfer_words.report(checked):
-        console.print(part, soft_wrap=isinstance(part, str))
+    show(transfer_words.report(checked), console)
     return 0
 
 
