@@ -184,20 +184,25 @@ def _slips(record: Sequence[Line]) -> Iterator[str]:
     """What became of a change that was planted at its own size."""
     for gate in record:
         if is_slip(gate):
-            ratios = {name: found[0] for name, found in gate["estimates"].items()}
-            calls: dict[str, list[str]] = defaultdict(list)
-            for name, verdict in gate["verdicts"].items():
-                if verdict != Verdict.OK:
-                    size = f" (x {ratios[name]:.3f})" if name in ratios else ""
-                    why = " ".join(filter(None, [verdict, gate["reasons"].get(name)]))
-                    calls[why].append(_without_file(name) + size)
-            if calls:
-                named = (f"{why}: {', '.join(names)}" for why, names in calls.items())
-                yield f"{gate['scenario']}: {'; '.join(named)}"
-                continue
-            name = max(ratios, key=ratios.__getitem__)
-            yield (
-                f"{gate['scenario']}: not called; at most x {ratios[name]:.3f}, in "
-                f"{_without_file(name)}, where {gate['estimates'][name][-1]:.0%} would have been "
-                "caught"
-            )
+            yield f"{gate['scenario']}: {_calls(gate) or _no_call(gate)}"
+
+
+def _calls(gate: Line) -> str:
+    """Name the cases that were not ok, once a reason; empty where all were."""
+    named: dict[str, list[str]] = defaultdict(list)
+    for name, verdict in gate["verdicts"].items():
+        if verdict != Verdict.OK:
+            found = gate["estimates"].get(name)
+            size = f" (x {found[0]:.3f})" if found else ""
+            why = " ".join(filter(None, [verdict, gate["reasons"].get(name)]))
+            named[why].append(_without_file(name) + size)
+    return "; ".join(f"{why}: {', '.join(names)}" for why, names in named.items())
+
+
+def _no_call(gate: Line) -> str:
+    """Say how far the slowest case was from being called."""
+    name, (ratio, *_, detectable) = max(gate["estimates"].items(), key=lambda one: one[1][0])
+    return (
+        f"not called; at most x {ratio:.3f}, in {_without_file(name)}, where {detectable:.0%} "
+        "would have been caught"
+    )
