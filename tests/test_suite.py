@@ -231,6 +231,7 @@ def test_the_summary_fits_a_hundred_columns_and_says_what_was_found(whole_run):
     assert "no batch size reached test accuracy 0.95 within 2 epochs" in " ".join(summary)
     assert "not reached (0." in whole_run.stdout
     assert whole_run.stdout.count("0 of 1, 1 left out") == 4
+    assert "4 skipped" in whole_run.stdout
     assert "4 cases skipped: the first seed missed the target clearly" in whole_run.stdout
 
 

@@ -55,15 +55,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, and print the noise scale at a geometric grid of steps, and its average."""
     console = Console(highlight=False)
-    try:
-        data = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir)
-    except (datasets.DataError, cache.CacheError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
     rate = options.lr or tuned(cases.LEARNING_RATE, options.batch_size)
     try:
+        data = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir)
         points = list(along(data, options.batch_size, rate))
-    except NotFiniteError as error:
+    except (datasets.DataError, cache.CacheError, NotFiniteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     console.print(

@@ -28,7 +28,6 @@ DESCRIPTION = """Tune the learning rate of each batch size on a validation set, 
 fresh seeds at the tuned rates and at 0.1. Each run is a line of FILE as soon as it ends: the same
 command goes on where it was interrupted, and prints what a finished study found."""
 MEASURED_WITH = ("torch", "numba", "numpy")
-
 OBSTACLES = (LedgerError, ProcessError, WriteError, datasets.DataError, cache.CacheError)
 
 

@@ -101,7 +101,7 @@ class Workbench:
         return train_on
 
     def fed_loader(self, *, workers: int) -> Loader:
-        """Build the question's engine, ready, its batches fetched by processes beside this."""
+        """Build the question's engine, ready; so many processes beside this fetch its batches."""
         loader = Loader(
             MLP(seed=0).to(self.options.device), learning_rate=self.options.learning_rate
         )
