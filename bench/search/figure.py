@@ -1,5 +1,6 @@
 """The figure of time to target against batch size: a curve and its band for each engine."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,10 +24,10 @@ def chart(found: Sequence[Found]) -> alt.LayerChart:
         for size, estimate in one.predicted.seconds.items()
     ]
     runs = [
-        {"engine": one.engine, "batch size": one.predicted.best, "seconds": run.seconds}
+        {"engine": one.engine, "batch size": one.predicted.best, "seconds": seconds}
         for one in found
-        for run in one.runs
-        if run.reached
+        for seconds in one.run_seconds
+        if seconds < math.inf
     ]
     names = [one.engine for one in found]
     title = f"seconds of training to test accuracy {found[0].target:g}"

@@ -28,16 +28,6 @@ BUDGET = 3.0  # times the steps that are expected
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
-    """A training at the best batch size."""
-
-    seed: int
-    seconds: float  # of training, evaluations left out; infinite where the target was missed
-    steps: int
-    reached: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Found:
     """What was predicted for an engine, and how it went."""
 
@@ -45,7 +35,7 @@ class Found:
     target: float
     predicted: TimeToTarget
     rates: dict[int, float]  # by batch size
-    runs: Sequence[Run] = ()  # at the best batch size
+    run_seconds: Sequence[float] = ()  # of training at the best batch size, by seed
 
 
 def predict(
@@ -95,8 +85,10 @@ def predict(
     ]
 
 
-def train(found: Found, batch_size: int, data: Data, setting: Setting, *, seed: int) -> Run:
+def train(found: Found, batch_size: int, data: Data, setting: Setting, *, seed: int) -> float:
     """Train an engine to the target at a batch size of the prediction, then time it once more.
+
+    Returns the seconds of the second training; infinite where the first missed the target.
 
     The second training takes as many steps without a pause. An evaluation also slows the steps
     after it: it empties the caches of what they use, and the engine's threads start again.
@@ -105,11 +97,11 @@ def train(found: Found, batch_size: int, data: Data, setting: Setting, *, seed: 
     walk = _new_walk(found, batch_size, data, setting, seed)
     last = trial.to_target(walk, data.test, found.target, expected, budget=BUDGET)
     if last is None or last.accuracy < found.target:
-        return Run(seed=seed, seconds=math.inf, steps=walk.steps, reached=False)
+        return math.inf
     walk = _new_walk(found, batch_size, data, setting, seed)
     started = stopwatch()
     walk.advance(last.steps)
-    return Run(seed=seed, seconds=stopwatch() - started, steps=last.steps, reached=True)
+    return stopwatch() - started
 
 
 def _new_walk(found: Found, batch_size: int, data: Data, setting: Setting, seed: int) -> Walk:

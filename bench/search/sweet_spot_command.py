@@ -103,7 +103,7 @@ def _found(
             for seed in CONFIRMING_SEEDS:
                 tell(f"{one.engine}: training at batch size {best}, seed {seed}")
                 trained.append(sweet_spot.train(one, best, data, setting, seed=seed))
-            found.append(replace(one, runs=trained))
+            found.append(replace(one, run_seconds=trained))
     for one in found:
         console.print()
         show(sweet_spot_words.report(one, samples=len(data.train), runs=runs), console)

@@ -42,7 +42,7 @@ def report(found: Found, *, samples: int, runs: Runs) -> Iterator[Table | str]:
     yield from _plateau(list(predicted.regrets.values()), best)
     yield _laws(found, runs)
     yield _thumbs(found, samples)
-    if found.runs:
+    if found.run_seconds:
         yield _confirmed(found)
 
 
@@ -118,8 +118,8 @@ def _thumbs(found: Found, samples: int) -> str:
 
 def _confirmed(found: Found) -> str:
     """Return how the runs at the best size compare with the prediction."""
-    best, count = found.predicted.best, len(found.runs)
-    spent = [run.seconds for run in found.runs]
+    best, spent = found.predicted.best, found.run_seconds
+    count = len(spent)
     median = median_over_seeds(spent)
     expected = found.predicted.median_of_runs(best, count)
     trained = f"Trained at {best} with {count} seeds that had no part in this"
