@@ -21,18 +21,6 @@ COMMANDS = {
         "bench.runs.recover_command",
         "the cases that a run which was cut off had finished, as a run file",
     ),
-    "noise-scale": (
-        "bench.answer.noise_command",
-        "how many samples a step the gradient's noise can use, from the start to the target",
-    ),
-    "steps": (
-        "bench.study.command",
-        "how many steps does each batch size take to a target, at a rate that suits it?",
-    ),
-    "transfer": (
-        "bench.study.transfer_command",
-        "do steps of one engine and few timed sizes predict the best batch size of another?",
-    ),
     "scale": (
         "bench.search.scale_command",
         "do several workers train faster to the target, and at which batch size?",

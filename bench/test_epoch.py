@@ -24,7 +24,7 @@ def floor_fraction(
     """What share of the shortest epoch the machine would need at the least; known for a CPU."""
     if not benchmark.stats or is_gpu(subject.device):
         return {}
-    seconds = floor.epoch_seconds(split, batch_size, precision=subject.precision)
+    seconds = floor.epoch_seconds(split, batch_size)
     return {"floor_fraction": seconds / benchmark.stats.stats.min}
 
 

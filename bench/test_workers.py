@@ -149,7 +149,6 @@ def _record(
 ) -> None:
     """Store the setting of a case, and each worker's peak memory."""
     benchmark.extra_info.update(
-        precision="float32",
         device=workbench.options.device,
         learning_rate=workbench.options.learning_rate,
         data=workbench.data.name,

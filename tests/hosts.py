@@ -66,11 +66,8 @@ class Host:
 
 
 @contextmanager
-def joined(count: int, *, rate: str = "") -> Iterator[list[Host]]:
-    """So many hosts on one bridge; whatever runs there is ended with them.
-
-    With a `rate`, such as 1gbit, each host sends no faster.
-    """
+def joined(count: int) -> Iterator[list[Host]]:
+    """So many hosts on one bridge; whatever runs there is ended with them."""
     with ExitStack() as stack:
         _ip("link", "add", "mnist-bridge", "type", "bridge")
         stack.callback(_ip, "link", "del", "mnist-bridge")
@@ -87,10 +84,6 @@ def joined(count: int, *, rate: str = "") -> Iterator[list[Host]]:
             _ip("-n", host.name, "address", "add", f"{SUBNET}.{host.number}/24", "dev", "eth0")
             for device in ("lo", "eth0"):
                 _ip("-n", host.name, "link", "set", device, "up")
-            if rate:
-                shaped = ("root", "tbf", "rate", rate, "burst", "128kb", "latency", "50ms")
-                words = ["ip", "netns", "exec", host.name, "tc", "qdisc", "add", "dev", "eth0"]
-                subprocess.run([*words, *shaped], check=True, capture_output=True)
         yield hosts
 
 

@@ -26,7 +26,6 @@ def case(verb, batch_size, seconds=1.0, *, engine="eager", name="", **info):
         "extra_info": {
             "engine": engine,
             "batch_size": batch_size,
-            "precision": "float32",
             "threads": 2,
             "device": "cpu",
             "learning_rate": 0.1,

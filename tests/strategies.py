@@ -21,9 +21,7 @@ split_sizes = st.integers(min_value=1, max_value=40)
 # Beyond every split that `splits` makes, so that batch sizes of N and more come up.
 batch_sizes = st.integers(min_value=1, max_value=50)
 # The native engine chooses among forms of a step, each of which must be right: "native: FORM".
-FORMS = {
-    f"native: {form.name}, {form.threads} threads": form for form in forms.available("float32", 2)
-}
+FORMS = {f"native: {form.name}, {form.threads} threads": form for form in forms.available(2)}
 ENGINES = sorted({*engines.ENGINES, *FORMS} - {"native"})
 engine_names = st.sampled_from(ENGINES)
 

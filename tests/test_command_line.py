@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def folder(tmp_path, monkeypatch):
 def test_each_epoch_is_printed_and_a_resumed_run_prints_the_rest(folder, capsys):
     """Losses, accuracy and seconds an epoch; resumed in a new process, the same network."""
     start = ["--data-root", "data", "--batch-size", "7", "--engine", "loader"]
-    name = "FashionMNIST-loader-7-0.1-0-float32.last.pt"
+    name = "FashionMNIST-loader-7-0.1-0.last.pt"
     assert main([*start, "--epochs", "3"]) == 0
     whole = capsys.readouterr().out
     assert main([*start, "--epochs", "1", "--checkpoints", "part"]) == 0
@@ -58,7 +59,6 @@ def test_each_epoch_is_printed_and_a_resumed_run_prints_the_rest(folder, capsys)
         (["--seed", "-1"], "'-1' is not a whole number from 0"),
         (["--device", "abacus"], "'abacus' is not available here"),
         (["--engine", "warp"], "invalid choice: 'warp'"),
-        (["--precision", "bfloat16"], "the eager engine has no bfloat16, only float32: "),
         (["--data-root", "nowhere"], "nowhere holds no folder NAME/raw"),
         (["--resume", "nowhere.pt"], "cannot read the checkpoint nowhere.pt: No such file"),
     ],
@@ -80,13 +80,35 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(folder, capsys, words, sen
 def test_a_resumed_run_refuses_other_settings_and_a_finished_one(capsys):
     """Silently training something else would be worse than stopping."""
     data = ["--data-root", "data"]
-    resume = [*data, "--resume", "checkpoints/FashionMNIST-eager-50-0.1-0-float32.last.pt"]
+    resume = [*data, "--resume", "checkpoints/FashionMNIST-eager-50-0.1-0.last.pt"]
     assert main([*data, "--batch-size", "50", "--epochs", "2"]) == 0
 
     assert main([*resume, "--batch-size", "10", "--epochs", "3"]) == 1
     assert "was trained with --batch-size 50, not 10" in capsys.readouterr().err
     assert main([*resume, "--epochs", "2"]) == 1
     assert "has 2 epochs already: ask for more with --epochs" in capsys.readouterr().err
+
+
+def test_a_run_of_an_earlier_version_resumes_unless_it_was_trained_as_none_is_now(folder, capsys):
+    """Its settings name what offers no choice any more."""
+    data = ["--data-root", "data"]
+    assert main([*data, "--batch-size", "50", "--epochs", "1"]) == 0
+    name = "FashionMNIST-eager-50-0.1-0.last.pt"
+    kept = checkpoint.load(folder / "checkpoints" / name)
+    old = {**kept.settings, "precision": "float32"}
+    refused = {"precision": "bfloat16", "average_every": 4, "engine": "parallel"}
+
+    for number, (key, value) in enumerate(refused.items()):
+        file = folder / f"{number}.pt"
+        checkpoint.save(replace(kept, settings={**old, key: value}), file)
+        assert main([*data, "--resume", str(file), "--checkpoints", "new"]) == 1
+        assert f"{file} was trained with {key} {value}, and this" in capsys.readouterr().err
+        assert not (folder / "new").exists()
+
+    checkpoint.save(replace(kept, settings=old), folder / "old.pt")
+    assert main([*data, "--resume", "old.pt", "--epochs", "2", "--checkpoints", "new"]) == 0
+    resumed = checkpoint.load(folder / "new" / name)
+    assert (resumed.epoch, resumed.settings) == (2, kept.settings)
 
 
 @pytest.mark.usefixtures("folder")
@@ -121,7 +143,7 @@ def test_ctrl_c_ends_the_run_quietly_and_keeps_its_checkpoints(tmp_path, cache_d
         stderr=subprocess.PIPE,
         text=True,
     )
-    last = tmp_path / "checkpoints" / "MNIST-eager-4096-0.1-0-float32.last.pt"
+    last = tmp_path / "checkpoints" / "MNIST-eager-4096-0.1-0.last.pt"
     deadline = time.monotonic() + 100
     while not last.exists() and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -9,13 +9,11 @@ from tests.strategies import new_split
 
 def test_the_dense_floor_is_the_longer_of_products_and_traffic(monkeypatch):
     """Traffic of the weights decides for many steps, and products for few."""
-    monkeypatch.setattr(floor, "_product_seconds_per_sample", lambda _: 2e-6)
+    monkeypatch.setattr(floor, "_product_seconds_per_sample", lambda: 2e-6)
     monkeypatch.setattr(floor, "_weight_traffic_seconds", lambda: 2e-5)
     monkeypatch.setattr(floor, "_gather_seconds_per_sample", lambda: 1e-7)
 
-    one, few, many = (
-        floor.dense_seconds(60_000, steps, precision="float32") for steps in (60_000, 938, 8)
-    )
+    one, few, many = (floor.dense_seconds(60_000, steps) for steps in (60_000, 938, 8))
 
     assert one == pytest.approx(1.206)
     assert few == many == pytest.approx(0.12)
@@ -48,9 +46,8 @@ def test_density_counts_pixels():
     assert forms.density(images) == 0.25
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_the_floor_is_a_time_that_a_machine_could_take(precision):
+def test_the_floor_is_a_time_that_a_machine_could_take():
     """More than a thousandth of a microsecond a sample, less than a second."""
     split = new_split(2_000, seed=0)
 
-    assert 2e-6 < floor.epoch_seconds(split, 256, precision=precision) < 2_000
+    assert 2e-6 < floor.epoch_seconds(split, 256) < 2_000

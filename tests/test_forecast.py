@@ -19,12 +19,11 @@ def forecast():
         convergence_engines=("eager",),
         alignment_engines=("eager",),
         groups=("1x1", "2x1"),
-        shared_engines=("parallel",),
+        shared_engines=("ddp",),
         worker_batch_sizes=(64,),
         worker_epoch_batch_sizes=(64,),
         native_form="fastest",
         epoch_samples=None,
-        precision="float32",
         learning_rate=0.1,
         lr_rules=("fixed",),
         target_accuracy=0.95,
@@ -64,7 +63,6 @@ def test_a_real_cost_is_measured_once():
     data = new_data(train=2_000, test=100)
     options = Options.__new__(Options)
     object.__setattr__(options, "device", "cpu")
-    object.__setattr__(options, "precision", "float32")
     object.__setattr__(options, "learning_rate", 0.1)
     found = Forecast(Workbench(options=options, data=data, tell=lambda _: None))
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from bench.answer.line import fit_line
 from bench.study.reference import Reference
-from mnist_mlp.learning_rate import NOISE_BATCH_SIZE, RULES, TUNED_NOISE_BATCH_SIZE
+from mnist_mlp.learning_rate import RULES, TUNED_NOISE_BATCH_SIZE
 from tests.strategies import batch_sizes
 
 GRID = 2**0.5 - 1  # the spacing of the study's rates
@@ -31,16 +31,12 @@ def test_no_rule_lowers_the_rate_of_a_larger_batch_nor_outruns_the_linear_one(
     assert here <= RULES["linear"](rate, batch_size) * (1 + 1e-12)
 
 
-@pytest.mark.parametrize(
-    ("rule", "noise_batch_size", "limit"),
-    [("tuned", TUNED_NOISE_BATCH_SIZE, 1.47), ("noise-limited", NOISE_BATCH_SIZE, 2.1)],
-)
-def test_a_rule_that_levels_off_is_half_way_at_its_noise_batch_size(rule, noise_batch_size, limit):
+def test_the_tuned_rule_is_half_way_at_its_noise_batch_size():
     """Its limit is what the question's 0.1 grows to."""
-    below, above = (RULES[rule](0.1, size) for size in (int(noise_batch_size), 10**9))
+    below, above = (RULES["tuned"](0.1, size) for size in (int(TUNED_NOISE_BATCH_SIZE), 10**9))
 
-    assert above == pytest.approx(limit)
-    assert below == pytest.approx(limit / 2, rel=0.05)
+    assert above == pytest.approx(1.47)
+    assert below == pytest.approx(1.47 / 2, rel=0.05)
 
 
 def test_the_tuned_rule_is_the_curve_through_the_rates_of_the_study():

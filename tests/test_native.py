@@ -10,7 +10,6 @@ from mnist_mlp import device, training
 from mnist_mlp.data import Split
 from mnist_mlp.engines.native import forms, native, products
 from mnist_mlp.engines.native.native import Native
-from mnist_mlp.evaluation import evaluate
 from mnist_mlp.model import MLP
 from mnist_mlp.training import NotFiniteError
 from tests.strategies import (
@@ -25,7 +24,7 @@ from tests.strategies import (
 SRC = Path(__file__).parent.parent / "src"
 at_each_form = pytest.mark.parametrize("name", FORMS)
 # More threads than cores, too: they give up their core when they wait.
-MANY_THREADS = [form for form in forms.available("float32", 8) if form.name == "loop"]
+MANY_THREADS = [form for form in forms.available(8) if form.name == "loop"]
 
 # Trains on two threads, forks, trains in the child, and hears of its parameters.
 FORK = """
@@ -219,7 +218,7 @@ def test_the_simpler_form_wins_a_tie(monkeypatch):
     assert forms.fastest([simple, other, fast], turn, turn) is fast
 
 
-@pytest.mark.parametrize("product", products.available("float32"), ids=lambda each: each.name)
+@pytest.mark.parametrize("product", products.available(), ids=lambda each: each.name)
 def test_every_product_is_the_product(product):
     """Whichever is the fastest on this machine."""
     shapes = (21,), (33, 70), (70, 21), (33, 21)
@@ -299,41 +298,6 @@ def test_a_wrong_batch_size_is_refused_before_a_trial():
     """By prepare, as by run."""
     with pytest.raises(ValueError, match="too small"):
         new_engine("native").prepare(0, new_split(3, seed=0))
-
-
-BFLOAT16 = next(form for form in forms.available("bfloat16", 1) if "bfloat16" in form.name)
-
-
-def test_bfloat16_learns_as_much_as_float32(mnist):
-    """After the same steps its test accuracy lies within what another seed changes."""
-    accuracies = {}
-    for form in (None, BFLOAT16):
-        for seed in range(4):
-            engine = Native(MLP(seed=seed), learning_rate=0.5, form=form)
-            training.epoch(engine, mnist.train, 64, generator=generator(seed))
-            accuracies[form, seed] = evaluate(engine.network, mnist.test).accuracy
-
-    float32, bfloat16 = (
-        torch.tensor([accuracies[form, seed] for seed in range(4)]) for form in (None, BFLOAT16)
-    )
-    assert float32.min() > 0.9
-    assert (bfloat16 - float32).abs().max() < 0.005
-    assert (bfloat16.mean() - float32.mean()).abs() < float32.max() - float32.min()
-
-
-def test_bfloat16_rounds_the_factors_and_nothing_else():
-    """A step differs from float32's by about a part in a hundred of it; parameters stay float32."""
-    split = new_split(64, seed=1)
-    start = parameters_of(new_engine("native"))
-    moves = {}
-    for form in (next(iter(FORMS.values())), BFLOAT16):
-        engine = with_form(form)
-        engine.step(split.images, split.labels)
-        moves[form] = parameters_of(engine) - start
-        assert {parameter.dtype for parameter in engine.parameters} == {torch.float32}
-
-    float32, bfloat16 = moves.values()
-    assert 1e-5 < (bfloat16 - float32).norm() / float32.norm() < 2e-2
 
 
 def test_what_wide_loads_pass_over_begins_at_a_cache_line():

@@ -55,7 +55,7 @@ def test_a_registered_engine_is_in_the_options_the_help_the_table_and_the_report
     assert done.returncode == 0, done.stdout
     searches_help, suites_help = done.stdout.split("usage: ")[1:]
     for shown in (searches_help, suites_help):
-        assert "ways to train: loader, eager, compiled, native, parallel, ddp, warp" in " ".join(
+        assert "ways to train: loader, eager, compiled, native, ddp, warp" in " ".join(
             shown.split()
         )
     assert "warp engine, KMNIST, cpu" in done.stdout

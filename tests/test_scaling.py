@@ -104,7 +104,6 @@ def new_times(exchange):
             one: {size: step(size, 1, 0.0) for size in sizes},
             two: {size: step(size, 2, exchange) for size in sizes},
         },
-        apart={two: {size: step(size, 2, 0.0) for size in sizes}},
         exchanges={two: {size: turns(exchange) for size in EXCHANGED_BYTES}},
     )
 
@@ -152,7 +151,6 @@ def test_an_answer_is_drawn_and_saved(runs):
         (["--crews=1"], "'1' is not a whole number of at least 2"),
         (["--target-accuracy=0.5"], "steps to test accuracy 0.5 are not known"),
         (["--figure=scale.gif"], "'scale.gif' is no figure"),
-        (["--average-every=0"], "'0' is not a whole number of at least 1"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(words, sentence, capsys):

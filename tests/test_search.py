@@ -53,14 +53,14 @@ def test_a_search_prints_runs_tables_and_the_answer(data_root, capsys):
     assert "more to run" not in output
 
 
-def test_a_search_keeps_to_its_budget_and_precision(data_root, capsys):
+def test_a_search_keeps_to_its_budget(data_root, capsys):
     """A run that misses the target ends with the last of its epochs."""
-    words = ["--precision=bfloat16", "--max-epochs=2", "--lr-rules=fixed", "--seeds=0"]
+    words = ["--max-epochs=2", "--lr-rules=fixed", "--seeds=0"]
     code = main([data_root, *words, "--target-accuracy=0.9"])
 
     output = capsys.readouterr().out
     assert code == 0
-    assert "threads, bfloat16: to test accuracy 0.9 in at most 2 epochs" in output
+    assert "threads: to test accuracy 0.9 in at most 2 epochs" in output
     assert "fixed, batch size 8, seed 0: stopped after 2 epochs, at " in output
     assert "26 steps" in output
 
@@ -94,7 +94,6 @@ def test_a_target_out_of_reach_is_said_in_a_sentence(data_root, capsys):
         (["--seeds=0,0"], 2, "'0,0' names a value twice"),
         (["--time-limit=0"], 2, "'0' is not a number above 0"),
         (["--max-epochs=0"], 2, "'0' is not a whole number from 1"),
-        (["--precision=bfloat16"], 1, "error: the eager engine has no bfloat16, only float32: "),
         (["--engines=eager,native"], 2, "error: --search takes one engine and draws no figure"),
     ],
     ids=[
@@ -104,7 +103,6 @@ def test_a_target_out_of_reach_is_said_in_a_sentence(data_root, capsys):
         "seed_twice",
         "no_limit",
         "no_epochs",
-        "no_precision",
         "two",
     ],
 )

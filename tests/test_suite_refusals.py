@@ -17,7 +17,6 @@ REFUSALS = {
     "--device=abacus": "'abacus' is not available here",
     "--data-root=bench": "bench holds no folder NAME/raw",
     "--data-root=nowhere": "'nowhere' is no folder",
-    "--engines=eager,loader --precision=bfloat16": "no chosen engine computes in bfloat16: add",
     "--cache-dir=README.md/cache": "the unpacked MNIST file README.md/cache",
 }
 

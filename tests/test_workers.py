@@ -20,8 +20,7 @@ from bench.instruments.crew import CrewError
 from bench.runs import files
 from mnist_mlp import checkpoint
 from mnist_mlp.batches import share
-from mnist_mlp.command import main as training_main
-from mnist_mlp.engines import shared
+from mnist_mlp.engines import ddp
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, epoch
 from mnist_mlp.workers import first_cause, group
@@ -41,9 +40,9 @@ def crew():
         yield started
 
 
-def trained(engine_name, samples, batch_size, seed):
+def trained(samples, batch_size, seed):
     """Train for an epoch, in each worker; the mean loss, the parameters and the accuracy."""
-    engine = new_engine(engine_name, seed=seed)
+    engine = new_engine("ddp", seed=seed)
     split = new_split(samples, seed=seed)
     loss = epoch(engine, split, batch_size, generator=torch.Generator().manual_seed(seed))
     found = evaluate(engine.logits, split)
@@ -64,7 +63,7 @@ def test_every_sample_of_a_batch_is_in_one_share(split, batch_size, workers, see
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(group, "rank", lambda rank=rank: rank)
             patch.setattr(group, "size", lambda: workers)
-            parts.append(list(shared.own_parts(numbered, order, batch_size)))
+            parts.append(list(ddp.own_parts(numbered, order, batch_size)))
 
     for batch, of_workers in zip(order.split(batch_size), zip(*parts, strict=True), strict=True):
         assert torch.cat([labels for _, labels, _ in of_workers]).tolist() == batch.tolist()
@@ -81,43 +80,21 @@ def test_shares_differ_by_one_sample_at_most(samples, workers):
     assert max(sizes) - min(sizes) <= 1
 
 
-@pytest.mark.parametrize("engine", ["parallel", "ddp"])
 @pytest.mark.parametrize("batch_size", [1, 7, 256, 60000])
-def test_several_workers_take_the_steps_of_one(crew, engine, batch_size):
+def test_several_workers_take_the_steps_of_one(crew, batch_size):
     """The same losses, parameters and evaluation, up to rounding; all workers hold the same."""
     samples = 30 if batch_size == 1 else 600
-    loss, parameters, evaluation = trained(engine, samples, batch_size, 3)
+    loss, parameters, evaluation = trained(samples, batch_size, 3)
 
     for workers in (2, 3, 4):
         crew.regroup(workers)
-        answers = crew.ask(trained, engine, samples, batch_size, 3)
+        answers = crew.ask(trained, samples, batch_size, 3)
 
         for their_loss, theirs, their_evaluation in answers:
             assert their_loss == pytest.approx(loss, rel=1e-5)
             torch.testing.assert_close(theirs, parameters, rtol=1e-4, atol=1e-6)
             torch.testing.assert_close(theirs, answers[0][1], rtol=0, atol=0)
             assert their_evaluation == pytest.approx(evaluation, rel=1e-5)
-
-
-def lonely(average_every):
-    """Train some steps with averages in between; the parameters before and after settling."""
-    engine = new_engine("parallel")
-    engine.average_every = average_every
-    engine.run(new_split(40, seed=1), torch.arange(40), 8)
-    before = [parameter.detach().clone() for parameter in engine.parameters]
-    engine.settle()
-    return before, [parameter.detach().clone() for parameter in engine.parameters]
-
-
-def test_workers_that_train_apart_agree_where_they_settle(crew):
-    """Five steps with an average every third: two of them are not averaged yet."""
-    crew.regroup(2)
-
-    (first, settled), (second, also_settled) = crew.ask(lonely, 3)
-
-    assert not torch.equal(first[0], second[0])
-    torch.testing.assert_close(settled, also_settled, rtol=0, atol=0)
-    torch.testing.assert_close(settled[0], (first[0] + second[0]) / 2)
 
 
 def fails():
@@ -255,7 +232,7 @@ def test_a_killed_worker_is_named_and_a_restart_goes_on(tmp_path):
     names = {file.name for file in (tmp_path / "killed").iterdir()}
     assert names == {file.name for file in (tmp_path / "whole").iterdir()}
     ended, expected = (
-        checkpoint.load(tmp_path / folder / "MNIST-parallel-8192-0.1-0-float32.last.pt")
+        checkpoint.load(tmp_path / folder / "MNIST-ddp-8192-0.1-0.last.pt")
         for folder in ("killed", "whole")
     )
     assert ended.epoch == expected.epoch == 3
@@ -274,12 +251,6 @@ def test_what_several_workers_cannot_do_is_said_once(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_averages_of_an_engine_that_makes_none_are_refused(capsys):
-    """Before anything is trained, in one process too."""
-    assert training_main(["--engine=ddp", "--average-every=2"]) == 1
-    assert "--average-every is for the parallel engine, not for ddp" in capsys.readouterr().err
-
-
 def test_the_suite_times_workers_by_the_slowest(tmp_path):
     """Steps, an epoch and exchanges, of one worker and of two; saved as any other case is."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=600, test=200)
@@ -287,14 +258,14 @@ def test_the_suite_times_workers_by_the_slowest(tmp_path):
 
     ended = in_process.run(
         "bench/test_workers.py",
-        *("--workers=2", "--engines=parallel", "--batch-sizes=64", f"--data-root={tmp_path}"),
+        *("--workers=2", "--engines=ddp", "--batch-sizes=64", f"--data-root={tmp_path}"),
         *(f"--benchmark-json={file}", f"--benchmark-storage={tmp_path.as_uri()}"),
     )
 
     assert ended.code == 0, ended.output
-    assert "Workers x threads that share a batch, parallel engine, batch size 64: " in ended.output
+    assert "Workers x threads that share a batch, ddp engine, batch size 64: " in ended.output
     found = {case.name: case for case in files.read(file).cases}
-    step = found["test_workers_step[engine=parallel-group=2x1-batch_size=64]"]
+    step = found["test_workers_step[engine=ddp-group=2x1-batch_size=64]"]
     assert (step.workers, step.threads) == (2, 1)
     assert step.seconds < 1
     assert len(found) == 2 + 2 + 3

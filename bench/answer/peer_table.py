@@ -26,10 +26,7 @@ def tables(measured: Iterable[MeasuredCase]) -> list[Table]:
 def _table(peers: Sequence[str], found: Sequence[MeasuredCase]) -> Table:
     first = found[0]
     turns = TITLES.get(first.verb, TITLES["peers"])
-    title = (
-        f"{first.engine} engine, {first.precision}, {turns}: how many times as fast it is, "
-        "and 95 % interval"
-    )
+    title = f"{first.engine} engine, {turns}: how many times as fast it is, and 95 % interval"
     table = Table(title=title, title_justify="left", title_style="bold")
     for heading in ("batch size", f"{first.engine}, a sample", *(f"over {peer}" for peer in peers)):
         table.add_column(heading, justify="right")

@@ -3,8 +3,7 @@
 A step of B samples on p workers takes t(B, p) = t(B / p, 1) + A(p): the slowest worker computes on
 B / p samples, rounded up, and then all exchange their gradients, which takes A(p). There is one
 bucket and nothing to overlap with, so the two add up. Workers of one host compute slower beside
-each other than alone; where that was measured, it stands for t(B / p, 1). Steps to target depend
-on B alone, so
+each other than alone, which the prediction leaves out. Steps to target depend on B alone, so
 
     T(B, p) = S(B) (t(B / p, 1) + A(p)),
 

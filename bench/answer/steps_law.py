@@ -73,22 +73,6 @@ def fit(runs: Runs) -> StepsLaw:
     )
 
 
-def left_out(runs: Runs) -> dict[int, float]:
-    """Return each size's error, predicted / its own median - 1, by the law of the other sizes.
-
-    Raises:
-        LawError: fewer than 4 batch sizes at which some run reached the target.
-
-    """
-    table = _Table.of(_reached(runs))
-    errors = {}
-    for size, own in zip(table.sizes, _fitted_medians(table).at[:-2], strict=True):
-        others = {other: of for other, of in runs.items() if other != size}
-        predicted, _ = _law(np.log([size]), _fitted(others)[1].at[:2])
-        errors[size] = float(np.exp(predicted[0] - own) - 1)
-    return errors
-
-
 _SPREADS = (math.log(START_SPREAD), math.log(START_SPREAD))
 
 

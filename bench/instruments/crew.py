@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from bench.instruments import worker
 from mnist_mlp import memory
@@ -32,18 +32,11 @@ class CrewError(Exception):
     """The workers do not start, do not answer, or one of them failed; the message says which."""
 
 
-class Conversation(worker.Connection, Protocol):
-    """The end of who asks."""
-
-    def poll(self, seconds: float, /) -> bool:
-        """Wait so long for an answer; whether there is one."""
-
-
 @dataclass(kw_only=True)
 class Crew:
     """Workers that are asked together; those in the group exchange with each other."""
 
-    connections: Sequence[Conversation]  # with each rank
+    connections: Sequence[Connection]  # with each rank
     words: Path  # what the workers write
     patience_seconds: float
     size: int = 0  # of the group: the first so many workers
@@ -82,7 +75,7 @@ class Crew:
             raise CrewError(f"rank {rank} failed: {sentence}")
         return [answer for _, answer in answers]
 
-    def _answer(self, rank: int, connection: Conversation) -> tuple[bool, Any]:
+    def _answer(self, rank: int, connection: Connection) -> tuple[bool, Any]:
         try:
             if connection.poll(self.patience_seconds):
                 answer: tuple[bool, Any] = pickle.loads(connection.recv_bytes())  # noqa: S301

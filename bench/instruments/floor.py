@@ -30,18 +30,18 @@ TRIAL_SECONDS = 0.01
 _seconds = partial(shortest_seconds, for_seconds=TRIAL_SECONDS)
 
 
-def epoch_seconds(split: Split, batch_size: int, *, precision: str) -> float:
+def epoch_seconds(split: Split, batch_size: int) -> float:
     """The floor of a pass over the split on a CPU, on as many threads as torch uses."""
     steps = steps_per_epoch(len(split), batch_size)
-    dense = dense_seconds(len(split), steps, precision=precision)
+    dense = dense_seconds(len(split), steps)
     density = forms.density(split.images[:DENSITY_SAMPLES])
     return min(dense, sparse_seconds(len(split), density))
 
 
-def dense_seconds(samples: int, steps: int, *, precision: str) -> float:
+def dense_seconds(samples: int, steps: int) -> float:
     """The floor of an epoch of products that multiply zeros, too."""
     traffic = steps * _weight_traffic_seconds() + samples * _gather_seconds_per_sample()
-    return max(samples * _product_seconds_per_sample(precision), traffic)
+    return max(samples * _product_seconds_per_sample(), traffic)
 
 
 def sparse_seconds(samples: int, density: float) -> float:
@@ -59,11 +59,11 @@ def _cached_seconds(weight: Tensor, pass_over: Callable[[Tensor], object]) -> fl
     return 2 * (_seconds(lambda: pass_over(weight)) - _seconds(lambda: pass_over(half)))
 
 
-def _product_seconds_per_sample(precision: str) -> float:
+def _product_seconds_per_sample() -> float:
     """The forward product and that of the weight's gradient, each by whatever is best at it."""
     weight, bias = torch.zeros(PIXELS, HIDDEN), torch.zeros(HIDDEN)
     images, descents = torch.ones(PRODUCT_SAMPLES, PIXELS), torch.ones(PRODUCT_SAMPLES, HIDDEN)
-    candidates = products.available(precision)
+    candidates = products.available()
     return (
         min(_seconds(partial(each.sums, bias, images, weight)) for each in candidates)
         + min(_seconds(partial(each.descend, weight, images, descents)) for each in candidates)

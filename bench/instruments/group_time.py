@@ -9,7 +9,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 
 from bench.instruments import worker_time
@@ -19,14 +18,12 @@ from mnist_mlp.model import PARAMETERS
 GRADIENT_BYTES = 4 * PARAMETERS
 # What is exchanged by itself: a few numbers, all gradients, and more than them.
 EXCHANGED_BYTES = (40, GRADIENT_BYTES, 4_000_000)
-ENGINE = "parallel"
+ENGINE = "ddp"
 CREWS = 4
 VISITS = 4  # to each group, in each crew
-NETWORK_VISITS = 7
 TURN_SECONDS = 0.05
 MOST_STEPS = 100  # of a turn
 EXCHANGES = 20  # of a turn
-NEVER = 10**9  # steps between exchanges: workers compute beside each other, each by itself
 LEARNING_RATE = 0.1
 
 Turns = list[list[float]]  # of each crew, seconds of each turn
@@ -45,17 +42,11 @@ class GroupTimes:
     """What was measured."""
 
     steps: dict[Group, dict[int, Turns]] = field(default_factory=dict)  # by batch size
-    # The same without the exchange: what a step of several workers computes, all at once.
-    apart: dict[Group, dict[int, Turns]] = field(default_factory=dict)
     exchanges: dict[Group, dict[int, Turns]] = field(default_factory=dict)  # by bytes
 
     def step_medians(self, group: Group) -> dict[int, list[float]]:
         """Seconds a step by batch size: each crew's median."""
         return {size: _medians(turns) for size, turns in self.steps[group].items()}
-
-    def apart_medians(self, group: Group) -> dict[int, list[float]]:
-        """Seconds a step without its exchange, by batch size: each crew's median."""
-        return {size: _medians(turns) for size, turns in self.apart[group].items()}
 
     def exchange_medians(self, group: Group) -> dict[int, list[float]]:
         """Seconds of an exchange by bytes: each crew's median."""
@@ -88,7 +79,6 @@ def measure(
     several = [group for group in groups if group.workers > 1]
     found = GroupTimes(
         steps={group: {size: [] for size in batch_sizes} for group in groups},
-        apart={group: {size: [] for size in batch_sizes} for group in several},
         exchanges={group: {size: [] for size in EXCHANGED_BYTES} for group in several},
     )
     draw = random.Random(0)  # noqa: S311 - an order keeps no secret
@@ -96,7 +86,7 @@ def measure(
         tell(f"starting workers, {number + 1} of {crews}")
         with new_crew() as crew:
             crew.ask(worker_time.load, *data)
-            for kind in (found.steps, found.apart, found.exchanges):
+            for kind in (found.steps, found.exchanges):
                 for turns in kind.values():
                     for of_size in turns.values():
                         of_size.append([])
@@ -112,56 +102,14 @@ def measure(
 
 
 def _visit(crew: Crew, group: Group, found: GroupTimes, draw: random.Random) -> None:
-    """Take a turn of each batch size, of the same without its exchange, and of each exchange."""
-    for kind, average_every in ((found.steps, None), (found.apart, NEVER)):
-        of_group = kind.get(group, {})
-        if of_group:
-            crew.ask(worker_time.new_engine, ENGINE, LEARNING_RATE, average_every)
-        for size in draw.sample(list(of_group), len(of_group)):
-            of_group[size][-1].append(_turn(crew, size, first=draw.randrange(1000)))
+    """Take a turn of each batch size, and of each exchange."""
+    steps = found.steps[group]
+    crew.ask(worker_time.new_engine, ENGINE, LEARNING_RATE)
+    for size in draw.sample(list(steps), len(steps)):
+        steps[size][-1].append(_turn(crew, size, first=draw.randrange(1000)))
     exchanges = found.exchanges.get(group, {})
     for size in draw.sample(list(exchanges), len(exchanges)):
         exchanges[size][-1].append(max(crew.ask(worker_time.exchange, size, EXCHANGES)))
-
-
-def over_networks(
-    crew: Crew,
-    batch_sizes: Sequence[int],
-    waits_seconds: Sequence[float],
-    *,
-    workers: int,
-    threads: int,
-    tell: Callable[[str], object],
-) -> tuple[dict[tuple[int, float], float], dict[int, float]]:
-    """Time steps whose exchange takes so much longer, and steps without their exchange.
-
-    Args:
-        crew: that has loaded the data.
-        batch_sizes: of all workers together.
-        waits_seconds: the same on every worker, after each exchange.
-        workers: of the group.
-        threads: of each of them.
-        tell: is called with what is going on.
-
-    Returns:
-        Median seconds a step by batch size and wait; and by batch size, of workers apart.
-
-    """
-    cells = [*product(batch_sizes, waits_seconds), *((size, None) for size in batch_sizes)]
-    turns: dict[tuple[int, float | None], list[float]] = {cell: [] for cell in cells}
-    draw = random.Random(0)  # noqa: S311
-    crew.regroup(workers, threads=threads)
-    for visit in range(1, NETWORK_VISITS + 1):
-        tell(f"networks, part {visit} of {NETWORK_VISITS}")
-        for size, wait in draw.sample(cells, len(cells)):
-            apart = NEVER if wait is None else None
-            crew.ask(worker_time.new_engine, ENGINE, LEARNING_RATE, apart, wait or 0.0)
-            turns[size, wait].append(_turn(crew, size, first=draw.randrange(1000)))
-    medians = {cell: statistics.median(seconds) for cell, seconds in turns.items()}
-    return (
-        {(size, wait): value for (size, wait), value in medians.items() if wait is not None},
-        {size: value for (size, wait), value in medians.items() if wait is None},
-    )
 
 
 def _turn(crew: Crew, batch_size: int, *, first: int) -> float:

@@ -42,9 +42,7 @@ class Setting:
     """What all subjects share."""
 
     threads: int
-    precision: str = "float32"
     device: str = "cpu"
-    samples: int | None = None  # of the training set, from its start; all of them
     turn_samples: int | None = None  # of each turn, roughly; else as many as its seconds allow
     form_of: int | None = None  # batch size whose form of a step all take; else each its fastest
     data_root: Path | None = None
@@ -76,7 +74,7 @@ def measure(
 
     Raises:
         ProcessError: a process ended early.
-        CacheError, DataError, UnavailableError, PrecisionError: as in the process.
+        CacheError, DataError, UnavailableError: as in the process.
 
     """
     draw = random.Random(0)  # noqa: S311 - an order keeps no secret
@@ -122,17 +120,13 @@ class _Turns:
         data = datasets.load(
             data_root=setting.data_root, cache_dir=setting.cache_dir, device=setting.device
         )
-        return data.train.head(setting.samples or len(data.train))
+        return data.train
 
     @cached_property
     def engines(self) -> dict[str, Engine]:
         """One of each kind."""
         return {
-            name: engines.load(name)(
-                MLP(seed=0).to(self.setting.device),
-                learning_rate=0.1,
-                precision=self.setting.precision,
-            )
+            name: engines.load(name)(MLP(seed=0).to(self.setting.device), learning_rate=0.1)
             for name in dict.fromkeys(subject.engine for subject in self.subjects)
         }
 

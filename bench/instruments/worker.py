@@ -4,7 +4,6 @@ import pickle
 import signal
 from contextlib import ExitStack, suppress
 from multiprocessing.connection import Client
-from typing import Protocol
 
 import torch
 from torch.distributed.distributed_c10d import PrefixStore, Store
@@ -18,32 +17,15 @@ _rank: int
 _group = ExitStack()
 
 
-class Connection(Protocol):
-    """One end of a conversation."""
-
-    def send_bytes(self, message: bytes, /) -> None:
-        """Send a message."""
-
-    def recv_bytes(self) -> bytes:
-        """Wait for the next message."""
-
-
 def serve(address: str) -> None:
-    """Connect to who asks at an address, and answer until it has gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    store, rank, _ = next(rendezvous("env://", timeout=group.START_PATIENCE))
-    with Client(address) as connection:
-        connection.send(rank)
-        answer_all(connection, store, rank)
-
-
-def answer_all(connection: Connection, store: Store, rank: int) -> None:
-    """Call what is asked for, and answer, until an empty request or the end of the connection."""
+    """Connect to who asks at an address, and call what is asked for until it has gone."""
     global _store, _rank
-    _store, _rank = store, rank
-    with _group, suppress(EOFError):
-        while request := connection.recv_bytes():
-            function, arguments = pickle.loads(request)  # noqa: S301 - it is ours
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _store, _rank, _ = next(rendezvous("env://", timeout=group.START_PATIENCE))
+    with Client(address) as connection, _group, suppress(EOFError):
+        connection.send(_rank)
+        while True:
+            function, arguments = pickle.loads(connection.recv_bytes())  # noqa: S301 - it is ours
             answer: tuple[bool, object]
             try:
                 answer = True, function(*arguments)

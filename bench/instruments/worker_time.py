@@ -6,13 +6,10 @@ slowest one's seconds are the group's.
 
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
 
 from bench.instruments.memory import peak_memory
 from mnist_mlp import datasets, engines
@@ -32,34 +29,10 @@ def load(data_root: Path | None, cache_dir: Path | None) -> None:
     _data = datasets.load(data_root=data_root, cache_dir=cache_dir)
 
 
-def data() -> Data:
-    """Return the data that this worker has loaded."""
-    return _data
-
-
-def new_engine(
-    name: str,
-    learning_rate: float,
-    average_every: int | None = None,
-    wait_seconds: float = 0.0,
-) -> None:
-    """Build a fresh network, for the group as it is.
-
-    With `wait_seconds` each exchange of the parallel engine takes so much longer, as over a slower
-    network.
-    """
+def new_engine(name: str, learning_rate: float) -> None:
+    """Build a fresh network, for the group as it is."""
     global _engine  # noqa: PLW0603
-    extra: dict[str, Any] = {"average_every": average_every} if average_every else {}
-    _engine = engines.load(name)(MLP(seed=0), learning_rate=learning_rate, **extra)
-    if wait_seconds:
-        _engine.exchange = partial(_late, wait_seconds)  # type: ignore[attr-defined]
-
-
-def _late(wait_seconds: float, gradients: Tensor) -> None:
-    group.add_up(gradients)
-    until = time.perf_counter() + wait_seconds
-    while time.perf_counter() < until:
-        pass
+    _engine = engines.load(name)(MLP(seed=0), learning_rate=learning_rate)
 
 
 def steps(batch_size: int, count: int, first: int = 0) -> float:

@@ -45,7 +45,7 @@ class MeasuredCase:
 
     engine: Text = ""
     batch_size: PositiveInt = 1
-    precision: Text = "float32"
+    precision: Text = "float32"  # runs saved before may name another
     threads: Count = 0
     device: Text = "cpu"
     data: Text = ""

@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"ways to train: {', '.join(engines.ENGINES)} "
         f"(default: {option_types.listed(cases.CONVERGENCE_ENGINES)})",
     )
-    shared("--target-accuracy", "--precision", "--threads", "--device", "--force")
+    shared("--target-accuracy", "--threads", "--device", "--force")
     parser.add_argument(
         "--figure",
         type=option_types.figure_file,

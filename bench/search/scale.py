@@ -1,7 +1,4 @@
-"""What several workers give: predicted from steps without the exchange and from it, and measured.
-
-Where steps of so many workers without their exchange were not timed, one worker's stand for them.
-"""
+"""What several workers give: predicted from one worker's steps and the exchange, and measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,8 +83,7 @@ def _several(
         else scaling.ring(exchanges[min(exchanges)], workers, GRADIENT_BYTES)
     )
     seconds = scaling.of_crews(exchange)
-    computed = times.apart_medians(group) if is_measured else scaling.shared(one, workers)
-    steps = scaling.with_exchange(computed, exchange)
+    steps = scaling.with_exchange(scaling.shared(one, workers), exchange)
     measured = times.step_medians(group) if is_measured else {}
     budget, best = _by_laws(one, runs, seconds.value, workers)
     return Several(

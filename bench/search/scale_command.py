@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -12,18 +11,16 @@ from typing import Any
 from rich.console import Console
 
 from bench import cases, command_line, option_types, picture
-from bench.instruments import crew, group_time, launched_crew, machine
-from bench.instruments.crew import Crew, CrewError
+from bench.instruments import crew, group_time, machine
+from bench.instruments.crew import CrewError
 from bench.instruments.group_time import Group, GroupTimes
 from bench.printing import show
-from bench.search import known_steps, scale, scale_extras, scale_figure, scale_words
+from bench.search import known_steps, scale, scale_figure, scale_words
 from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
 from bench.study.reference import Reference
 from mnist_mlp import atomic
 from mnist_mlp.atomic import WriteError
-from mnist_mlp.workers import group
-from mnist_mlp.workers.first_cause import LostError
 
 DESCRIPTION = """Time steps of one worker and of several, and their exchange of gradients, and
 multiply by steps to the target, which are known: is a batch that workers share trained faster?"""
@@ -51,17 +48,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="times that the workers are started anew (default: %(default)s)",
     )
-    parser.add_argument(
-        "--average-every",
-        type=option_types.several(option_types.count),
-        metavar="H,H,...",
-        help="also train to the target with workers that average their parameters every H steps",
-    )
-    parser.add_argument(
-        "--networks",
-        action="store_true",
-        help="also hold predictions against steps over slower networks, which a wait simulates",
-    )
     add = partial(parser.add_argument, metavar="FILE")
     drawn = "draw time to target, as .png, .svg or .html"
     add("--figure", type=option_types.figure_file, help=drawn)
@@ -70,47 +56,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure, predict, print: with workers of our own, or with those that torchrun has started."""
-    if not group.is_launched():
-        workers = options.workers or max(FEWEST_WORKERS, os.cpu_count() or 1)
-        return _answer(options, workers, None)
-    try:
-        return launched_crew.drive(partial(_answer_launched, options))
-    except (CrewError, LostError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
-def _answer_launched(options: argparse.Namespace, driven: Crew) -> int:
-    """Answer with the workers that torchrun has started, in the first of them."""
-    workers = len(driven.connections)
-    if options.workers or workers < FEWEST_WORKERS:
-        print(
-            f"error: torchrun started {workers} workers: leave --workers out, and let it start "
-            f"{FEWEST_WORKERS} or more",
-            file=sys.stderr,
-        )
-        return 2
-    print("The workers are not started anew: intervals leave out what differs from start to start.")
-    return _answer(options, workers, driven)
-
-
-def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> int:
+    """Measure, predict, print."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-    reference = Reference.shipped()
-    own = group.own_threads() if driven else max(1, (os.cpu_count() or 1) // workers)
-    threads = options.threads or own
-
-    def new_crew() -> AbstractContextManager[Crew]:
-        return nullcontext(driven) if driven else crew.started(workers)
-
+    cores = os.cpu_count() or 1
+    workers = options.workers or max(FEWEST_WORKERS, cores)
+    threads = options.threads or max(1, cores // workers)
     try:
-        runs = known_steps.runs(options.target_accuracy, reference)
+        runs = known_steps.runs(options.target_accuracy, Reference.shipped())
         with progress_line(console) as tell:
             times = group_time.measure(
                 groups(workers, threads),
                 [*runs, *LARGER_BATCH_SIZES],
-                new_crew,
+                partial(crew.started, workers),
                 crews=options.crews,
                 data=(None, options.cache_dir),
                 tell=tell,
@@ -123,10 +80,6 @@ def _answer(options: argparse.Namespace, workers: int, driven: Crew | None) -> i
         if options.figure:
             files[options.figure] = picture.drawn(scale_figure.chart(found), options.figure.suffix)
         atomic.write(files)
-        if options.networks or options.average_every:
-            with progress_line(console) as tell, new_crew() as more:
-                parts = [*scale_extras.measured(found, options, more, reference, tell)]
-            show(parts, console)
     except (CrewError, WriteError, UnknownStepsError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -155,11 +108,7 @@ def as_json(times: GroupTimes) -> bytes:
                 for group, of_group in kinds.items()
                 for size, turns in of_group.items()
             ]
-            for name, kinds in (
-                ("steps", times.steps),
-                ("apart", times.apart),
-                ("exchanges", times.exchanges),
-            )
+            for name, kinds in (("steps", times.steps), ("exchanges", times.exchanges))
         },
     }
     return json.dumps(saved, indent=1).encode()

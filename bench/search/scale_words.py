@@ -17,7 +17,7 @@ def report(found: Scaling) -> Iterator[Table | str]:
     yield (
         f"Workers compute on {found.threads} threads each. Exchange: of all gradients, by gloo. "
         "Budget: the exchange up to which so many workers train faster to the target than one. "
-        "Best and to target: predicted from steps without their exchange, and the exchange. By the "
+        "Best and to target: predicted from one worker's steps, and the exchange. By the "
         "laws: the best batch size where t(B) = o + c B and S(B) = S_min (1 + B_crit / B)."
     )
     for several in found.several:

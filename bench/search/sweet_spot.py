@@ -61,7 +61,7 @@ def predict(
 
     Raises:
         ProcessError: a measuring process ended early.
-        CacheError, DataError, UnavailableError, PrecisionError: measuring cannot start.
+        CacheError, DataError, UnavailableError: measuring cannot start.
 
     """
     runs = reference.runs(target, judged_on="test")
@@ -106,9 +106,7 @@ def train(found: Found, batch_size: int, data: Data, setting: Setting, *, seed: 
 
 def _new_walk(found: Found, batch_size: int, data: Data, setting: Setting, seed: int) -> Walk:
     engine = engines.load(found.engine)(
-        MLP(seed=seed).to(setting.device),
-        learning_rate=found.rates[batch_size],
-        precision=setting.precision,
+        MLP(seed=seed).to(setting.device), learning_rate=found.rates[batch_size]
     )
     generator = torch.Generator().manual_seed(seed)
     return Walk(engine, data.train, batch_size, generator=generator)

@@ -17,14 +17,14 @@ from bench.search.known_steps import UnknownStepsError
 from bench.search.progress_line import progress_line
 from bench.search.sweet_spot import CONFIRMING_SEEDS, Found
 from bench.study.reference import Reference
-from mnist_mlp import atomic, cache, datasets, device, engines, memory
+from mnist_mlp import atomic, cache, datasets, device, memory
 from mnist_mlp.atomic import WriteError
 from mnist_mlp.data import Data
-from mnist_mlp.engines.engine import PrecisionError, UnavailableError
+from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.memory import NotEnoughMemoryError
 
 OBSTACLES = (
-    *(cache.CacheError, datasets.DataError, UnavailableError, PrecisionError),
+    *(cache.CacheError, datasets.DataError, UnavailableError),
     *(ProcessError, WriteError, NotEnoughMemoryError),
 )
 
@@ -34,8 +34,6 @@ def run(options: argparse.Namespace) -> int:
     console = Console(highlight=False)
     reference = Reference.shipped()
     try:
-        for name in options.engines:
-            engines.load(name).check_precision(options.precision)
         runs = known_steps.runs(options.target_accuracy, reference)
         device.use(options.device)
         setting = _setting(options)
@@ -57,7 +55,6 @@ def run(options: argparse.Namespace) -> int:
 def _setting(options: argparse.Namespace) -> Setting:
     return Setting(
         threads=options.threads or torch.get_num_threads(),
-        precision=options.precision,
         device=options.device,
         data_root=options.data_root,
         cache_dir=options.cache_dir,
@@ -82,10 +79,16 @@ def _found(
 ) -> list[Found]:
     """Predict, train at the best batch sizes, and print each engine's answer."""
     console.print(
-        f"{data.name}, {setting.device}, {setting.threads} threads, {setting.precision}: to test "
-        f"accuracy {options.target_accuracy:g}"
+        f"{data.name}, {setting.device}, {setting.threads} threads: to test accuracy "
+        f"{options.target_accuracy:g}"
     )
     reference, runs = known
+    study = reference.study
+    console.print(
+        f"Steps are those of a study of {study['data']}, {study['started'][:10]}, commit "
+        f"{study['commit'][:7]}; seconds are measured here.",
+        soft_wrap=True,
+    )
     if not options.force:
         memory.require(
             sweet_spot.PROCESSES * memory.own_bytes(),

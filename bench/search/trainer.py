@@ -12,16 +12,13 @@ from bench.search.race import Ending, TimeUpError, Trial, TrialResult
 from mnist_mlp import cache, datasets, device, engines
 from mnist_mlp.convergence import Convergence, TracePoint, train_until
 from mnist_mlp.data import Data
-from mnist_mlp.engines.engine import PrecisionError, UnavailableError
+from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.learning_rate import RULES
 from mnist_mlp.memory import PROBES, BatchMemory, NotEnoughMemoryError
 from mnist_mlp.model import MLP
 
 # What keeps a search from starting, each with a sentence for its user.
-OBSTACLES = (
-    *(cache.CacheError, datasets.DataError, UnavailableError, PrecisionError),
-    NotEnoughMemoryError,
-)
+OBSTACLES = (cache.CacheError, datasets.DataError, UnavailableError, NotEnoughMemoryError)
 
 
 def prepare(options: argparse.Namespace) -> Data:
@@ -31,7 +28,6 @@ def prepare(options: argparse.Namespace) -> Data:
         OBSTACLES: the search cannot start.
 
     """
-    engines.load(options.engine).check_precision(options.precision)
     device.use(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -40,7 +36,7 @@ def prepare(options: argparse.Namespace) -> Data:
     )
     print(
         f"{data.name}, {options.engine} engine, {options.device}, {torch.get_num_threads()} "
-        f"threads, {options.precision}: to test accuracy {options.target_accuracy:g} in at most "
+        f"threads: to test accuracy {options.target_accuracy:g} in at most "
         f"{options.max_epochs} epochs, {options.time_limit:g} s for the whole search",
         flush=True,
     )
@@ -69,7 +65,6 @@ class Trainer:
         engine = engines.load(self.options.engine)(
             MLP(seed=trial.seed).to(self.options.device),
             learning_rate=RULES[trial.lr_rule](self.options.lr, trial.batch_size),
-            precision=self.options.precision,
         )
         # What small batches compile is compiled once, and a prediction of memory uses them.
         prepare_seconds = engine.prepare(min(trial.batch_size, PROBES[0]), train)
@@ -105,9 +100,7 @@ class Trainer:
     def _memory(self) -> BatchMemory:
         def train_on(samples: int) -> object:
             engine = engines.load(self.options.engine)(
-                MLP(seed=0).to(self.options.device),
-                learning_rate=self.options.lr,
-                precision=self.options.precision,
+                MLP(seed=0).to(self.options.device), learning_rate=self.options.lr
             )
             return engine.run(self.data.train.head(samples), torch.arange(samples), samples)
 

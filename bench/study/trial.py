@@ -1,6 +1,5 @@
 """One training of the study: between which steps it came to each target accuracy."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +32,6 @@ class Setting:
     batch_size: int
     learning_rate: float
     seed: int
-    samples: int | None = None  # of the training set, from its start; all of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +41,6 @@ class Task:
     setting: Setting
     targets: tuple[float, ...]  # accuracies, rising
     most_steps: int  # a run that takes them is censored there
-    first_evaluation: int = 0  # step, where that is known to lie below the targets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +68,6 @@ def train(task: Task, data: Data) -> Outcome:
     """Train on one thread until the last target, or the last step, or until the loss diverges."""
     setting = task.setting
     subject, judge = judged_by(data, setting.judged_on)
-    subject = subject.head(setting.samples or len(subject))
     with device.threads(1):
         engine = Native(
             MLP(seed=setting.seed), learning_rate=setting.learning_rate, form=forms.simplest()
@@ -83,9 +79,8 @@ def train(task: Task, data: Data) -> Outcome:
 
 def _until(walk: Walk, judge: Split, task: Task) -> Outcome:
     bounds: dict[float, Bounds] = {}
-    points = evaluations(walk, judge, task.targets, task.most_steps, first=task.first_evaluation)
     try:
-        for point in points:
+        for point in evaluations(walk, judge, task.targets, task.most_steps):
             for target in task.targets:
                 if target <= point.accuracy and target not in bounds:
                     bounds[target] = point.below, walk.steps
@@ -111,7 +106,6 @@ def to_target(
     expected_steps: float,
     *,
     budget: float,
-    every: int = 1,
 ) -> Evaluation | None:
     """Train to a target that is expected after so many steps; return the last evaluation.
 
@@ -121,7 +115,6 @@ def to_target(
         target: accuracy.
         expected_steps: to the target.
         budget: times those, after which the run ends.
-        every: evaluations lie at multiples of so many steps.
 
     Returns:
         None where the loss is no longer finite.
@@ -133,7 +126,6 @@ def to_target(
         (target,),
         round(budget * expected_steps),
         first=round(EARLIEST * expected_steps),
-        every=every,
     )
     try:
         *_, last = points
@@ -149,7 +141,6 @@ def evaluations(
     most_steps: int,
     *,
     first: int = 0,
-    every: int = 1,
 ) -> Iterator[Evaluation]:
     """Train until the last target is reached or the last step is taken, and evaluate in between.
 
@@ -159,7 +150,6 @@ def evaluations(
         targets: accuracies, rising.
         most_steps: after which the run ends.
         first: step of the first evaluation, where that is known to lie below the targets.
-        every: evaluations lie at multiples of so many steps.
 
     Raises:
         NotFiniteError: the loss is no longer finite.
@@ -169,8 +159,7 @@ def evaluations(
     step = max(first, FEWEST_STEPS, walk.steps_per_epoch // FIRST_PART)
     started = stopwatch()
     while best < targets[-1] and walk.steps < most_steps:
-        walk.advance(min(math.ceil(step / every) * every, most_steps) - walk.steps)
-        walk.engine.settle()
+        walk.advance(min(step, most_steps) - walk.steps)
         seconds = stopwatch() - started
         with stopwatch.paused():
             accuracy = evaluate(walk.engine.logits, judge).accuracy

@@ -29,7 +29,6 @@ class Options:
     worker_epoch_batch_sizes: tuple[int, ...]
     native_form: str
     epoch_samples: int | None
-    precision: str
     learning_rate: float
     lr_rules: tuple[str, ...]
     target_accuracy: float
@@ -113,7 +112,7 @@ def add_to(parser: pytest.Parser) -> None:
         help="processes that share a batch, each on its part of the cores (default: "
         f"{option_types.listed(cases.shares_of_cores())})",
     )
-    shared("--precision", "--lr", "--lr-rules", "--target-accuracy", "--max-epochs", "--seeds")
+    shared("--lr", "--lr-rules", "--target-accuracy", "--max-epochs", "--seeds")
     shared("--threads", "--device")
     shared(
         "--data-root",
@@ -149,13 +148,6 @@ def add_to(parser: pytest.Parser) -> None:
 def read(config: pytest.Config) -> Options:
     """The options of this run."""
     chosen_engines, chosen_sizes = config.getoption("engines"), config.getoption("batch_sizes")
-    precision = config.getoption("precision")
-    if not any(
-        precision in engines.load(name).precisions for name in chosen_engines or engines.ENGINES
-    ):
-        raise pytest.UsageError(
-            f"no chosen engine computes in {precision}: add native to --engines"
-        )
     return Options(
         batch_sizes=chosen_sizes or cases.BATCH_SIZES,
         convergence_batch_sizes=chosen_sizes or cases.CONVERGENCE_BATCH_SIZES,
@@ -168,7 +160,6 @@ def read(config: pytest.Config) -> Options:
         worker_batch_sizes=chosen_sizes or cases.WORKERS_BATCH_SIZES,
         native_form=config.getoption("native_form"),
         epoch_samples=config.getoption("epoch_samples"),
-        precision=precision,
         learning_rate=config.getoption("lr"),
         lr_rules=config.getoption("lr_rules"),
         target_accuracy=config.getoption("target_accuracy"),

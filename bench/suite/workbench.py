@@ -54,12 +54,10 @@ class Workbench:
         """Build a fresh network, ready to train; the rate is --lr's unless another is given."""
         network = MLP(seed=seed).to(self.options.device)
         kind = engines.load(engine)
-        offered = self.options.precision in kind.precisions
         is_simplest = kind is Native and self.options.native_form != NATIVE_FORMS[0]
         return kind(
             network,
             learning_rate=learning_rate or self.options.learning_rate,
-            precision=self.options.precision if offered else kind.precisions[0],
             **({"form": forms.simplest()} if is_simplest else {}),
         )
 
@@ -134,7 +132,6 @@ class Workbench:
         info.update(
             batch_size=batch_size,
             engine=engine.name,
-            precision=engine.precision,
             threads=torch.get_num_threads(),
             device=self.options.device,
             learning_rate=engine.learning_rate,

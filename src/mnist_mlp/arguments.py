@@ -73,13 +73,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "loader: torchvision dataset and DataLoader, as in the question; eager: resident "
         "tensors; compiled: the same through torch.compile, which needs a C++ compiler and some "
         "seconds before the first epoch; native: the fastest form of a step on this CPU; "
-        "parallel, ddp: for the processes of torchrun, where parallel is the default "
-        "(default: %(default)s)",
-    },
-    "--precision": {
-        "choices": engines.PRECISIONS,
-        "default": engines.PRECISIONS[0],
-        "help": "of the factors of large products; bfloat16 with the native engine "
+        "ddp: for the processes of torchrun, where it is the default "
         "(default: %(default)s)",
     },
     "--lr": {"type": positive_number, "help": "learning rate (default: %(default)s)"},

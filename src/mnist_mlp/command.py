@@ -15,7 +15,7 @@ from mnist_mlp import arguments, cache, checkpoint, datasets, device, engines
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, CheckpointError, Keeper, Settings
 from mnist_mlp.data import Data, Split
-from mnist_mlp.engines.engine import PrecisionError, UnavailableError
+from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.memory import BatchMemory, NotEnoughMemoryError
 from mnist_mlp.model import MLP
 from mnist_mlp.training import EpochReport, NotFiniteError, Walk, fit, resume
@@ -26,22 +26,23 @@ DEFAULTS: Settings = {
     "batch_size": 64,
     "learning_rate": 0.1,
     "seed": 0,
-    "precision": "float32",
-    "average_every": 1,
 }
 OPTIONS = {
     "engine": "--engine",
     "batch_size": "--batch-size",
     "learning_rate": "--lr",
     "seed": "--seed",
-    "precision": "--precision",
-    "average_every": "--average-every",
     "data": "--data-root",
 }
-
+# What a resumed run may have been trained with; earlier versions offered more.
+OFFERED: dict[str, tuple[str | int, ...]] = {
+    "engine": tuple(engines.ENGINES),
+    "precision": ("float32",),
+    "average_every": (1,),
+}
 
 OBSTACLES = (
-    *(datasets.DataError, cache.CacheError, CheckpointError, UnavailableError, PrecisionError),
+    *(datasets.DataError, cache.CacheError, CheckpointError, UnavailableError),
     *(NotFiniteError, NotEnoughMemoryError),
 )
 
@@ -79,19 +80,12 @@ def parser() -> argparse.ArgumentParser:
     number = arguments.whole_number
     add("--batch-size", type=number, metavar="B", help="samples a step (default: %(default)s)")
     add("--epochs", type=number, default=10, help="of the whole run (default: %(default)s)")
-    shared("--engine", "--precision")
+    shared("--engine")
     shared("--lr", dest="learning_rate")
     add(
         "--seed",
         type=arguments.seed,
         help="of the network and the shuffling (default: %(default)s)",
-    )
-    add(
-        "--average-every",
-        type=number,
-        metavar="H",
-        help="steps that workers of the parallel engine take apart between averages of their "
-        "parameters (default: %(default)s, which adds up their gradients at each step)",
     )
     shared("--threads", "--device", "--data-root", "--cache-dir", "--force")
     add("--checkpoints", type=Path, default=Path("checkpoints"), help="folder for checkpoints")
@@ -106,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         UsageError: as `settle` raises it.
         LostError: another worker has failed.
-        DataError, CacheError, CheckpointError, UnavailableError, PrecisionError, NotFiniteError,
+        DataError, CacheError, CheckpointError, UnavailableError, NotFiniteError,
             NotEnoughMemoryError: as the functions that it calls raise them.
 
     """
@@ -186,8 +180,6 @@ def new_walk(settings: Settings, mnist: Data, device: str) -> Walk:
     engine = engines.load(str(settings["engine"]))(
         MLP(seed=seed).to(device),
         learning_rate=float(settings["learning_rate"]),
-        precision=str(settings["precision"]),
-        **({"average_every": settings["average_every"]} if "average_every" in settings else {}),
     )
     generator = torch.Generator().manual_seed(seed)
     return Walk(engine, mnist.train, int(settings["batch_size"]), generator=generator)
@@ -218,7 +210,6 @@ def run_line(settings: Settings) -> str:
     return (
         f"{settings['data']}, {settings['engine']} engine, batch size {settings['batch_size']}, "
         f"learning rate {settings['learning_rate']:g}, seed {settings['seed']}, "
-        f"{settings['precision']}, "
         f"{torch.get_num_threads()} threads"
         + (f" in each of {group.size()} workers" if group.size() > 1 else "")
     )
@@ -237,12 +228,11 @@ def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None)
     """Choose each setting: the option if it is given, else the resumed run's, else the default.
 
     Raises:
-        UsageError: an option differs from the resumed run, or that run has all its epochs; or the
-            engine is not for so many workers, or makes no averages.
-        PrecisionError: the engine does not compute in the precision.
+        UsageError: an option differs from the resumed run, or that run has all its epochs, or was
+            trained as this version cannot; or the engine is not for so many workers.
 
     """
-    before = resumed.settings if resumed else {}
+    before = offered_settings(resumed, options.resume) if resumed else {}
     asked = {name: getattr(options, name) for name in DEFAULTS}
     asked["data"] = mnist.name
     for name, value in asked.items():
@@ -257,24 +247,29 @@ def settle(options: argparse.Namespace, mnist: Data, resumed: Checkpoint | None)
             f"{options.resume} has {resumed.epoch} epochs already: ask for more with --epochs"
         )
     chosen = {name: value for name, value in asked.items() if value is not None}
-    started = {"engine": "parallel"} if group.size() > 1 else {}
+    started = {"engine": "ddp"} if group.size() > 1 else {}
     settings = {"data": mnist.name, **DEFAULTS, **started, **before, **chosen}
     engine = engines.load(str(settings["engine"]))
-    engine.check_precision(str(settings["precision"]))
     if group.size() > 1 and not engine.is_shared:
         raise UsageError(
             f"the {engine.name} engine trains in one process, and torchrun started {group.size()}: "
-            "choose the parallel or the ddp engine"
-        )
-    if settings["average_every"] == 1:
-        del settings["average_every"]  # as in checkpoints from before there was a choice
-    elif engine.name != "parallel":
-        raise UsageError(
-            f"--average-every is for the parallel engine, not for {engine.name}: leave it out"
-        )
-    elif int(settings["batch_size"]) < group.size():
-        raise UsageError(
-            f"--average-every needs a sample for each of {group.size()} workers in a step, not "
-            f"{settings['batch_size']}: ask for a larger --batch-size"
+            "choose the ddp engine"
         )
     return settings
+
+
+def offered_settings(resumed: Checkpoint, file: Path) -> Settings:
+    """Return the resumed run's settings, without those that offer no choice any more.
+
+    Raises:
+        UsageError: the run was trained with a value that earlier versions offered.
+
+    """
+    for name, values in OFFERED.items():
+        value = resumed.settings.get(name, values[0])
+        if value not in values:
+            raise UsageError(
+                f"{file} was trained with {name} {value}, and this version has only "
+                f"{', '.join(map(str, values))}: start a new run"
+            )
+    return {name: value for name, value in resumed.settings.items() if name in OPTIONS}

@@ -87,7 +87,6 @@ def train_until(
     started = clock()
     for grid_step in evaluation_steps(walk.steps_per_epoch, max_epochs=max_epochs):
         diverged = not _has_advanced(walk, grid_step)
-        engine.settle()
         train_seconds = clock() - started
         with clock.paused():
             point = _evaluated(walk, data.test, train_seconds)

@@ -4,8 +4,7 @@ import math
 from collections.abc import Callable
 
 # B_noise: the batch size beyond which the best rate hardly grows.
-TUNED_NOISE_BATCH_SIZE = 13.7  # of rates tuned for 0.95 at each size: python -m bench steps
-NOISE_BATCH_SIZE = 20.0  # of an earlier search with one seed, kept for runs that name its rule
+TUNED_NOISE_BATCH_SIZE = 13.7  # of rates tuned for 0.95 at each size: docs/method.md
 
 Rule = Callable[[float, int], float]  # rate at batch size 1, batch size -> rate
 
@@ -31,16 +30,7 @@ def tuned(rate: float, batch_size: int) -> float:
     It grows linearly while noise dominates the gradient, and then levels off: lr_max /
     (1 + B_noise / B) (McCandlish et al. 2018, arXiv 1812.06162, eq. 2.6).
     """
-    return _levelling_off(rate, batch_size, TUNED_NOISE_BATCH_SIZE)
-
-
-def noise_limited(rate: float, batch_size: int) -> float:
-    """As `tuned`, with the B_noise that an earlier search found."""
-    return _levelling_off(rate, batch_size, NOISE_BATCH_SIZE)
-
-
-def _levelling_off(rate: float, batch_size: int, noise_batch_size: float) -> float:
-    return rate * (1 + noise_batch_size) / (1 + noise_batch_size / batch_size)
+    return rate * (1 + TUNED_NOISE_BATCH_SIZE) / (1 + TUNED_NOISE_BATCH_SIZE / batch_size)
 
 
 RULES: dict[str, Rule] = {
@@ -48,5 +38,5 @@ RULES: dict[str, Rule] = {
     "linear": linear,
     "sqrt": sqrt,
     "tuned": tuned,
-    "noise-limited": noise_limited,
+    "noise-limited": tuned,  # the name in runs saved before
 }

@@ -157,7 +157,6 @@ def fit(
     for number in range(walk.steps // walk.steps_per_epoch + 1, epochs + 1):
         started = stopwatch()
         train_loss = _finish_epoch(walk, watch)
-        walk.engine.settle()
         seconds = stopwatch() - started
         evaluation = evaluate(walk.engine.logits, test)
         if not math.isfinite(evaluation.loss):

@@ -15,10 +15,8 @@ ENGINES: dict[str, str] = {
     "eager": "mnist_mlp.engines.eager:Eager",
     "compiled": "mnist_mlp.engines.compiled:Compiled",
     "native": "mnist_mlp.engines.native.native:Native",
-    "parallel": "mnist_mlp.engines.parallel:Parallel",
     "ddp": "mnist_mlp.engines.ddp:Ddp",
 }
-PRECISIONS = ("float32", "bfloat16")  # that an engine may offer; every engine offers the first
 
 
 def load(name: str) -> "type[Engine]":

@@ -30,10 +30,8 @@ class Compiled(Engine):
 
     name = "compiled"
 
-    def __init__(
-        self, network: nn.Module, *, learning_rate: float, precision: str = "float32"
-    ) -> None:
-        super().__init__(network, learning_rate=learning_rate, precision=precision)
+    def __init__(self, network: nn.Module, *, learning_rate: float) -> None:
+        super().__init__(network, learning_rate=learning_rate)
         self._rate = torch.tensor(learning_rate, device=self.device)
         # These share the parameters' memory, and autograd does not follow them.
         self._parameters = {name: each.detach() for name, each in network.named_parameters()}

@@ -16,15 +16,10 @@ class UnavailableError(Exception):
     """An engine cannot train here: what it needs is missing."""
 
 
-class PrecisionError(ValueError):
-    """An engine does not compute in the precision that it is asked for."""
-
-
 class Engine(ABC):
     """A network, (B, 784) to (B, 10), and a way to train it with plain SGD on cross entropy.
 
     Raises:
-        PrecisionError: the engine does not compute in `precision`.
         UnavailableError: the engine does not train where the network is.
 
     """
@@ -32,13 +27,8 @@ class Engine(ABC):
     name: ClassVar[str]  # in the registry
     is_resident: ClassVar[bool] = True  # trains on a split's tensors; False: on its dataset
     is_shared: ClassVar[bool] = False  # trains with the other workers of a group
-    precisions: ClassVar[tuple[str, ...]] = ("float32",)  # for the factors of large products
 
-    def __init__(
-        self, network: nn.Module, *, learning_rate: float, precision: str = "float32"
-    ) -> None:
-        self.check_precision(precision)
-        self.precision = precision
+    def __init__(self, network: nn.Module, *, learning_rate: float) -> None:
         self.network = network
         self.learning_rate = learning_rate
         self.parameters: list[Tensor] = list(network.parameters())
@@ -46,20 +36,6 @@ class Engine(ABC):
         # How the last steps were taken, by an engine that has several forms of a step.
         self.form: str | None = None
         self.form_threads: int | None = None
-
-    @classmethod
-    def check_precision(cls, precision: str) -> None:
-        """Refuse a precision that the engine does not compute in.
-
-        Raises:
-            PrecisionError: names those that it does.
-
-        """
-        if precision not in cls.precisions:
-            raise PrecisionError(
-                f"the {cls.name} engine has no {precision}, only {', '.join(cls.precisions)}: "
-                "choose another precision, or another engine"
-            )
 
     def prepare(self, batch_size: int, split: Split) -> float:  # noqa: ARG002
         """Do what would delay the first of such batches of the split.
@@ -78,12 +54,6 @@ class Engine(ABC):
         """Take all later steps in the form that suits such batches of the split.
 
         An engine that has one form of a step does so anyway.
-        """
-
-    def settle(self) -> None:  # noqa: B027 - nearly all have nothing to do
-        """Bring the network to the state that is evaluated and kept.
-
-        Workers that train apart for some steps average their parameters.
         """
 
     def logits(self, images: Tensor) -> Tensor:

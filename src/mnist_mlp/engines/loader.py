@@ -16,10 +16,8 @@ class Loader(Engine):
     name = "loader"
     is_resident = False
 
-    def __init__(
-        self, network: nn.Module, *, learning_rate: float, precision: str = "float32"
-    ) -> None:
-        super().__init__(network, learning_rate=learning_rate, precision=precision)
+    def __init__(self, network: nn.Module, *, learning_rate: float) -> None:
+        super().__init__(network, learning_rate=learning_rate)
         self.optimizer = torch.optim.SGD(self.parameters, lr=learning_rate)
         self.workers = 0  # further processes, which fetch samples
 

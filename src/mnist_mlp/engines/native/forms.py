@@ -9,7 +9,6 @@ from functools import cache
 from torch import Tensor
 
 from mnist_mlp import device
-from mnist_mlp.engines import PRECISIONS
 from mnist_mlp.engines.native import closed_form, products
 from mnist_mlp.engines.native.closed_form import ClosedForm, NewMiddle
 from mnist_mlp.engines.native.steps import Form
@@ -30,7 +29,7 @@ class FormWarning(UserWarning):
 
 
 @cache
-def available(precision: str, threads: int) -> tuple[Form, ...]:
+def available(threads: int) -> tuple[Form, ...]:
     """Return the forms for at most so many threads, the simplest first."""
     forms: list[Form] = []
     middle: NewMiddle = closed_form.middle
@@ -49,7 +48,7 @@ def available(precision: str, threads: int) -> tuple[Form, ...]:
         forms += [loop.Loop(threads=count) for count in parts if count <= threads]
     forms += [
         ClosedForm(products=product, middle=middle, threads=count)
-        for product in products.available(precision)
+        for product in products.available()
         for count in sorted({1, threads})
     ]
     return tuple(forms)
@@ -57,7 +56,7 @@ def available(precision: str, threads: int) -> tuple[Form, ...]:
 
 def simplest() -> Form:
     """Return the first form, the same in every process, where a trial might choose another."""
-    first, *_ = available(PRECISIONS[0], 1)
+    first, *_ = available(1)
     return first
 
 

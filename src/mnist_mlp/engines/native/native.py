@@ -27,7 +27,6 @@ class Question(NamedTuple):
     batch_size: int
     is_single_step: bool  # a call takes one step, or many
     density: float  # share of pixels that are not 0, in tenths
-    precision: str
     threads: int
 
 
@@ -38,15 +37,13 @@ class Native(Engine):
     """The closed form of a step, in the form that a trial of some milliseconds finds the fastest.
 
     The forms are a loop that passes over pixels that are 0, and products of matrices by two
-    libraries, each on one thread or several. With `precision` bfloat16 the products round their
-    factors; parameters, sums and updates stay in float32, and the loop has no products.
+    libraries, each on one thread or several.
 
     The hidden weight is stored transposed from now on: the network has a view of it.
 
     Args:
         network: 784-256-10.
         learning_rate: of plain SGD.
-        precision: of the factors of products.
         form: the only one to use, in place of the fastest.
 
     Raises:
@@ -55,17 +52,11 @@ class Native(Engine):
     """
 
     name = "native"
-    precisions = ("float32", "bfloat16")
 
     def __init__(
-        self,
-        network: nn.Module,
-        *,
-        learning_rate: float,
-        precision: str = "float32",
-        form: Form | None = None,
+        self, network: nn.Module, *, learning_rate: float, form: Form | None = None
     ) -> None:
-        super().__init__(network, learning_rate=learning_rate, precision=precision)
+        super().__init__(network, learning_rate=learning_rate)
         if is_gpu(self.device):
             raise UnavailableError(
                 f"the native engine is for CPUs, and the network is on {self.device}: use the "
@@ -133,7 +124,6 @@ class Native(Engine):
                 batch_size=batch_size,
                 is_single_step=is_single_step,
                 density=round(forms.density(images[:DENSITY_SAMPLES]), 1),
-                precision=self.precision,
                 threads=torch.get_num_threads(),
             )
             if question not in CHOSEN:
@@ -151,7 +141,7 @@ class Native(Engine):
             for each in (order, short, order[:WARM_UP_SAMPLES])
         )
         copies = self._stored.clone()
-        candidates = forms.available(question.precision, question.threads)
+        candidates = forms.available(question.threads)
         for form in candidates:
             form.take(warm_up, copies)  # compiles, or loads a library
         return forms.fastest(

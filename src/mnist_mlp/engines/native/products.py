@@ -15,7 +15,6 @@ class Products(ABC):
     """One way to compute both."""
 
     name: str
-    precision = "float32"  # of the factors
 
     @abstractmethod
     def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:
@@ -53,29 +52,14 @@ class OneDnn(Products):
         weight.sub_(_onednn(images.t(), descents.t(), None))
 
 
-class Bfloat16(Products):
-    """Products of factors rounded to bfloat16; sums and updates stay in float32."""
-
-    name = "bfloat16"
-    precision = "bfloat16"
-
-    def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
-        return (images.bfloat16() @ weight.bfloat16()).float().add_(bias)
-
-    def descend(self, weight: Tensor, images: Tensor, descents: Tensor) -> None:  # noqa: D102
-        weight.sub_(images.bfloat16().t() @ descents.bfloat16())
-
-
 def _onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
     operator = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - no public one exists
     return operator(a, b, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
 @cache
-def available(precision: str) -> tuple[Products, ...]:
-    """The products that this build and this processor have in this precision, torch's own first."""
-    if precision == Bfloat16.precision:
-        return (Bfloat16(),)
+def available() -> tuple[Products, ...]:
+    """The products that this build and this processor have, torch's own first."""
     weight, images, bias = torch.ones(8, 4), torch.arange(16.0).view(2, 8), torch.ones(4)
     ours, theirs = Torch(), OneDnn()
     try:
