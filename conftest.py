@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from bench import units
-from bench.answer import summary
-from bench.instruments import machine, worker_time
-from bench.instruments.crew import Crew, started
+from bench.measure import machine, worker_time
+from bench.measure.crew import Crew, started
+from bench.report import summary
 from bench.runs import case
 from bench.suite import baseline, options, parameters
 from bench.suite.forecast import Forecast

@@ -5,16 +5,18 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from bench import options
 from mnist_mlp import interrupts
+from mnist_mlp.errors import UserError
 
-# A command's module, with `add_options` and `run`, and one line on what it answers.
+# A command's module, with `run`, and one line on what it answers.
 COMMANDS = {
     "sweet-spot": (
-        "bench.search.command",
+        "bench.best.command",
         "which batch size trains fastest to a target accuracy here?",
     ),
     "report": (
-        "bench.answer.report_command",
+        "bench.report.command",
         "figures, best batch sizes and machine of saved runs, as one HTML page",
     ),
     "recover": (
@@ -22,7 +24,7 @@ COMMANDS = {
         "the cases that a run which was cut off had finished, as a run file",
     ),
     "scale": (
-        "bench.search.scale_command",
+        "bench.best.scale_command",
         "do several workers train faster to the target, and at which batch size?",
     ),
     "gate": ("bench.gate.command", "is the working tree slower than a revision?"),
@@ -37,11 +39,17 @@ def main(words: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (module, question) in COMMANDS.items():
         command = commands.add_parser(name, help=question, description=question)
-        if words[:1] == [name]:  # the others' modules need not be imported: torch takes seconds
+        command.set_defaults(module=module)
+        if name in options.OPTIONS:
+            options.add(command.add_argument, name)
+        elif words[:1] == [name]:  # the gate is a project of its own, and has its own options
             import_module(module).add_options(command)
-            command.set_defaults(run=import_module(module).run)
-    options = parser.parse_args(words)
-    return int(options.run(options))
+    chosen = parser.parse_args(words)
+    try:
+        return int(import_module(chosen.module).run(chosen))  # which imports torch, for seconds
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
 
 
 if __name__ == "__main__":

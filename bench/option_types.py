@@ -1,14 +1,9 @@
-"""Types of command-line values, which reject a bad value with one sentence.
-
-What knows the network's own options stands in `bench.command_line`.
-"""
+"""Types of command-line values for the gate, which reject a bad value with one sentence."""
 
 import argparse
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
-
-from bench.picture import KINDS
 
 Value = TypeVar("Value")
 
@@ -87,15 +82,6 @@ def output_file(text: str) -> Path:
     if file.is_dir() or not file.parent.is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that exists")
     return file
-
-
-def figure_file(text: str) -> Path:
-    """Parse a file that a figure can be written to."""
-    if not text.endswith(KINDS):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no figure: name a file that ends in {', '.join(KINDS)}"
-        )
-    return output_file(text)
 
 
 def listed(values: Iterable[object]) -> str:

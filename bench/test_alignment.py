@@ -9,10 +9,10 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.answer import alignment
-from bench.answer.alignment import Likeness
-from bench.instruments import step_time
-from bench.instruments.step_time import Setting, Subject
+from bench.laws import alignment
+from bench.laws.alignment import Likeness
+from bench.measure import step_time
+from bench.measure.step_time import Setting, Subject
 from bench.suite.parameters import at_each_aligned_engine
 from bench.suite.workbench import Workbench
 

@@ -9,7 +9,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.instruments.memory import peak_memory
+from bench.measure.memory import peak_memory
 from bench.suite.parameters import (
     at_each_lr_rule,
     at_each_seed,

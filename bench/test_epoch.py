@@ -7,8 +7,8 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.instruments import floor
-from bench.instruments.memory import peak_memory
+from bench.measure import floor
+from bench.measure.memory import peak_memory
 from bench.suite.parameters import at_each_batch_size, at_each_engine
 from bench.suite.workbench import Workbench
 from mnist_mlp.clock import shortest_seconds

@@ -9,7 +9,7 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.instruments.peers import MODULES, PEERS
+from bench.measure.peers import MODULES, PEERS
 from bench.suite import turns
 from bench.suite.parameters import at_each_batch_size
 from bench.suite.workbench import Workbench

@@ -5,7 +5,7 @@ import math
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.instruments.memory import peak_memory
+from bench.measure.memory import peak_memory
 from bench.suite.parameters import at_each_batch_size, at_each_engine
 from bench.suite.workbench import Workbench
 from mnist_mlp.training import step

@@ -8,8 +8,8 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.instruments import group_time, worker_time
-from bench.instruments.crew import Crew
+from bench.measure import group_time, worker_time
+from bench.measure.crew import Crew
 from bench.suite.makespan import makespan
 from bench.suite.parameters import (
     at_each_exchanging_group,

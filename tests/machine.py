@@ -6,8 +6,8 @@ import random
 from hypothesis import strategies as st
 
 from bench import cases
-from bench.search import race
-from bench.search.race import Ending, TimeUpError, TrialResult
+from bench.best import race
+from bench.best.race import Ending, TimeUpError, TrialResult
 
 MNIST = 60_000
 EVALUATING_SECONDS = 0.8  # of a run

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import json_lines
+from bench.runs import json_lines
 from mnist_mlp import atomic, checkpoint
 from tests import idx, suite
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from bench.study.reference import Group, Reference, TunedRate
+from bench.best.reference import Group, Reference, TunedRate
 
 SIZES = (1, 4, 16, 64, 256)
 TARGET = 0.95

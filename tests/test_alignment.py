@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.answer.alignment import compare
-from bench.instruments.step_time import Subject
+from bench.laws.alignment import compare
+from bench.measure.step_time import Subject
 
 SIZES = (96, 127, 128, 129, 255, 256)
 ONE, OTHER = (Subject(engine="eager", batch_size=size) for size in (127, 128))

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import pytest
 
-from bench import json_lines
+from bench.runs import json_lines
 from mnist_mlp import atomic
 from mnist_mlp.atomic import WriteError
 

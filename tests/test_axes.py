@@ -1,7 +1,7 @@
 import pytest
 from rich.console import Console
 
-from bench.answer import axes, peer_table
+from bench.report import axes, peer_table
 from tests.runs import case, measured
 
 

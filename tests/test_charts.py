@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.answer import charts, page, rows
+from bench.report import charts, page, rows
 from tests.runs import case, measured, training
 
 SIZES = (1, 16, 256)

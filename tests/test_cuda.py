@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bench.instruments.memory import peak_memory
+from bench.measure.memory import peak_memory
 from mnist_mlp import engines, training
 from mnist_mlp.clock import Stopwatch
 from mnist_mlp.engines.engine import UnavailableError

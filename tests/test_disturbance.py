@@ -18,9 +18,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.answer import disturbed, summary
-from bench.instruments import disturbance
-from bench.instruments.disturbance import Disturbance, Reading
+from bench.measure import disturbance
+from bench.measure.disturbance import Disturbance, Reading
+from bench.report import disturbed, summary
 from tests import idx, suite
 from tests.runs import case, measured
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bench.instruments import floor
+from bench.measure import floor
 from mnist_mlp import device
 from mnist_mlp.engines.native import forms
 from tests.strategies import new_split

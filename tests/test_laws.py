@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from bench.answer import laws
-from bench.answer.line import Estimate
+from bench.laws import laws
+from bench.laws.line import Estimate
 
 LADDER = (1, 4, 16, 64, 128, 256, 512)
 SIMULATIONS = 300

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.answer import laws
-from bench.answer.line import LawError
+from bench.laws import laws
+from bench.laws.line import LawError
 from tests.test_laws import ladders
 
 

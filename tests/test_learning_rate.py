@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.answer.line import fit_line
-from bench.study.reference import Reference
+from bench.best.reference import Reference
+from bench.laws.line import fit_line
 from mnist_mlp.learning_rate import RULES, TUNED_NOISE_BATCH_SIZE
 from tests.strategies import batch_sizes
 

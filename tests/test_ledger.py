@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from bench.study.ledger import Ledger, LedgerError
-from bench.study.trial import Outcome, Setting, Task
+from bench.best.ledger import Ledger, LedgerError
+from bench.best.trial import Outcome, Setting, Task
 
 SETTING = Setting(judged_on="test", batch_size=64, learning_rate=0.1, seed=0)
 OUTCOME = Outcome(bounds={0.9: (90, 100), 0.95: (180, 200)}, steps=300)

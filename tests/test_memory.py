@@ -3,8 +3,8 @@ import mmap
 import pytest
 import torch
 
-from bench.instruments import memory
-from bench.instruments.memory import peak_memory
+from bench.measure import memory
+from bench.measure.memory import peak_memory
 from mnist_mlp import training
 from mnist_mlp.model import HIDDEN, PARAMETERS
 from tests.strategies import generator, new_engine

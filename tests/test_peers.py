@@ -3,7 +3,7 @@ import importlib.util
 import pytest
 import torch
 
-from bench.instruments.peers import MODULES, PEERS
+from bench.measure.peers import MODULES, PEERS
 from mnist_mlp import training
 from mnist_mlp.model import MLP
 from tests.strategies import generator, new_engine

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bench.answer.line import LawError
-from bench.search import findings, race
-from bench.search.race import CAP, DEVIATIONS, SPREAD, Ending, Trial, TrialResult
+from bench.best import findings, race
+from bench.best.race import CAP, DEVIATIONS, SPREAD, Ending, Trial, TrialResult
+from bench.laws.line import LawError
 from tests.machine import DAY, EVALUATING_SECONDS, Machine, best, machines, search, sizes
 
 

@@ -1,6 +1,6 @@
 """What a study found, as it is kept."""
 
-from bench.study.reference import Reference
+from bench.best.reference import Reference
 from tests.study import TARGET, findings
 
 

@@ -8,11 +8,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench import __main__ as bench_main
-from bench import picture
-from bench.answer import scaling
-from bench.instruments.group_time import EXCHANGED_BYTES, GRADIENT_BYTES, Group, GroupTimes
-from bench.search import scale, scale_command, scale_figure, scale_words
-from bench.study.reference import Reference
+from bench.best import scale, scale_command, scale_figure, scale_words
+from bench.best.reference import Reference
+from bench.laws import scaling
+from bench.measure.group_time import EXCHANGED_BYTES, GRADIENT_BYTES, Group, GroupTimes
+from bench.report import picture
 from bench.suite.options import groups
 
 OVERHEAD, PER_SAMPLE, CRITICAL = 1e-4, 5e-6, 30.0

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from bench.instruments import processes, step_time
-from bench.instruments.processes import ProcessError
-from bench.instruments.step_time import Setting, Subject
+from bench.measure import processes, step_time
+from bench.measure.processes import ProcessError
+from bench.measure.step_time import Setting, Subject
 from tests import idx
 
 SUBJECTS = [Subject(engine="eager", batch_size=size) for size in (1, 16, 500)]

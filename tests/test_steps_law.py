@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from bench.answer import steps_law
-from bench.answer.line import LawError
+from bench.laws import steps_law
+from bench.laws.line import LawError
 
 SIZES = (1, 4, 16, 64, 256, 1024)
 SMALLEST, CRITICAL = 900, 30

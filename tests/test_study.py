@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bench.study import trial
-from bench.study.trial import Setting, Task
+from bench.best import trial
+from bench.best.trial import Setting, Task
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import Walk
 from tests.strategies import new_engine

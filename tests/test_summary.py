@@ -1,7 +1,7 @@
 import pytest
 
 from bench import units
-from bench.answer import summary, targets
+from bench.report import summary, targets
 from bench.runs.seeds import by_series
 from tests.runs import case, measured, training
 

@@ -6,8 +6,8 @@ import re
 import pytest
 
 from bench import __main__ as bench_main
-from bench.search import sweet_spot
-from bench.study.reference import Reference
+from bench.best import sweet_spot
+from bench.best.reference import Reference
 from tests import idx, study
 
 TARGET = 0.05  # for labels that mean nothing, guessing reaches it at the first evaluation

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.answer import time_to_target
+from bench.laws import time_to_target
 
 SIZES = (1, 4, 16, 64, 256)
 PROCESSES, TURNS, SEEDS = 3, 9, 20

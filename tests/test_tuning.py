@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.study import tuning
-from bench.study.trial import Outcome
+from bench.best import tuning
+from bench.best.trial import Outcome
 
 TARGETS = (0.9, 0.95)
 BASE = {0.9: 400, 0.95: 950}  # steps at the best rate

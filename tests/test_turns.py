@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.instruments import ratio
+from bench.measure import ratio
 from bench.suite import turns
 
 

@@ -2,7 +2,7 @@
 
 import math
 
-from bench.answer import words
+from bench.report import words
 from tests.runs import case, measured, training
 
 SIZES = (1, 4, 16, 64, 256)

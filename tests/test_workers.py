@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.distributed import HashStore, PrefixStore
 
-from bench.instruments import crew as crews
-from bench.instruments.crew import CrewError
+from bench.measure import crew as crews
+from bench.measure.crew import CrewError
 from bench.runs import files
 from mnist_mlp import checkpoint
 from mnist_mlp.batches import share

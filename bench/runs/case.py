@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, PositiveInt, StringConstraints, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from mnist_mlp.errors import UserError
+
 Seconds = Annotated[float, Field(ge=1e-10, le=1e9)]  # from a cycle to thirty years
 Rate = Annotated[float, Field(gt=0, le=1e10)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -25,7 +27,7 @@ REQUIRED: Mapping[str, Sequence[str]] = {
 }
 
 
-class CaseError(Exception):
+class CaseError(UserError):
     """A saved case that cannot be read; names what is wrong."""
 
 

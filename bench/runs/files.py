@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.runs.case import CaseError, MeasuredCase, from_json
+from mnist_mlp.errors import UserError
 
 STORAGE = Path(".benchmarks")  # pytest-benchmark's, where pytest was started
 SAVE = "`pytest --benchmark-only --benchmark-autosave`"
@@ -20,7 +21,7 @@ MACHINE = (
 )
 
 
-class SavedRunError(Exception):
+class SavedRunError(UserError):
     """A file that is no saved run, or lacks the cases that a command needs."""
 
 

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import json_lines
-from bench.json_lines import JsonLinesError
+from bench.runs import json_lines
 from bench.runs.files import machine_of
+from bench.runs.json_lines import JsonLinesError
+from mnist_mlp.errors import UserError
 
 Case = Mapping[str, Any]  # in pytest-benchmark's form
 OUTCOME = "outcome"  # the field of a line that is not pytest-benchmark's: "passed" or "failed"
@@ -21,7 +22,7 @@ RUN = ("machine_info", "commit_info", "datetime", "version")  # of a saved run, 
 SETTING = ("options", "code", "versions")  # what decides, with the machine, what a case measures
 
 
-class JournalError(Exception):
+class JournalError(UserError):
     """A file that is no journal, or not one of such a run; the message names what differs."""
 
 

@@ -19,8 +19,7 @@ from pytest_benchmark.utils import safe_dumps
 
 import bench
 import mnist_mlp
-from bench import json_lines
-from bench.runs import journal
+from bench.runs import journal, json_lines
 from bench.runs.journal import OUTCOME, PASSED, Case, JournalError
 from bench.suite.options import Options
 from bench.units import counted
@@ -33,7 +32,7 @@ VERSIONS = ("numba", "pytest_benchmark")  # beside those that the machine is des
 # What is timed and what times it, less what reads finished runs.
 SOURCES = {
     Path(mnist_mlp.__file__).parent: ("**/*.py",),
-    Path(bench.__file__).parent: ("*.py", "suite/*.py", "instruments/*.py"),
+    Path(bench.__file__).parent: ("*.py", "suite/*.py", "measure/*.py"),
 }
 
 

@@ -3,15 +3,12 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bench import cases, command_line, option_types
-from mnist_mlp import arguments, engines
-
-NATIVE_FORMS = ("fastest", "simplest")
+from bench import cases, options
+from mnist_mlp import engines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,70 +76,7 @@ def groups(workers: Iterable[int]) -> tuple[str, ...]:
 
 def add_to(parser: pytest.Parser) -> None:
     """Add the suite's options to pytest's."""
-    add = parser.getgroup("batch size suite").addoption
-    shared = partial(command_line.add, add)
-    shared(
-        "--batch-sizes",
-        help=f"samples a step (default: {option_types.listed(cases.BATCH_SIZES)}, and for time to "
-        f"target {option_types.listed(cases.CONVERGENCE_BATCH_SIZES)})",
-    )
-    shared(
-        "--engines",
-        help=f"ways to train: {', '.join(engines.ENGINES)} (default: those "
-        "for one process, and "
-        f"{option_types.listed(cases.CONVERGENCE_ENGINES)} alone for time to target)",
-    )
-    add(
-        "--native-form",
-        choices=NATIVE_FORMS,
-        default=NATIVE_FORMS[0],
-        help="that native takes a step in: the fastest by a trial, or the simplest, which is the "
-        "same in every process (default: %(default)s)",
-    )
-    add(
-        "--epoch-samples",
-        type=arguments.whole_number,
-        metavar="N",
-        help="of the training set that an epoch passes over (default: all)",
-    )
-    add(
-        "--workers",
-        type=option_types.several(arguments.whole_number),
-        metavar="P,P,...",
-        help="processes that share a batch, each on its part of the cores (default: "
-        f"{option_types.listed(cases.shares_of_cores())})",
-    )
-    shared("--lr", "--lr-rules", "--target-accuracy", "--max-epochs", "--seeds")
-    shared("--threads", "--device")
-    shared(
-        "--data-root",
-        type=option_types.folder,
-        help="instead of MNIST, a data set in torchvision's layout; write --data-root=FOLDER, as "
-        "pytest takes a folder that stands alone for its own",
-    )
-    shared("--cache-dir")
-    shared("--force")
-    add(
-        "--rerun-disturbed",
-        type=option_types.at_least(0),
-        default=0,
-        metavar="N",
-        help="run a case again at the end, up to N times, if others had the machine while it was "
-        "timed; the run that was disturbed least is kept (default: %(default)s)",
-    )
-    add(
-        "--journal",
-        type=option_types.output_file,
-        metavar="FILE",
-        help="keep each case here from the moment it ends (default: a new file in journals/ beside "
-        "pytest-benchmark's saved runs)",
-    )
-    add(
-        "--resume",
-        type=Path,
-        metavar="JOURNAL",
-        help="go on with the run of this journal: leave out the cases that it holds",
-    )
+    options.add(parser.getgroup("batch size suite").addoption, "suite")
 
 
 def read(config: pytest.Config) -> Options:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.instruments.ratio import paired
+from bench.measure.ratio import paired
 
 CONFIDENCE = 0.95  # of the interval of a ratio
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.instruments import disturbance
+from bench.measure import disturbance
 
 DIGITS = 4
 

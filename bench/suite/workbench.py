@@ -10,8 +10,9 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.instruments.memory import Peak
-from bench.suite.options import NATIVE_FORMS, Options
+from bench.measure.memory import Peak
+from bench.options import NATIVE_FORMS
+from bench.suite.options import Options
 from bench.suite.room import Room
 from mnist_mlp import engines
 from mnist_mlp.data import Data

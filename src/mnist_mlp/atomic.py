@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from mnist_mlp.errors import UserError
+
 PREFIX = ".writing-"
 STREAMS = {Path("/dev/stdout"): 1, Path("/dev/stderr"): 2}  # of this process
 CAUSES = {
@@ -31,7 +33,7 @@ CAUSES = {
 }
 
 
-class WriteError(Exception):
+class WriteError(UserError):
     """A file that cannot be written: its name, the cause, and what is there now."""
 
 

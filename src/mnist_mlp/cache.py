@@ -10,6 +10,7 @@ import platformdirs
 
 from mnist_mlp import atomic
 from mnist_mlp.atomic import WriteError
+from mnist_mlp.errors import UserError
 
 CACHE_VARIABLE = "MNIST_MLP_CACHE"
 
@@ -22,7 +23,7 @@ SHA256_OF_UNPACKED = {
 UNPACKED_MEGABYTES = 55
 
 
-class CacheError(Exception):
+class CacheError(UserError):
     """The cache folder cannot hold the unpacked archives."""
 
 

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from mnist_mlp import atomic
 from mnist_mlp.atomic import WriteError
+from mnist_mlp.errors import UserError
 
 HINT = "name a file that python -m mnist_mlp wrote"
 
 Settings = dict[str, str | int | float]
 
 
-class CheckpointError(Exception):
+class CheckpointError(UserError):
     """A checkpoint that cannot be written, read or continued from."""
 
 

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from mnist_mlp import cache, idx, memory
 from mnist_mlp.data import CLASSES, PIXELS, Data, Split
+from mnist_mlp.errors import UserError
 from mnist_mlp.idx import IdxError
 from mnist_mlp.memory import NotEnoughMemoryError
 
@@ -20,7 +21,7 @@ PARTS = ("train", "t10k")  # as the files of the training set and of the test se
 BYTES_OF_PIXEL = 5  # as the file's byte, which the loader engine reads, and as float32
 
 
-class DataError(Exception):
+class DataError(UserError):
     """A data folder that cannot be trained on."""
 
 

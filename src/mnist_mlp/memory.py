@@ -11,6 +11,8 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+from mnist_mlp.errors import UserError
+
 PROBES = (512, 1024, 2048, 4096)  # samples of a batch; the last two peaks give a line
 WARY = 4  # times the last peak must be free for the next probe, of twice the size
 CGROUPS = Path("/sys/fs/cgroup")
@@ -22,7 +24,7 @@ CGROUP_FILES = {
 RECLAIMABLE = {1: ("total_inactive_file", "total_active_file"), 2: ("inactive_file", "active_file")}
 
 
-class NotEnoughMemoryError(Exception):
+class NotEnoughMemoryError(UserError):
     """What was asked for needs more memory than is free; the message gives both."""
 
 

@@ -12,12 +12,13 @@ from mnist_mlp.checkpoint import Checkpoint, Keeper
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
+from mnist_mlp.errors import UserError
 from mnist_mlp.evaluation import evaluate
 
 CHUNKS_PER_EPOCH = 100  # an epoch calls `watch` so often
 
 
-class NotFiniteError(Exception):
+class NotFiniteError(UserError):
     """Training broke down: a loss that is infinite or not a number."""
 
 

@@ -7,13 +7,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import json_lines, option_types
+from bench import option_types
 from bench.gate import revision
 from bench.gate.audit import rates, record, scenarios
 from bench.gate.command import UsageError
 from bench.gate.company import WorkerError
 from bench.gate.result import ExitCode
 from bench.gate.revision import RevisionError
+from bench.runs import json_lines
 from mnist_mlp.atomic import WriteError
 
 SLOWDOWNS = (0.10,)

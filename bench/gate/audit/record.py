@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import json_lines
 from bench.gate import revision
 from bench.gate.command import UsageError
 from bench.gate.result import Result
 from bench.gate.verdict import Verdict
-from bench.json_lines import JsonLinesError
+from bench.runs import json_lines
+from bench.runs.json_lines import JsonLinesError
 
 FIELDS = frozenset({"scenario", "guilty", "exit_code", "took_seconds", "verdicts"})
 

@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 from mnist_mlp.batches import check_batch_size
 from mnist_mlp.data import Split
+from mnist_mlp.errors import UserError
 
 GATHERED_SAMPLES = 1024  # 3 MB of images; small batches are gathered together, up to so many
 
 
-class UnavailableError(Exception):
+class UnavailableError(UserError):
     """An engine cannot train here: what it needs is missing."""
 
 

@@ -17,6 +17,7 @@ from datetime import timedelta
 from torch.distributed.distributed_c10d import Store
 
 from mnist_mlp import memory
+from mnist_mlp.errors import UserError
 
 GRACE_SECONDS = 2.0  # for the others to claim, or to tell that they live
 LAST_SECONDS = 2.0  # for the store to answer: what holds it may be gone, too
@@ -24,7 +25,7 @@ POLL_SECONDS = 0.02
 CAUSE = "first cause"
 
 
-class LostError(Exception):
+class LostError(UserError):
     """An exchange failed: another worker is gone, or has failed first."""
 
 

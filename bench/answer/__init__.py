@@ -1,1 +1,0 @@
-"""From measured cases to laws, then to sentences, tables, figures and the page."""

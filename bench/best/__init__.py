@@ -1,0 +1,1 @@
+"""The batch size that trains fastest: steps to a target times measured seconds."""

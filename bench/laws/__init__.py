@@ -1,0 +1,1 @@
+"""Laws of batch size: numbers in, numbers out."""

@@ -1,0 +1,221 @@
+"""Laws of batch size: numbers by batch size in, estimates and misfits out.
+
+- A step takes t(B) = o + c B seconds: an overhead, and a cost a sample. They are equal at B_half.
+- The target takes S(B) = S_min (1 + B_crit / B) steps (McCandlish et al. 2018, arXiv 1812.06162;
+  the same shape in Shallue et al. 2019, JMLR 20:112), where the learning rate suits B.
+- So time to target, S(B) t(B), is least at B* = sqrt(B_half B_crit).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from bench.laws.line import CONFIDENCE, Estimate, LawError, fit_line, t_quantile
+from bench.runs.seeds import median_over_seeds
+
+TOLERANCE = 0.2  # a size that is off by more breaks the law
+FEWEST_SIZES = 3  # a line through two has no misfit to judge it by
+FEWEST_SIZES_FOR_SLOPE = 4  # with three the interval is too wide to use
+LARGEST_BATCH_SIZE = 1024  # beyond it caches overflow and a sample's cost changes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """How well a law fits."""
+
+    misfits: Mapping[int, float]  # batch size -> measured / fitted - 1, of those fitted
+
+    @property
+    def worst_batch_size(self) -> int:
+        """The batch size with the largest misfit."""
+        return max(self.misfits, key=lambda batch_size: abs(self.misfits[batch_size]))
+
+    @property
+    def largest_misfit(self) -> float:
+        """The largest misfit as a fraction without its sign: 0.08 is 8 % off."""
+        return abs(self.misfits[self.worst_batch_size])
+
+    @property
+    def breaking(self) -> tuple[int, ...]:
+        """The batch sizes that are off by more than the tolerance."""
+        return tuple(size for size, misfit in self.misfits.items() if abs(misfit) > TOLERANCE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTime(Law):
+    """Seconds of an optimizer step, t(B) = o + c B."""
+
+    overhead_seconds: Estimate  # o
+    seconds_per_sample: Estimate  # c
+    half_batch_size: Estimate  # B_half = o / c, samples
+
+    def seconds(self, batch_size: float) -> float:
+        """t(B)."""
+        return self.overhead_seconds.value + self.seconds_per_sample.value * batch_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepsToTarget(Law):
+    """Optimizer steps to the target accuracy, S(B) = S_min (1 + B_crit / B)."""
+
+    smallest_steps: Estimate  # S_min, at batches without end
+    critical_batch_size: Estimate  # B_crit, samples: there it takes twice S_min
+    censored: tuple[int, ...]  # batch sizes left out: half their seeds or more missed the target
+
+    def steps(self, batch_size: float) -> float:
+        """S(B)."""
+        return self.smallest_steps.value * (1 + self.critical_batch_size.value / batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryUse:
+    """Peak memory beside what a process held before, a line in batch size."""
+
+    bytes_at_zero: float  # noise may take it a little below 0
+    bytes_per_sample: float
+
+    def largest_batch(self, physical_bytes: float) -> int:
+        """The largest batch size whose peak fits; 0 where none does."""
+        return max(0, math.floor((physical_bytes - self.bytes_at_zero) / self.bytes_per_sample))
+
+
+def fit_step_time(
+    seconds: Mapping[int, float], *, largest_batch_size: int = LARGEST_BATCH_SIZE
+) -> StepTime:
+    """Fit t(B) = o + c B to median seconds of a step, by batch size up to the largest.
+
+    Raises:
+        LawError: fewer than 3 batch sizes; a time that is no time; no growth or no overhead.
+
+    """
+    for size, value in seconds.items():
+        if not (size > 0 and 0 < value < math.inf):
+            raise LawError(f"{value} s at batch size {size} is no step time")
+    used = {size: seconds[size] for size in sorted(seconds) if size <= largest_batch_size}
+    _check_number(used, f"up to {largest_batch_size} whose steps were timed")
+    line = fit_line(
+        list(used),
+        list(used.values()),
+        flat="step time does not grow with batch size",
+        proportional="step time shows no overhead: it grows as fast as batch size, or faster",
+    )
+    o, c, half = line.power(1, 0), line.power(0, 1), line.power(1, -1)
+    return StepTime(
+        overhead_seconds=o,
+        seconds_per_sample=c,
+        half_batch_size=half,
+        misfits={size: used[size] / (o.value + c.value * size) - 1 for size in used},
+    )
+
+
+def fit_steps_to_target(steps: Mapping[int, Sequence[float]]) -> StepsToTarget:
+    """Fit S(B) = S_min (1 + B_crit / B) to the median steps of each batch size's seeds.
+
+    Args:
+        steps: batch size -> steps of each seed, infinite where it missed the target.
+
+    Raises:
+        LawError: fewer than 3 batch sizes reached the target; steps that are no number of steps; no
+            fall, or no end of it in sight.
+
+    """
+    reached = _reached(steps)
+    _check_number(reached, "that reached the target")
+    line = fit_line(
+        [1 / size for size in reached],
+        list(reached.values()),
+        flat="steps to target do not fall as batch size grows",
+        proportional="steps to target fall as fast as batch size grows, or faster: "
+        "no smallest number of steps is in sight",
+    )
+    smallest, critical = line.power(1, 0), line.power(-1, 1)
+    return StepsToTarget(
+        smallest_steps=smallest,
+        critical_batch_size=critical,
+        censored=censored(steps),
+        misfits={
+            size: median / (smallest.value * (1 + critical.value / size)) - 1
+            for size, median in reached.items()
+        },
+    )
+
+
+def slope_of_log_steps(steps: Mapping[int, Sequence[float]]) -> Estimate:
+    """Fit S(B) in proportion to B ** slope, the law at a fixed learning rate: 0 is flat in B.
+
+    Args:
+        steps: as for `fit_steps_to_target`; censored batch sizes are left out here, too.
+
+    Raises:
+        LawError: fewer than 4 batch sizes reached the target; steps that are no number of steps.
+
+    """
+    reached = _reached(steps)
+    if len(reached) < FEWEST_SIZES_FOR_SLOPE:
+        raise LawError(
+            f"too few batch sizes reached the target to tell: {len(reached)} of {len(steps)}, and "
+            f"{FEWEST_SIZES_FOR_SLOPE} are needed"
+        )
+    fitted = stats.linregress(np.log(list(reached)), np.log(list(reached.values())))
+    error = np.nan_to_num(fitted.stderr)  # scipy has none where all are equal
+    reach = error * t_quantile(len(reached) - 2)
+    return Estimate(
+        value=float(fitted.slope),
+        low=float(fitted.slope - reach),
+        high=float(fitted.slope + reach),
+    )
+
+
+def censored(steps: Mapping[int, Sequence[float]]) -> tuple[int, ...]:
+    """Return the batch sizes whose median seed missed the target."""
+    return tuple(size for size in sorted(steps) if median_over_seeds(steps[size]) == math.inf)
+
+
+def best_batch_size(half: Estimate, critical: Estimate) -> Estimate:
+    """B* = sqrt(B_half B_crit); the two intervals add in quadrature on the log scale."""
+    both = (half, critical)
+    with np.errstate(divide="ignore"):  # an end at 0 is infinitely far
+        values, lows, highs = np.log([(one.value, one.low, one.high) for one in both]).T
+    middle = values.mean()
+    return Estimate(
+        value=float(np.exp(middle)),
+        low=float(np.exp(middle - np.hypot(*(values - lows)) / 2)),
+        high=float(np.exp(middle + np.hypot(*(highs - values)) / 2)),
+    )
+
+
+def fit_memory(peak_bytes: Mapping[int, float]) -> MemoryUse:
+    """Fit a line to peak bytes by batch size, so that a byte counts the same at every size.
+
+    Raises:
+        LawError: fewer than 3 batch sizes, or no growth that stands out of the noise.
+
+    """
+    _check_number(peak_bytes, "whose memory was measured")
+    fitted = stats.linregress(list(peak_bytes), list(peak_bytes.values()), alternative="greater")
+    if not fitted.pvalue < (1 - CONFIDENCE) / 2:
+        raise LawError("peak memory does not measurably grow with batch size")
+    return MemoryUse(bytes_at_zero=float(fitted.intercept), bytes_per_sample=float(fitted.slope))
+
+
+def _reached(steps: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    """Median steps of the batch sizes that reached the target."""
+    for size, of_seeds in steps.items():
+        if not (size > 0 and of_seeds and all(number > 0 for number in of_seeds)):
+            raise LawError(f"{list(of_seeds)} at batch size {size} are no steps to target")
+    left_out = censored(steps)
+    return {
+        size: float(median_over_seeds(steps[size]))
+        for size in sorted(steps)
+        if size not in left_out
+    }
+
+
+def _check_number(measured: Mapping[int, float], which: str) -> None:
+    if len(measured) < FEWEST_SIZES:
+        raise LawError(
+            f"a law needs {FEWEST_SIZES} batch sizes {which}, and there are {len(measured)}"
+        )

@@ -1,0 +1,168 @@
+"""Time to target by batch size, T(B) = S(B) t(B), from steps and seconds that were measured apart.
+
+Draws stand for what is not known. For S(B) they are the bootstrap's: medians of seeds drawn anew,
+the same seeds at every batch size (Efron and Tibshirani 1993). For t(B) the replicates are a few
+processes: the logarithm of each one's median is normal around the truth, so that draws are those of
+a multivariate t with as many degrees of freedom as processes but one, and what processes have in
+common at all batch sizes stays common.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.laws.line import CONFIDENCE, Estimate
+from bench.laws.steps_law import Runs
+
+Floats = NDArray[np.float64]
+
+DRAWS = 2_000
+FARTHEST = 20.0  # a draw of the logarithm of t(B) from its estimate: a factor of 5e8
+WITHIN = 0.1  # of the best time: the plateau
+
+
+@dataclass(frozen=True, kw_only=True)
+class Regret:
+    """What a batch size costs beside the best: its time over the best one's, less 1."""
+
+    batch_size: int
+    regret: Estimate
+
+    @property
+    def on_plateau(self) -> bool | None:
+        """Whether its time is within 10 % of the best; None where the interval does not tell."""
+        if self.regret.high <= WITHIN:
+            return True
+        return None if self.regret.low <= WITHIN else False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeToTarget:
+    """Seconds of training to the target at some batch sizes."""
+
+    batch_sizes: tuple[int, ...]
+    steps: Floats  # (sizes,): S(B), infinite where half the seeds missed the target
+    step_seconds: Floats  # (sizes,): t(B)
+    seed_steps: Floats  # (seeds, sizes)
+    step_draws: Floats  # (draws, sizes)
+    step_seconds_draws: Floats  # (draws, sizes)
+    processes: int  # in which seconds were measured
+
+    @cached_property
+    def seconds(self) -> dict[int, Estimate]:
+        """T(B) of each batch size."""
+        values, draws = self.steps * self.step_seconds, self._draws
+        return {
+            size: estimate_of(value, draws[:, place])
+            for place, (size, value) in enumerate(zip(self.batch_sizes, values, strict=True))
+        }
+
+    @property
+    def best(self) -> int:
+        """The batch size with the least time."""
+        return min(self.batch_sizes, key=lambda size: self.seconds[size].value)
+
+    @cached_property
+    def best_interval(self) -> tuple[int, int]:
+        """Between which batch sizes the best lies in 95 % of the draws."""
+        best = np.sort(np.array(self.batch_sizes)[self._draws.argmin(axis=1)])
+        tail = (1 - CONFIDENCE) / 2
+        low, high = np.quantile(best, [tail, 1 - tail], method="nearest")
+        return int(low), int(high)
+
+    @property
+    def best_draws(self) -> Floats:
+        """Draws of the least time over batch sizes, (draws,)."""
+        least: Floats = self._draws.min(axis=1)
+        return least
+
+    @cached_property
+    def regrets(self) -> dict[int, Regret]:
+        """What each batch size costs beside the best."""
+        least = self.best_draws
+        best = self.seconds[self.best].value
+        return {
+            size: Regret(
+                batch_size=size,
+                regret=estimate_of(self.seconds[size].value / best - 1, draws / least - 1),
+            )
+            for size, draws in zip(self.batch_sizes, self._draws.T, strict=True)
+        }
+
+    def median_of_runs(self, batch_size: int, runs: int) -> Estimate:
+        """Predict the median time of so many runs with seeds of their own, in a new process."""
+        place = self.batch_sizes.index(batch_size)
+        draw = np.random.default_rng(1)
+        picks = draw.integers(len(self.seed_steps), size=(len(self.step_draws), runs))
+        # What a seed differs from its size's median by, around a median that is itself uncertain.
+        medians = np.median(self.seed_steps[picks, place], axis=1)
+        shifts = self.step_draws[:, place] / self.steps[place]
+        # A process of its own differs by more than the mean of several does.
+        errors = self.step_seconds_draws[:, place] / self.step_seconds[place]
+        there = self.step_seconds[place] * errors ** math.sqrt(self.processes + 1)
+        draws = medians * shifts * there
+        return estimate_of(self.seconds[batch_size].value, draws)
+
+    @cached_property
+    def _draws(self) -> Floats:
+        return self.step_draws * self.step_seconds_draws
+
+
+def combine(
+    runs: Runs, step_seconds: Mapping[int, Sequence[Sequence[float]]], *, draws: int = DRAWS
+) -> TimeToTarget:
+    """Multiply steps by seconds.
+
+    Args:
+        runs: batch size -> seed -> bounds of its steps; the same seeds at every size.
+        step_seconds: batch size -> process -> seconds a step of its turns; two processes or more.
+        draws: how many.
+
+    """
+    sizes = tuple(size for size in sorted(runs) if size in step_seconds)
+    seeds = sorted(set.intersection(*(set(runs[size]) for size in sizes)))
+    seed_steps = np.array([[runs[size][seed][1] for size in sizes] for seed in seeds])
+    random = np.random.default_rng(0)
+    picks = random.integers(len(seeds), size=(draws, len(seeds)))
+    middles, log_draws = _of_processes([step_seconds[size] for size in sizes], draws, random)
+    return TimeToTarget(
+        batch_sizes=sizes,
+        steps=np.median(seed_steps, axis=0),
+        step_seconds=middles,
+        seed_steps=seed_steps,
+        step_draws=np.median(seed_steps[picks], axis=1),
+        step_seconds_draws=middles * np.exp(log_draws),
+        processes=len(step_seconds[sizes[0]]),
+    )
+
+
+def seconds_a_step(turns: Sequence[Sequence[float]]) -> Estimate:
+    """Estimate t(B) of one batch size, from the turns of each process."""
+    middles, log_draws = _of_processes([turns], DRAWS, np.random.default_rng(0))
+    return estimate_of(float(middles[0]), middles[0] * np.exp(log_draws[:, 0]))
+
+
+def _of_processes(
+    step_seconds: Sequence[Sequence[Sequence[float]]], draws: int, random: np.random.Generator
+) -> tuple[Floats, Floats]:
+    """Return t(B), (sizes,), and draws of the logarithm of its error, (draws, sizes)."""
+    logs = np.array([[math.log(np.median(turns)) for turns in of] for of in step_seconds])
+    middles = logs.mean(axis=1)  # logs: (sizes, processes)
+    processes = logs.shape[1]
+    errors = (logs - middles[:, None]) / math.sqrt(processes * (processes - 1))
+    normal = random.standard_normal((draws, processes))
+    scale = np.sqrt((processes - 1) / random.chisquare(processes - 1, size=draws))
+    log_draws = scale[:, None] * (normal @ errors.T)
+    # Student's t with few degrees of freedom has draws beyond every float.
+    return np.exp(middles), np.clip(log_draws, -FARTHEST, FARTHEST)
+
+
+def estimate_of(value: float, draws: Floats) -> Estimate:
+    """Put the interval of draws around a value."""
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")
+    return Estimate(value=float(value), low=float(low), high=float(high))

@@ -1,0 +1,83 @@
+"""Fresh processes to measure in, each with its own memory and its own choice of forms.
+
+They are forked from a server that has imported torch and has computed nothing: torch's threads, of
+which the server has none, do not survive a fork. A process started from scratch would import torch
+for seconds.
+"""
+
+import ctypes
+import multiprocessing
+import multiprocessing.forkserver
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any
+
+from mnist_mlp import memory
+from mnist_mlp.errors import UserError
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>: the signal to get when the process's parent ends
+IMPORTED = ["bench.measure.step_time", "mnist_mlp.engines.native.loop"]
+
+
+class ProcessError(UserError):
+    """A process ended before its time; the message is for the user."""
+
+
+def start_server() -> None:
+    """Start the server now: it imports while this process goes on."""
+    multiprocessing.set_forkserver_preload(IMPORTED)
+    multiprocessing.forkserver.ensure_running()
+
+
+@contextmanager
+def fresh(
+    count: int, begin: Callable[..., object], *arguments: Any
+) -> Iterator[list[ProcessPoolExecutor]]:
+    """Start pools of one process each, so that a call reaches the process that it is meant for.
+
+    Args:
+        count: of the processes.
+        begin: is called first in each, with the arguments and the process's number.
+        arguments: for `begin`.
+
+    Raises:
+        ProcessError: one of them died; in the `with` block.
+
+    """
+    start_server()
+    kills = memory.kills()
+    pools = [
+        ProcessPoolExecutor(
+            max_workers=1,
+            mp_context=multiprocessing.get_context("forkserver"),
+            initializer=_begin,
+            initargs=(begin, *arguments, number),
+        )
+        for number in range(count)
+    ]
+    try:
+        yield pools
+    except BrokenProcessPool as error:
+        raise ProcessError(
+            "the system killed a measuring process, since memory ran out: close other programs, or "
+            "measure fewer batch sizes"
+            if memory.kills() > kills
+            else "a measuring process died, and not since memory ran out: run it again"
+        ) from error
+    finally:
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in pools:
+            pool.shutdown()
+
+
+def _begin(begin: Callable[..., object], *arguments: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends its workers
+    memory.offer()
+    if sys.platform == "linux":  # the server, which started this process, ends with the parent
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    begin(*arguments)

@@ -1,0 +1,90 @@
+"""What workers are timed at: steps, epochs and exchanges, each from a barrier to its end.
+
+These functions run in the workers of a crew. Each returns what the worker itself has measured; the
+slowest one's seconds are the group's.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from bench.measure.memory import peak_memory
+from mnist_mlp import datasets, engines
+from mnist_mlp.data import Data
+from mnist_mlp.engines.engine import Engine
+from mnist_mlp.model import MLP
+from mnist_mlp.training import epoch
+from mnist_mlp.workers import group
+
+_data: Data
+_engine: Engine
+
+
+def load(data_root: Path | None, cache_dir: Path | None) -> None:
+    """Load the data."""
+    global _data  # noqa: PLW0603 - a worker has one
+    _data = datasets.load(data_root=data_root, cache_dir=cache_dir)
+
+
+def new_engine(name: str, learning_rate: float) -> None:
+    """Build a fresh network, for the group as it is."""
+    global _engine  # noqa: PLW0603
+    _engine = engines.load(name)(MLP(seed=0), learning_rate=learning_rate)
+
+
+def steps(batch_size: int, count: int, first: int = 0) -> float:
+    """Take so many steps from a batch of the training set on; return the seconds of one.
+
+    They are fewer where the training set has fewer whole batches.
+    """
+    count = max(1, min(count, len(_data.train) // batch_size))
+    samples = min(count * batch_size, len(_data.train))
+    start = first * batch_size % max(1, len(_data.train) - samples + 1)
+    order = torch.arange(start, start + samples)
+    return _seconds(lambda: _engine.run(_data.train, order, batch_size)) / count
+
+
+def one_epoch(batch_size: int) -> tuple[float, float]:
+    """Train for an epoch; return its seconds, and the loss averaged over samples."""
+    losses: list[float] = []
+    generator = torch.Generator().manual_seed(0)
+
+    def train() -> None:
+        losses.append(epoch(_engine, _data.train, batch_size, generator=generator))
+
+    return _seconds(train), losses[0]
+
+
+def exchange(size_bytes: int, count: int) -> float:
+    """Add up numbers of the workers, of so many bytes, again and again; return seconds a time."""
+    numbers = torch.zeros(size_bytes // 4)
+
+    def exchanges() -> None:
+        for _ in range(count):
+            group.add_up(numbers)
+
+    return _seconds(exchanges) / count
+
+
+def losses(batch_size: int, count: int) -> list[float]:
+    """Take steps from the training set's first batch on; return their losses."""
+    order = torch.arange(min(count * batch_size, len(_data.train)))
+    found: list[float] = _engine.run(_data.train, order, batch_size).tolist()
+    return found
+
+
+def peak_bytes(batch_size: int) -> int:
+    """Return the peak memory of a step, untimed."""
+    order = torch.arange(min(batch_size, len(_data.train)))
+    return peak_memory(lambda: _engine.run(_data.train, order, batch_size)).resident_bytes
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    if group.size() > 1:
+        dist.barrier()
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started

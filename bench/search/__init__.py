@@ -1,1 +1,0 @@
-"""The search for the batch size that trains fastest."""
