@@ -3,12 +3,13 @@
 import os
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 
 from bench import __main__ as bench_main
-from bench.gate import company, comparison, turns
-from bench.gate.company import Version, WorkerError
+from bench.gate import IncomparableError, company, comparison, turns
+from bench.gate.company import Version
 from bench.gate.result import ExitCode
 from bench.gate.verdict import Verdict
 from tests import toy
@@ -50,121 +51,135 @@ def compare(tmp_path):
     return compare
 
 
-def changed(name, value):
-    """A change of one of the toy's settings."""
-    return lambda tree: toy.change(tree, name, value)
-
-
 def verdicts(result):
-    """By name."""
+    """The verdict of each case and family."""
     return {name: one.verdict for name, one in result.judgements.items()}
 
 
-def reasons(result):
-    """By name, where there is one."""
-    return {name: one.reason for name, one in result.judgements.items() if one.reason}
+# What differs between base and head, a case each: the verdict, and the reason if there is one.
+CHANGES = {
+    "nothing": (Verdict.OK, ""),
+    "time_doubled": (Verdict.REGRESSION, ""),
+    "time_halved": (Verdict.IMPROVEMENT, ""),
+    "head_too_long": (Verdict.REGRESSION, ""),
+    "memory_grown": (Verdict.REGRESSION, "peak memory grew from 8.0 to 64.0 MiB"),
+    "losses_changed": (
+        Verdict.INCOMPARABLE,
+        "no longer learns the same: the loss of step 2 differs",
+    ),
+    "losses_rounded": (Verdict.OK, ""),
+    "losses_lost": (Verdict.INCOMPARABLE, "head no longer stores losses"),
+    "memory_lost": (Verdict.INCOMPARABLE, "head no longer stores peak_memory_bytes"),
+    "figures_gained": (Verdict.OK, ""),
+    "skipped_in_head": (Verdict.INCOMPARABLE, "in head it is skipped: late"),
+    "too_long": (
+        Verdict.LEFT_OUT,
+        "is too long to take turns: --seconds-per-case=3.5 or more",
+    ),
+    "too_long_later": (
+        Verdict.INCONCLUSIVE,
+        "after 1 pair it is too long to take turns: --seconds-per-case=3.5 or more",
+    ),
+    "skipped_later": (Verdict.INCONCLUSIVE, "after 1 pair it is skipped: tired"),
+    "only_in_base": (Verdict.INCOMPARABLE, "missing in head"),
+    "only_in_head": (Verdict.INCOMPARABLE, "missing in base"),
+}
+CHANGED = """
+from pathlib import Path
+
+import pytest
+
+from waiting import wait
+
+IS_HEAD = Path(__file__).parent.name == "head"
+ONCE = 5  # processes run a case: two of the rehearsal, and three of the first pair
 
 
-@pytest.mark.parametrize("fresh", ["fork", "exec"])
-def test_identical_code_in_two_folders_is_ok(compare, fresh):
-    """Every case and the family; what uses no benchmark fixture is none."""
-    result = compare(fresh=fresh)
-
-    assert verdicts(result) == dict.fromkeys((WAIT_1, WAIT_16, WAIT), Verdict.OK)
-    assert result.exit_code is ExitCode.OK
+def runs(name):
+    with (Path(__file__).parents[1] / name).open("a+") as file:
+        file.write(".")
+        file.flush()
+        return file.tell()
 
 
-@pytest.mark.parametrize(
-    ("unit_seconds", "verdict", "code"),
-    [(0.001, Verdict.REGRESSION, ExitCode.REGRESSION), (0.00025, Verdict.IMPROVEMENT, ExitCode.OK)],
-    ids=["twice", "half"],
-)
-def test_a_head_that_takes_another_time_is_called(compare, unit_seconds, verdict, code):
-    """Twice the base's time, and half."""
-    result = compare(changed("UNIT_SECONDS", unit_seconds))
+def case(name, base, head):
+    unit, peak, losses = head if IS_HEAD else base
 
-    assert verdicts(result) == dict.fromkeys((WAIT_1, WAIT_16, WAIT), verdict)
-    assert result.exit_code is code
+    def test(benchmark):
+        if unit is None or (name == "skipped_later" and runs(name) > ONCE):
+            pytest.skip("late" if unit is None else "tired")
+        seconds = 0.7 if name == "too_long_later" and runs(name) > ONCE else unit
+        benchmark(wait, seconds)
+        if peak:
+            benchmark.extra_info["peak_memory_bytes"] = peak << 20
+        if losses:
+            benchmark.extra_info["losses"] = losses
 
-
-def test_a_head_that_alone_takes_too_long_is_a_regression(compare, tmp_path):
-    """It is not left out: five turns of the base fit."""
-    toy.change(tmp_path / "base", "UNIT_SECONDS", 0.05)
-    result = compare(changed("UNIT_SECONDS", 0.3), seconds_per_case=1)
-
-    assert set(verdicts(result).values()) == {Verdict.REGRESSION}
+    globals()[f"test_{name}"] = test
 
 
-def test_growth_of_memory_is_a_regression_whatever_the_speed(compare):
-    """8 MiB became 64, in the figure that the case stores."""
-    result = compare(changed("PEAK_BYTES", 1 << 26))
-
-    assert verdicts(result)[WAIT_1] is Verdict.REGRESSION
-    assert reasons(result)[WAIT_1] == "peak memory grew from 8.0 to 64.0 MiB"
-
-
-@pytest.mark.parametrize(
-    ("losses", "allowed", "code"),
-    [
-        ([2.3, 2.25, 2.1], False, ExitCode.INCOMPARABLE),
-        ([2.3, 2.25, 2.1], True, ExitCode.OK),
-        ([2.3, 2.2, 2.1 * (1 + 1e-6)], False, ExitCode.OK),
-    ],
-    ids=["changed", "allowed", "rounding"],
-)
-def test_a_head_that_learns_something_else_needs_leave(compare, losses, allowed, code):
-    """Rounding needs none."""
-    result = compare(changed("LOSSES", losses), allow_learning_change=allowed)
-
-    assert result.exit_code is code
-    if code is ExitCode.INCOMPARABLE:
-        assert reasons(result)[WAIT_1].endswith("the loss of step 2 differs")
+SAME = 0.0005, 8, [2.3, 2.2]
+case("nothing", SAME, SAME)
+case("time_doubled", SAME, (0.001, 8, [2.3, 2.2]))
+case("time_halved", SAME, (0.00025, 8, [2.3, 2.2]))
+case("head_too_long", (0.05, 8, []), (0.3, 8, []))
+case("memory_grown", SAME, (0.0005, 64, [2.3, 2.2]))
+case("losses_changed", SAME, (0.0005, 8, [2.3, 2.25]))
+case("losses_rounded", SAME, (0.0005, 8, [2.3, 2.2 * (1 + 1e-6)]))
+case("losses_lost", SAME, (0.0005, 8, []))
+case("memory_lost", SAME, (0.0005, 0, [2.3, 2.2]))
+case("figures_gained", (0.0005, 0, []), SAME)
+case("skipped_in_head", SAME, (None, 0, []))
+case("too_long", (0.7, 0, []), (0.7, 0, []))
+case("too_long_later", SAME, SAME)
+case("skipped_later", SAME, SAME)
+case("only_in_head" if IS_HEAD else "only_in_base", SAME, SAME)
+"""
 
 
-def test_a_case_that_one_side_lacks_is_incomparable(compare):
-    """Whichever side; the other case gets its verdict."""
-
-    def change(tree):
-        file = tree / "test_toy.py"
-        file.write_text(file.read_text().replace("[1, 16]", "[1, 32]"))
-
-    result = compare(change)
-
-    assert verdicts(result)[WAIT_1] is Verdict.OK
-    assert reasons(result) == {
-        f"{WAIT}[size=32]": "missing in base",
-        WAIT_16: "missing in head",
-    }
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory):
+    """A gate on cases of which each differs in something else."""
+    folder = tmp_path_factory.mktemp("changed")
+    trees = [toy.write_tree(folder / name) for name in ("base", "head")]
+    for tree in trees:
+        (tree / "test_changed.py").write_text(CHANGED)
+    return run(*trees, arguments=("test_changed.py",), seconds_per_case=1)
 
 
-def test_a_case_that_only_the_head_skips_is_incomparable(compare):
-    """What is not run cannot be slower."""
+@pytest.mark.parametrize("case", CHANGES)
+def test_every_change_gets_its_verdict(changed, case):
+    """Whatever the other cases do."""
+    judgement = changed.judgements[f"test_changed.py::test_{case}"]
 
-    def change(tree):
-        file = tree / "test_toy.py"
-        file.write_text(file.read_text().replace("    benchmark(wait)", "    pytest.skip('late')"))
+    assert (judgement.verdict, judgement.reason) == CHANGES[case]
 
-    result = compare(change)
 
-    assert verdicts(result)[WAIT_1] is Verdict.INCOMPARABLE
-    assert reasons(result)[WAIT_1] == "in head it is skipped: late"
+def test_a_case_that_is_cut_short_keeps_its_evidence_and_does_not_pass(changed):
+    """Its first pair was taken, and says what it says; without that it is left out."""
+    name = "test_changed.py::test_too_long_later"
+    ok = "test_changed.py::test_nothing"
+    alone = replace(changed, judgements={key: changed.judgements[key] for key in (name, ok)})
+
+    assert changed.judgements[name].estimate.ratio == pytest.approx(1, abs=0.01)
+    assert len(changed.evidence.screen[name]) == 1
+    assert len(changed.evidence.seconds[name][0]) == 1
+    assert "test_changed.py::test_too_long" not in changed.evidence.seconds
+    assert alone.exit_code is ExitCode.INCONCLUSIVE
 
 
 # Each case, and the sentence that answers it; "" for a case that is measured.
 STRANGE_CASES = {
-    "raises_before": "in base it raises: ValueError: no such thing",
-    "raises_within": "in base it raises: ValueError: no such thing",
+    "raises": "in base it raises: ValueError: no such thing",
     "fails_after": "in base it raises: assert 1 == 2",
     "hangs": "base did not answer for 6 s: it is stuck, or it does not survive being forked; "
     "--fresh=exec starts each process from the beginning",
-    "kills_its_process": "base died (SIGKILL); its last words: collected 26 items; ; "
+    "kills_its_process": "base died (SIGKILL); its last words: collected 22 items; ; "
     "test_strange.py so long",
     "closes_its_files": "base died (SIGKILL); its last words: ",
     "prints_a_megabyte": "",
-    "changes_directory": "",
-    "finds_its_directory": "",
-    "leaves_a_thread": "",
-    "finds_no_thread": "",
+    "changes_directory_and_leaves_a_thread": "",
+    "finds_its_directory_and_no_thread": "",
     "forks": "",
     "calls_benchmark_twice": "in base it raises: RuntimeError: benchmark is called twice in one "
     "case: make it two cases",
@@ -176,7 +191,6 @@ STRANGE_CASES = {
     "weaves": "in base it raises: NotImplementedError: the gate does not measure benchmark.weave: "
     "call benchmark",
     "takes_long_once": "",
-    "takes_long": "is too long to take turns: --seconds-per-case=",  # and as many as it took
     "is_pedantic": "",
     "is_set_up_beside_arguments": "",
     "is_pedantic_in_vain": "in base it raises: ValueError: a set-up before each call allows one "
@@ -192,14 +206,10 @@ from pathlib import Path
 
 import pytest
 
+from waiting import wait
+
 HERE = Path(__file__).parent
 SHARED = []
-
-
-def wait():
-    until = time.perf_counter() + 0.0005
-    while time.perf_counter() < until:
-        pass
 
 
 def fail():
@@ -212,11 +222,7 @@ def shared():
     return SHARED
 
 
-def test_raises_before(benchmark):
-    fail()
-
-
-def test_raises_within(benchmark):
+def test_raises(benchmark):
     benchmark(fail)
 
 
@@ -246,22 +252,14 @@ def test_prints_a_megabyte(benchmark):
     os.write(1, b"x" * 2**20)
 
 
-def test_changes_directory(benchmark, tmp_path):
+def test_changes_directory_and_leaves_a_thread(benchmark, tmp_path):
     os.chdir(tmp_path)
-    benchmark(wait)
-
-
-def test_finds_its_directory(benchmark):
-    assert Path.cwd() == HERE
-    benchmark(wait)
-
-
-def test_leaves_a_thread(benchmark):
     threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
     benchmark(wait)
 
 
-def test_finds_no_thread(benchmark):
+def test_finds_its_directory_and_no_thread(benchmark):
+    assert Path.cwd() == HERE
     assert threading.active_count() == 1
     benchmark(wait)
 
@@ -309,14 +307,10 @@ def test_takes_long_once(benchmark):
 
     def call():
         if not calls:
-            time.sleep(0.3)
+            wait(0.3)
         calls.append(wait())
 
     benchmark(call)
-
-
-def test_takes_long(benchmark):
-    benchmark(time.sleep, 0.4)
 
 
 def test_is_pedantic(benchmark):
@@ -379,8 +373,8 @@ def test_every_strange_case_is_answered_in_a_sentence(strange, case):
     found = strange.judgements[f"test_strange.py::test_{case}"]
 
     assert found.reason.startswith(STRANGE_CASES[case])
-    if not STRANGE_CASES[case]:  # a busy machine may leave doubt
-        assert found.verdict in {Verdict.OK, Verdict.INCONCLUSIVE}
+    if not STRANGE_CASES[case]:
+        assert found.verdict is Verdict.OK
 
 
 def test_what_is_left_out_by_both_fails_no_gate(strange):
@@ -388,30 +382,37 @@ def test_what_is_left_out_by_both_fails_no_gate(strange):
     found = {name.split("test_")[-1]: one.verdict for name, one in strange.judgements.items()}
 
     left_out = {name for name, verdict in found.items() if verdict is Verdict.LEFT_OUT}
-    assert left_out == {"is_skipped", "is_expected_to_fail", "takes_long"}
-    assert found["raises_before"] is Verdict.INCOMPARABLE
+    assert left_out == {"is_skipped", "is_expected_to_fail"}
+    assert found["raises"] is Verdict.INCOMPARABLE
     assert strange.exit_code is ExitCode.INCOMPARABLE
 
 
+def test_processes_that_each_start_from_their_beginning(compare):
+    """A changed loss passes where it is allowed."""
+    result = compare(changed_losses, fresh="exec", allow_learning_change=True)
+
+    assert verdicts(result) == dict.fromkeys((WAIT_1, WAIT_16, WAIT), Verdict.OK)
+    assert result.exit_code is ExitCode.OK
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="nothing is pinned here anyway")
-def test_where_processes_cannot_be_pinned_the_gate_says_so_and_goes_on(compare, monkeypatch, capfd):
-    """As on macOS."""
+def test_two_interpreters_where_processes_cannot_be_pinned(compare, tmp_path, monkeypatch, capfd):
+    """As on macOS; there is no server that both could be forked from."""
     monkeypatch.delattr(os, "sched_setaffinity")
-
-    result = compare()
-
-    assert "cannot pin processes to a core" in capfd.readouterr().err
-    assert not result.setting["cores"]
-    assert set(verdicts(result)) == {WAIT_1, WAIT_16, WAIT}
-
-
-def test_two_interpreters_start_each_process_from_its_beginning(compare, tmp_path):
-    """There is no server that both could be forked from."""
     other = tmp_path / "python"
     other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     other.chmod(0o755)
 
-    assert compare(base_python=str(other)).exit_code is ExitCode.OK
+    result = compare(base_python=str(other))
+
+    assert result.exit_code is ExitCode.OK
+    assert "cannot pin processes to a core" in capfd.readouterr().err
+    assert not result.setting["cores"]
+
+
+def changed_losses(tree):
+    """As a change of what the code learns."""
+    toy.change(tree, "LOSSES", [2.3, 2.25, 2.1])
 
 
 def lack_a_module(tree):
@@ -450,7 +451,7 @@ def refuse_an_option(tree):
 )
 def test_a_version_that_cannot_be_measured_at_all_is_refused(compare, change, sentence):
     """A gate that compared the base with itself in secret would pass everything."""
-    with pytest.raises(WorkerError, match=re.compile(sentence, re.DOTALL)):
+    with pytest.raises(IncomparableError, match=re.compile(sentence, re.DOTALL)):
         compare(change)
 
 
@@ -460,9 +461,9 @@ def test_the_gate_of_this_repository_collects_what_it_says():
 
     root = toy.ROOT
     head = Version(name="head", tree=root, python=sys.executable)
-    setting = company.Setting(arguments=default_arguments(root), threads=1)
+    arguments = default_arguments(root)
     with (
-        company.Company(setting=setting, shares_a_server=True) as here,
+        company.Company(arguments=arguments, threads=1, shares_a_server=True) as here,
         here.fresh([head], comparison.random.Random(0)) as (process,),
     ):
         found = process.ask(do="describe")

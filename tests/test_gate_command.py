@@ -5,11 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import psutil
 import pytest
 
+from bench import __main__ as bench_main
+from bench.gate import turns
 from tests import toy
 
 WAIT = "test_toy.py::test_wait"
@@ -22,55 +25,47 @@ def checkout(tmp_path):
     return toy.write_checkout(tmp_path / "checkout")
 
 
-def start(checkout, *words, path=None, cwd=None):
-    """A gate that runs, with a temporary folder of its own."""
-    temporary = checkout.parent / "temporary"
-    temporary.mkdir(exist_ok=True)
-    environment = os.environ | {
-        "PYTHONPATH": str(toy.ROOT),
-        "TMPDIR": str(temporary),
-        "GIT_CEILING_DIRECTORIES": str(checkout.parent),
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "bench", "gate", *words],
-        cwd=cwd or checkout,
-        env=environment | ({"PATH": path} if path else {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@pytest.fixture
+def gate(tmp_path, monkeypatch, capfd):
+    """Run a gate in a folder; give its exit code, output and errors, and leave nothing behind."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # as it was before TMPDIR was read
+    monkeypatch.setattr(turns, "CASE_SECONDS", 0.02)
+    monkeypatch.setattr(turns, "FEWEST_TURNS", 5)
+
+    def gate(folder, *words):
+        monkeypatch.chdir(folder)
+        code = bench_main.main(["gate", *words])
+        assert_nothing_is_left(tmp_path)
+        return code, *capfd.readouterr()
+
+    return gate
 
 
-def gate(checkout, *words, **kwargs):
-    """A gate that has ended and left nothing behind: exit code, output, errors."""
-    process = start(checkout, *words, **kwargs)
-    output, errors = process.communicate(timeout=120)
-    assert_nothing_is_left(checkout)
-    return process.returncode, output, errors
-
-
-def assert_nothing_is_left(checkout):
+def assert_nothing_is_left(folder):
     """No temporary file, no worktree beside the checkout, no worker."""
-    assert not list((checkout.parent / "temporary").iterdir())
-    if (checkout / ".git").exists():
-        assert len(toy.git(checkout, "worktree", "list").splitlines()) == 1
+    assert not list((folder / "temporary").iterdir())
+    if (folder / "checkout" / ".git").exists():
+        assert len(toy.git(folder / "checkout", "worktree", "list").splitlines()) == 1
     deadline = time.monotonic() + 10
-    while has_workers(checkout):
+    while has_workers(folder / "temporary"):
         assert time.monotonic() < deadline, "a worker goes on"
         time.sleep(0.05)
 
 
-def has_workers(checkout):
-    """Whether a process of a gate on this checkout runs."""
-    temporary = str(checkout.parent / "temporary")
+def has_workers(temporary):
+    """Whether a process of a gate with this temporary folder runs."""
     return any(
         "gate_worker" in " ".join(process.info["cmdline"] or [])
-        and (process.info["environ"] or {}).get("TMPDIR") == temporary
+        and (process.info["environ"] or {}).get("TMPDIR") == str(temporary)
         for process in psutil.process_iter(["cmdline", "environ"])
     )
 
 
-def test_an_unchanged_checkout_passes_and_everything_is_written_down(checkout):
+def test_an_unchanged_checkout_passes_and_everything_is_written_down(checkout, gate):
     """The table, the JSON and the markdown name every case and family."""
     code, output, errors = gate(checkout, "--base=main", "--json=gate.json", "--markdown=gate.md")
 
@@ -89,23 +84,22 @@ def test_an_unchanged_checkout_passes_and_everything_is_written_down(checkout):
     assert all(len(line) <= 120 for line in output.splitlines())
 
 
-def test_the_working_tree_is_the_head_committed_or_not(checkout):
-    """What it makes worse is a regression, and fails."""
-    toy.change(checkout, "PEAK_BYTES", 1 << 26)
-
-    code, output, errors = gate(checkout, "--base=main")
-
-    assert code == 1, output + errors
-    assert f"Regression: {WAIT_1}, {WAIT_16}." in output
-    assert "the working tree, changed in 1 file, with main (" in output
-
-
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=["ctrl_c", "cancelled", "hung_up"]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "cancelled"])
 def test_an_interrupted_gate_leaves_nothing_behind(checkout, number):
     """No worktree, no worker, no half-written file; its own exit code."""
-    process = start(checkout, "--base=main", "--json=gate.json")
+    temporary = checkout.parent / "temporary"
+    temporary.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bench", "gate", "--base=main", "--json=gate.json"],
+        cwd=checkout,
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join([str(toy.ROOT / "src"), str(toy.ROOT)]),
+            "TMPDIR": str(temporary),
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while "pair 2" not in process.stderr.readline():
         assert process.poll() is None
 
@@ -115,18 +109,21 @@ def test_an_interrupted_gate_leaves_nothing_behind(checkout, number):
     assert process.returncode == 130
     assert errors.splitlines()[-1] == "interrupted"
     assert not (checkout / "gate.json").exists()
-    assert_nothing_is_left(checkout)
+    assert_nothing_is_left(checkout.parent)
 
 
-def test_without_git_the_gate_says_so(checkout, tmp_path):
+def test_without_git_the_gate_says_so(checkout, capfd, monkeypatch):
     """In place of a traceback."""
-    code, _, errors = gate(checkout, "--base=main", path=str(tmp_path / "empty"))
+    monkeypatch.chdir(checkout)
+    monkeypatch.setenv("PATH", str(checkout / "empty"))
+
+    code = bench_main.main(["gate", "--base=main"])
 
     assert code == 2
-    assert "git is needed and cannot be run" in errors
+    assert "git is needed and cannot be run" in capfd.readouterr().err
 
 
-def test_outside_a_repository_the_gate_says_so(tmp_path):
+def test_outside_a_repository_the_gate_says_so(tmp_path, gate):
     """Git's own words name the reason."""
     code, _, errors = gate(toy.write_tree(tmp_path / "checkout"), "--base=main")
 
@@ -134,30 +131,35 @@ def test_outside_a_repository_the_gate_says_so(tmp_path):
     assert "not a git repository" in errors
 
 
-def test_two_environments_can_be_compared_on_one_tree(checkout):
-    """Where no base is named, both run the checkout, each in its own Python."""
-    code, output, errors = gate(checkout, f"--base-python={sys.executable}")
-
-    assert code == 0, output + errors
-    assert "with itself" in output
-
-
-def test_a_folder_of_another_repository_can_be_compared(checkout, tmp_path):
-    """With pytest's arguments for the cases; its own default arguments stay its own."""
+def test_two_environments_compare_one_folder_of_a_repository(checkout, tmp_path, gate):
+    """Where no base is named, both run the head, each in its own Python; arguments choose cases."""
     inner = toy.write_tree(checkout / "inner")
     (inner / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     toy.commit(checkout)
-    words = ("--base=main", f"--tree={inner}", "--", "test_toy.py::test_wait[size=1]")
+    words = (f"--base-python={sys.executable}", f"--tree={inner}", "--", WAIT_1)
 
-    process = start(checkout, *words, cwd=tmp_path)
-    output, errors = process.communicate(timeout=120)
+    code, output, errors = gate(tmp_path, *words)
 
-    assert process.returncode == 0, output + errors
+    assert code == 0, output + errors
+    assert "with itself" in output
     assert "test_wait[size=1]" in output
     assert "size=16" not in output
 
 
-def test_default_arguments_that_are_no_list_are_refused(checkout):
+def test_the_working_tree_is_the_head_committed_or_not(checkout, tmp_path, gate):
+    """Any folder of it is compared with the same folder of the base, from anywhere."""
+    inner = toy.write_tree(checkout / "inner")
+    toy.commit(checkout)
+    toy.change(inner, "PEAK_BYTES", 1 << 26)
+
+    code, output, errors = gate(tmp_path, "--base=main", f"--tree={inner}")
+
+    assert code == 1, output + errors
+    assert f"Regression: {WAIT_1}, {WAIT_16}." in output
+    assert "the working tree, changed in 1 file, with main (" in output
+
+
+def test_default_arguments_that_are_no_list_are_refused(checkout, gate):
     """Before anything is measured."""
     (checkout / "pyproject.toml").write_text("[tool.gate]\narguments = 'test_toy.py'\n")
 

@@ -6,8 +6,8 @@ import math
 import pytest
 
 from bench import __main__ as bench_main
+from bench.gate import UsageError
 from bench.gate.audit import rates, record, scenarios
-from bench.gate.command import UsageError
 from bench.gate.result import Result
 from bench.gate.verdict import Evidence, Judgement, Verdict
 from tests import toy

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bench.gate import estimate, pair_tests, stages, verdict
+from bench.gate import pair_tests, stages, verdict
 from bench.gate.pair_tests import Pair
 from bench.gate.verdict import Evidence, Verdict
 from tests.strategies import gates
@@ -77,7 +77,7 @@ def test_the_same_evidence_with_sides_swapped_swaps_regression_and_improvement(g
     ours, theirs = (verdicts(verdict.judge(one, margin=MARGIN)) for one in (there, back))
 
     for one, other in ((ours, theirs), (theirs, ours)):
-        assert called(one, Verdict.REGRESSION) == called(other, Verdict.IMPROVEMENT)
+        assert named(one, Verdict.REGRESSION) == named(other, Verdict.IMPROVEMENT)
 
 
 def swapped(pairs):
@@ -88,25 +88,9 @@ def swapped(pairs):
     }
 
 
-def called(found, one):
+def named(found, verdict):
     """The names with this verdict."""
-    return {name for name, verdict in found.items() if verdict is one}
-
-
-turn_seconds = st.floats(1e-6, 10)
-rounds_of_turns = st.lists(st.tuples(turn_seconds, turn_seconds, turn_seconds), min_size=1)
-
-
-@given(rounds_of_turns, st.floats(0.01, 100))
-def test_a_pair_does_not_depend_on_the_unit_of_time(rounds, scale):
-    """Nor on how fast the machine is."""
-    turns = [list(seconds) for seconds in zip(*rounds, strict=True)]
-
-    pair = pair_tests.pair_of(turns)
-
-    scaled = pair_tests.pair_of([[second * scale for second in seconds] for seconds in turns])
-    assert scaled.head == pytest.approx(pair.head, abs=1e-9)
-    assert scaled.control == pytest.approx(pair.control, abs=1e-9)
+    return {name for name in found if found[name] is verdict}
 
 
 def test_a_pair_of_identical_code_leans_to_neither_side():
@@ -143,14 +127,14 @@ def family_of(count):
 def test_a_slowdown_of_ten_percent_is_caught(slower):
     """In one case or in many, among cases that did not change."""
     families = family_of(40)
-    guilty = set(list(families)[:slower])
+    slowed = set(list(families)[:slower])
     measured = {
-        name: [Pair(head=math.log(1.1) * (name in guilty), control=0.0)] for name in families
+        name: [Pair(head=math.log(1.1) * (name in slowed), control=0.0)] for name in families
     }
 
     found = verdicts(decide(measured, families))
 
-    assert {name for name in families if found[name] is Verdict.REGRESSION} == guilty
+    assert {name for name in families if found[name] is Verdict.REGRESSION} == slowed
 
 
 def test_a_slowdown_of_every_case_is_caught_where_no_single_one_is():
@@ -197,20 +181,20 @@ def one_case(head, control=0.0):
     return {"step[1]": [Pair(head=head, control=control)]}, {"step[1]": "step"}
 
 
-def test_where_identical_code_is_convicted_speed_says_nothing():
-    """A restless machine makes everything inconclusive, after one more attempt."""
+def test_where_identical_code_differs_speed_says_nothing():
+    """A noisy machine makes everything inconclusive, after one more attempt."""
     (judged,) = decide(*one_case(head=0.5, control=0.2)).values()
 
     assert judged.verdict is Verdict.INCONCLUSIVE
-    assert "restless" in judged.reason
+    assert judged.reason == "noisy machine: two copies of the base differ"
 
 
 def test_a_machine_that_calms_down_is_believed_the_second_time():
     """The one repeat is declared in advance."""
     measured, families = one_case(head=0.0)
     (name,) = measured
-    restless = verdict.SCREENING_PAIRS + pair_tests.pairs_needed(1)
-    measured[name] = [Pair(head=0.0, control=0.2)] * restless + measured[name] * 40
+    noisy = verdict.SCREENING_PAIRS + pair_tests.pairs_needed(1)
+    measured[name] = [Pair(head=0.0, control=0.2)] * noisy + measured[name] * 40
 
     (judged,) = decide(measured, families).values()
 
@@ -239,7 +223,7 @@ def test_ok_is_never_said_of_what_could_be_slower_by_twice_the_margin(gate):
 
 
 def test_a_slowdown_of_twice_the_margin_that_noise_blurs_is_not_ok():
-    """Half of the pairs lie below the margin, so that no test convicts it."""
+    """Half of the pairs lie below the margin, so that no test rejects."""
     pairs = [Pair(head=0.1 + 0.08 * (-1) ** index, control=0.0) for index in range(40)]
 
     (judged,) = decide({"step[1]": pairs}, {"step[1]": "step"}).values()
@@ -258,7 +242,7 @@ def test_intervals_hold_the_ratio_as_often_as_they_say(pairs):
             Pair(head=0.02 + h - (b + c) / 2, control=c - b)
             for b, c, h in zip(base, control, head, strict=True)
         ]
-        found = estimate.of_pairs(seen, [], margin=MARGIN, hypotheses=1)
+        found = pair_tests.estimate(seen, [], margin=MARGIN, hypotheses=1)
         held += found.low <= math.exp(0.02) <= found.high
 
     assert 0.935 < held / trials < 0.965
@@ -292,35 +276,37 @@ def test_memory_regresses_by_more_than_a_tenth_and_four_mebibytes_in_each_of_thr
     assert bool(verdict.memory_growth(peaks)) == grown
 
 
-def test_memory_learning_and_failures_come_before_speed():
-    """A faster head that leaks, forgets or fails does not pass."""
+def test_what_is_not_speed_comes_before_it():
+    """A faster head that leaks, forgets, fails or is cut short does not pass."""
     name = "step[1]"
-    pairs = {name: [Pair(head=-0.5, control=0.0)] * 40}
-    fast = Evidence(screen={name: pairs[name][:3]}, confirm=pairs)
+    fast = Evidence(
+        screen={name: [Pair(head=-0.5, control=0.0)] * 3},
+        confirm={name: [Pair(head=-0.5, control=0.0)] * 40},
+    )
     leaking = replace(fast, peak_bytes={name: [[10 * MIB, 9 * MIB, 50 * MIB]] * 3})
     forgetful = replace(leaking, losses={name: [[2.3, 2.2], [2.3, 2.2], [2.3, 2.1]]})
     random = replace(fast, losses={name: [[2.3, 2.2], [2.3, 2.4], [2.3, 2.1]]})
     failing = replace(forgetful, failures={name: "in head it raises: ValueError"})
+    cut_short = replace(fast, cut_short={name: "after 3 pairs it is skipped"})
+    slow = replace(cut_short, confirm={name: [Pair(head=0.5, control=0.0)] * 40})
 
     def judged(evidence, **kwargs):
-        return verdict.judge(evidence, margin=MARGIN, **kwargs)[name]
+        return verdict.judge(evidence, margin=MARGIN, **kwargs)[name].verdict
 
-    assert judged(fast).verdict is Verdict.IMPROVEMENT
-    assert judged(leaking).reason == "peak memory grew from 10.0 to 50.0 MiB"
-    assert judged(leaking).verdict is Verdict.REGRESSION
-    assert judged(forgetful).verdict is Verdict.INCOMPARABLE
-    assert judged(forgetful).reason == "no longer learns the same: the loss of step 2 differs"
-    assert judged(forgetful, allow_learning_change=True).verdict is Verdict.REGRESSION
-    assert judged(random).verdict is Verdict.IMPROVEMENT
-    assert judged(failing, allow_learning_change=True).verdict is Verdict.INCOMPARABLE
+    assert judged(fast) is Verdict.IMPROVEMENT
+    assert judged(leaking) is Verdict.REGRESSION
+    assert judged(forgetful) is Verdict.INCOMPARABLE
+    assert judged(forgetful, allow_learning_change=True) is Verdict.REGRESSION
+    assert judged(random) is Verdict.IMPROVEMENT
+    assert judged(failing, allow_learning_change=True) is Verdict.INCOMPARABLE
+    assert judged(cut_short) is Verdict.INCONCLUSIVE
+    assert judged(slow) is Verdict.REGRESSION
 
 
 @pytest.mark.parametrize(
     ("base", "head", "step"),
     [
-        ([2.3, 2.2], [2.3, 2.2], None),
         ([2.3, 2.2], [2.3 * (1 + 1e-6), 2.2], None),
-        ([2.3, 2.2], [2.3, 2.21], 2),
         ([2.3, 2.2], [2.3], 2),
         ([math.nan], [math.nan], None),
         ([math.nan], [2.3], 1),

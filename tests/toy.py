@@ -21,9 +21,9 @@ now = 0.0
 noise = itertools.cycle([0.998, 1.001, 1.0, 1.002, 0.999])
 
 
-def wait():
+def wait(seconds=UNIT_SECONDS):
     global now
-    now += UNIT_SECONDS * next(noise)
+    now += seconds * next(noise)
 
 
 time.perf_counter = lambda: now

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.gate.company import Process, Version, WorkerError
+from bench.gate import IncomparableError
+from bench.gate.company import Process, Version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,80 +17,54 @@ class Collection:
     modules: Mapping[str, str]  # what was imported, in order, and its file
     versions: Mapping[str, str]  # of Python and pytest
 
+    def holds(self, file: str) -> bool:
+        """Whether the tree holds a file as its own code, not in an environment in its folder."""
+        path = Path(file)
+        return path.is_relative_to(self.version.tree) and "site-packages" not in path.parts
+
 
 def of_each(processes: Sequence[Process], versions: Sequence[Version]) -> list[Collection]:
-    """Return what each version's process has collected.
-
-    Raises:
-        WorkerError: a module of the cases cannot be imported.
-
-    """
-    return [_of(process, version) for process, version in zip(processes, versions, strict=True)]
-
-
-def _of(process: Process, version: Version) -> Collection:
-    found = process.ask(do="describe")
-    if found["errors"]:
-        raise WorkerError(f"{version.name} cannot be collected: {found['errors'][0]}")
-    return Collection(
-        version=version,
-        functions=found["functions"],
-        modules=dict(found["modules"]),
-        versions=found["versions"],
-    )
+    """Return what each version's process has collected; refuse what cannot be imported."""
+    collections = []
+    for process, version in zip(processes, versions, strict=True):
+        answer = process.ask(do="describe")
+        if errors := answer.pop("errors"):
+            raise IncomparableError(f"{version.name} cannot be collected: {errors[0]}")
+        modules = dict(answer.pop("modules"))
+        collections.append(Collection(version=version, modules=modules, **answer))
+    return collections
 
 
-def check_apart(one: Collection, other: Collection) -> None:
-    """Refuse a version that runs the other's code: it would be compared with itself in secret.
-
-    Raises:
-        WorkerError: names the file.
-
-    """
-    if one.version.tree == other.version.tree:
+def check_apart(base: Collection, head: Collection) -> None:
+    """Refuse a version that runs the other's code: it would be compared with itself in secret."""
+    if base.version.tree == head.version.tree:
         return
-    for own, foreign in ((one, other), (other, one)):
+    for own, foreign in ((base, head), (head, base)):
         for file in own.modules.values():
-            if _is_of(file, foreign.version.tree) and not _is_of(file, own.version.tree):
-                raise WorkerError(
+            if foreign.holds(file) and not own.holds(file):
+                raise IncomparableError(
                     f"{own.version.name} ran {file}, the code of {foreign.version.name}"
                 )
 
 
-def common_modules(collections: Sequence[Collection]) -> list[str]:
-    """Return what all imported from the same file, and no tree holds, in the order of import."""
-    first, *others = collections
+def common_modules(base: Collection, head: Collection) -> list[str]:
+    """Return what both imported from the same file, and no tree holds, in the order of import."""
     return [
         name
-        for name, file in first.modules.items()
-        if all(other.modules.get(name) == file for other in others)
-        and not any(_is_of(file, one.version.tree) for one in collections)
+        for name, file in base.modules.items()
+        if head.modules.get(name) == file and not base.holds(file) and not head.holds(file)
     ]
 
 
-def cases_of_both(base: Collection, head: Collection) -> dict[str, str]:
-    """Return the function of each case that both collect.
-
-    Raises:
-        WorkerError: neither collects any.
-
-    """
+def cases(base: Collection, head: Collection) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the function of each case that both collect, and why other cases are not compared."""
     if not base.functions and not head.functions:
-        raise WorkerError("pytest collects no case that uses the benchmark fixture")
-    return {name: head.functions[name] for name in head.functions if name in base.functions}
-
-
-def cases_of_one(base: Collection, head: Collection) -> dict[str, str]:
-    """Return a reason for each case that one of the two lacks."""
-    return {
+        raise IncomparableError("pytest collects no case that uses the benchmark fixture")
+    common = {name: head.functions[name] for name in head.functions if name in base.functions}
+    missing = {
         name: f"missing in {lacking.version.name}"
-        for one, lacking in ((head, base), (base, head))
-        for name in one.functions
+        for collection, lacking in ((head, base), (base, head))
+        for name in collection.functions
         if name not in lacking.functions
     }
-
-
-def _is_of(file: str, tree: Path) -> bool:
-    """Whether a tree holds a file as its own code: an environment in its folder is none of it."""
-    path = Path(file)
-    return path.is_relative_to(tree) and "site-packages" not in path.parts
+    return common, missing

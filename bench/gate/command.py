@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import option_types
-from bench.gate import comparison, result, revision, saved, verdict
-from bench.gate.company import Version, WorkerError
+from bench.gate import IncomparableError, UsageError, comparison, result, revision, saved, verdict
+from bench.gate.company import Version
 from bench.gate.comparison import compare
 from bench.gate.result import ExitCode, Result
-from bench.gate.revision import RevisionError
-from bench.gate.saved import IncomparableError
 from bench.gate.verdict import Evidence
 from bench.runs import files
 from bench.runs.files import SavedRunError
@@ -28,10 +26,6 @@ pytest; without them, [tool.gate] in pyproject.toml may hold some."""
 EPILOG = """Ends with 0 where every case got a verdict and none is a regression, 1 on a regression,
 2 on a command line that makes no sense, 3 where noise hides the answer, 4 where the two can't be
 compared, 130 when interrupted."""
-
-
-class UsageError(Exception):
-    """A command line that makes no sense."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -88,9 +82,9 @@ def run(options: argparse.Namespace) -> ExitCode:
     """Compare, print the result, and write the files that the options name."""
     try:
         found = _compare_saved(options) if options.saved else _compare_revisions(options)
-    except (RevisionError, SavedRunError, UsageError) as error:
+    except (SavedRunError, UsageError) as error:
         return _refuse(options, f"error: {error}", ExitCode.USAGE)
-    except (IncomparableError, WorkerError) as error:
+    except IncomparableError as error:
         return _refuse(options, f"incomparable: {error}", ExitCode.INCOMPARABLE)
     print(result.as_text(found))
     texts = {options.json: result.as_json(found), options.markdown: result.as_markdown(found)}
@@ -170,12 +164,7 @@ def _head_in_words(checkout: Path) -> str:
 
 
 def default_arguments(tree: Path) -> Sequence[str]:
-    """Return pytest's arguments in `[tool.gate]` of the tree's pyproject.toml; none without.
-
-    Raises:
-        UsageError: they are no list of strings.
-
-    """
+    """Return pytest's arguments in `[tool.gate]` of the tree's pyproject.toml; none without."""
     file = tree / "pyproject.toml"
     try:
         table = tomllib.loads(file.read_text())["tool"]["gate"]

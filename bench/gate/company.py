@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Self
 
+from bench.gate import IncomparableError
 from bench.gate.gate_worker.channel import Channel
 from mnist_mlp import memory
 
@@ -34,10 +35,6 @@ STEADY_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_
 THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-class WorkerError(Exception):
-    """A version that cannot be measured: it does not start, it died, or it does not answer."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Version:
     """Code to measure, and the Python to measure it with."""
@@ -45,14 +42,6 @@ class Version:
     name: str
     tree: Path
     python: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What all versions are measured with."""
-
-    arguments: Sequence[str]  # pytest's
-    threads: int
 
 
 class Process:
@@ -82,7 +71,7 @@ class Process:
         """Wait for an answer.
 
         Raises:
-            WorkerError: the process died, or does not answer.
+            IncomparableError: the process died, or does not answer.
 
         """
         try:
@@ -91,10 +80,10 @@ class Process:
         except (EOFError, OSError):
             self._kill()  # it may live on behind a connection that it closed
             how = _how_it_ended(self._wait(), ran_out=memory.kills() > self._kills)
-            raise WorkerError(
+            raise IncomparableError(
                 f"{self.name} died ({how}); its last words: {self.last_words()}"
             ) from None
-        raise WorkerError(
+        raise IncomparableError(
             f"{self.name} did not answer for {PATIENCE_SECONDS:g} s: it is stuck, or it does not "
             "survive being forked; --fresh=exec starts each process from the beginning"
         )
@@ -115,7 +104,7 @@ class Process:
         """End it, and whatever it started."""
         self._channel.connection.close()
         self._kill()
-        with suppress(WorkerError):  # its server died, too
+        with suppress(IncomparableError):  # its server died, too
             self._wait()
 
     def _kill(self) -> None:
@@ -135,7 +124,8 @@ def _how_it_ended(code: int, *, ran_out: bool) -> str:
 class Company:
     """The processes of all versions, forked from one server or each from its own beginning."""
 
-    setting: Setting
+    arguments: Sequence[str]  # pytest's
+    threads: int
     shares_a_server: bool  # or each process starts from its own beginning
     common: Sequence[str] = ()  # modules that the server imports before it forks
     _stack: ExitStack = field(default_factory=ExitStack)
@@ -158,7 +148,7 @@ class Company:
         to the next, and must not be the base's in every pair.
 
         Raises:
-            WorkerError: one does not start, or its pytest ends before a case runs.
+            IncomparableError: one does not start, or its pytest ends before a case runs.
 
         """
         with ExitStack() as stack:
@@ -196,8 +186,8 @@ class Company:
     def _start(self, python: str, stack: ExitStack) -> Process:
         words = self._folder / f"words-{next(self._counter)}"
         ours, theirs = Pipe()
-        given = {"connection": theirs.fileno(), "arguments": list(self.setting.arguments)}
-        counts = dict.fromkeys(THREAD_COUNTS, str(self.setting.threads))
+        given = {"connection": theirs.fileno(), "arguments": list(self.arguments)}
+        counts = dict.fromkeys(THREAD_COUNTS, str(self.threads))
         with theirs, words.open("w") as sink:
             try:
                 started = subprocess.Popen(
@@ -212,7 +202,7 @@ class Company:
                 )
             except OSError as error:
                 ours.close()
-                raise WorkerError(f"cannot run {python}: {error}") from error
+                raise IncomparableError(f"cannot run {python}: {error}") from error
         server = Process(f"the server of {python}", started.pid, words, Channel(ours), started.wait)
         stack.callback(server.end)
         return server

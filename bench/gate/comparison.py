@@ -16,7 +16,7 @@ from rich.text import Text
 
 from bench.gate import collection, verdict
 from bench.gate.collection import Collection
-from bench.gate.company import Company, Setting, Version
+from bench.gate.company import Company, Version
 from bench.gate.result import Result
 from bench.gate.trial import Trial
 
@@ -36,25 +36,24 @@ def compare(
     seconds_per_case: float = SECONDS_PER_CASE,
     allow_learning_change: bool = False,
 ) -> Result:
-    """Run one gate: head against base.
-
-    Raises:
-        WorkerError: one of the two cannot be measured at all.
-
-    """
-    started = time.monotonic()
+    """Run one gate: head against base."""
+    started, cores = time.monotonic(), choose_cores(threads)
     new_company = partial(
         Company,
-        setting=Setting(arguments=arguments, threads=threads),
+        arguments=arguments,
+        threads=threads,
         shares_a_server=fresh == "fork" and base.python == head.python,
     )
-    cores, rng = choose_cores(threads), random.Random()
     with telling() as tell:
-        new_trial = partial(
-            Trial, cores=cores, rng=rng, tell=tell, seconds_per_case=seconds_per_case
+        trial = Trial(
+            versions=[base, replace(base, name="control"), head],
+            seconds_per_case=seconds_per_case,
+            cores=cores,
+            rng=random.Random(),
+            tell=tell,
         )
-        found, trial = _rehearsed(base, head, new_company, new_trial)
-        common = collection.common_modules(found)
+        found = _rehearse(trial, new_company)
+        common = collection.common_modules(*found)
         evidence = trial.run(partial(new_company, common=common), margin=margin)
     judgements = verdict.judge(evidence, margin=margin, allow_learning_change=allow_learning_change)
     return Result(
@@ -75,26 +74,18 @@ def compare(
     )
 
 
-def _rehearsed(
-    base: Version,
-    head: Version,
-    new_company: Callable[[], Company],
-    new_trial: Callable[..., Trial],
-) -> tuple[list[Collection], Trial]:
+def _rehearse(trial: Trial, new_company: Callable[[], Company]) -> list[Collection]:
     """Collect in both versions, and run each case once."""
-    versions = base, head
-    with new_company() as company:
-        trial = new_trial(versions=[base, replace(base, name="control"), head])
-        trial.tell("collecting the cases of base and head")
-        with company.fresh(versions, trial.rng) as processes:
-            found = collection.of_each(processes, versions)
-            collection.check_apart(*found)
-            trial.families |= collection.cases_of_both(*found)
-            trial.failures |= collection.cases_of_one(*found)
-            if trial.rehearse(company, processes):
-                # What the cases import when they run is known now, too.
-                found = collection.of_each(processes, versions)
-    return found, trial
+    base, _, head = trial.versions
+    trial.tell("collecting the cases of base and head")
+    with new_company() as company, company.fresh((base, head), trial.rng) as processes:
+        found = collection.of_each(processes, (base, head))
+        collection.check_apart(*found)
+        trial.families, trial.failures = collection.cases(*found)
+        if trial.rehearse(company, processes):
+            # What the cases import when they run is known now, too.
+            found = collection.of_each(processes, (base, head))
+    return found
 
 
 @contextmanager

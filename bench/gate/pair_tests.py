@@ -1,4 +1,4 @@
-"""Pairs, and the exact tests on them.
+"""Pairs, the exact tests on them, and the ratio and interval that they estimate.
 
 The unit of every statistic is a pair: one number from one set of fresh processes, over their turns.
 A pair here comes with its control, the same of a second process of the base itself.
@@ -14,7 +14,9 @@ from functools import cache
 import numpy as np
 from scipy import special
 
-LEVEL = 0.01
+LEVEL = 0.01  # of each family of tests
+CONFIDENCE = 0.95  # of an interval
+POWER = 0.95  # of finding the slowdown that is printed as "would catch"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,13 +53,7 @@ def pair_of(turns: Sequence[Sequence[float]]) -> Pair:
 
 
 def with_families(pairs: Pairs, families: Mapping[str, str]) -> dict[str, list[Pair]]:
-    """Add each family of two or more cases: their geometric mean, pair by pair.
-
-    Args:
-        pairs: of each case.
-        families: of each case; a family is complete, and added, with all of its cases in `pairs`.
-
-    """
+    """Add each family of two or more cases, all of them measured: their mean, pair by pair."""
     members = defaultdict(list)
     for case, family in families.items():
         members[family].append(case)
@@ -129,8 +125,63 @@ def sign_tests(
     }
 
 
-def is_restless(confirm: Pairs, *, margin: float) -> bool:
-    """Whether the very test that would convict the head convicts a second copy of the base."""
+def is_noisy(confirm: Pairs, *, margin: float) -> bool:
+    """Whether the head's own tests find a second copy of the base slower or faster."""
     slower = sign_tests(confirm, lambda pair: pair.control, margin=margin)
     faster = sign_tests(confirm, lambda pair: -pair.control, margin=margin)
     return bool(holm(slower) or holm(faster))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """What pairs tell about one case: head's time over base's."""
+
+    ratio: float | None = None
+    low: float | None = None  # of its 95 % interval; None from one run a side
+    high: float | None = None
+    detectable: float | None = None  # smallest slowdown that would have been caught, a share
+
+
+def estimate(
+    screen: Sequence[Pair], confirm: Sequence[Pair], *, margin: float, hypotheses: int
+) -> Estimate:
+    """Estimate one case.
+
+    The ratio is that of the confirmation where there is one, since the screen's was selected on;
+    the spread is that of all pairs. Student's interval, as far as pairs are independent.
+
+    How many hypotheses are confirmed together decides how many pairs a test needs.
+    """
+    head = np.array([pair.head for pair in confirm] or [pair.head for pair in screen])
+    spread, freedom = _spread([*screen, *confirm])
+    student = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    mean, reach = float(head.mean()), spread / math.sqrt(len(head)) * student
+    return Estimate(
+        ratio=math.exp(mean),
+        low=math.exp(mean - reach),
+        high=math.exp(mean + reach),
+        detectable=math.expm1(math.log1p(margin) + spread * _reach_of_a_pair(freedom, hypotheses)),
+    )
+
+
+def _spread(pairs: Sequence[Pair]) -> tuple[float, int]:
+    """Standard deviation of one pair's head, and its degrees of freedom.
+
+    The control's ratio is known to be one; the head's is estimated, which costs one degree.
+    """
+    head = np.array([pair.head for pair in pairs])
+    control = np.array([pair.control for pair in pairs])
+    squares = ((head - head.mean()) ** 2).sum() / HEAD_VARIANCE
+    squares += (control**2).sum() / CONTROL_VARIANCE
+    freedom = 2 * len(pairs) - 1
+    return math.sqrt(HEAD_VARIANCE * float(squares) / freedom), freedom
+
+
+def _reach_of_a_pair(freedom: int, hypotheses: int) -> float:
+    """How many spreads above the margin a ratio must lie for the confirmation to catch it.
+
+    All but one of the pairs must lie above the margin: the chance of each is a beta quantile
+    (Clopper and Pearson 1934), and its distance a t quantile.
+    """
+    pairs = pairs_needed(hypotheses)
+    return float(special.stdtrit(freedom, special.betaincinv(pairs - 1, 2, POWER)))

@@ -31,6 +31,14 @@ class ExitCode(IntEnum):
     INCOMPARABLE = 4
 
 
+# From the worst on: what decides the exit code, and how the sentence about it begins.
+FAILURES = {
+    ExitCode.REGRESSION: (Verdict.REGRESSION, "Regression"),
+    ExitCode.INCOMPARABLE: (Verdict.INCOMPARABLE, "Incomparable, so nothing passed"),
+    ExitCode.INCONCLUSIVE: (Verdict.INCONCLUSIVE, "Inconclusive, so nothing passed"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """A finished gate."""
@@ -47,9 +55,9 @@ class Result:
     def exit_code(self) -> ExitCode:
         """The exit code of the worst verdict."""
         found = {judgement.verdict for judgement in self.judgements.values()}
-        for verdict in (Verdict.REGRESSION, Verdict.INCOMPARABLE, Verdict.INCONCLUSIVE):
+        for code, (verdict, _) in FAILURES.items():
             if verdict in found:
-                return ExitCode[verdict.name]
+                return code
         judged = found - {Verdict.LEFT_OUT}
         return ExitCode.OK if judged else ExitCode.INCONCLUSIVE
 
@@ -61,17 +69,12 @@ def sentence(result: Result) -> str:
         verdict: ", ".join(name for name, one in judged if one.verdict is verdict)
         for verdict in Verdict
     }
-    if result.exit_code is ExitCode.REGRESSION:
-        text = f"Regression: {named[Verdict.REGRESSION]}."
-    elif result.exit_code is ExitCode.INCOMPARABLE:
-        text = f"Incomparable, so nothing passed: {named[Verdict.INCOMPARABLE]}."
-    elif result.exit_code is ExitCode.INCONCLUSIVE:
-        text = f"Inconclusive, so nothing passed: {named[Verdict.INCONCLUSIVE] or 'no case'}."
+    if result.exit_code in FAILURES:
+        verdict, words = FAILURES[result.exit_code]
+        text = f"{words}: {named[verdict] or 'no case'}."
     else:
-        text = f"No case was found slower than the base by more than {result.margin:.0%}"
-        if named[Verdict.IMPROVEMENT]:
-            text += f"; faster: {named[Verdict.IMPROVEMENT]}"
-        text += "."
+        faster = named[Verdict.IMPROVEMENT] and f"; faster: {named[Verdict.IMPROVEMENT]}"
+        text = f"No case was found slower than the base by more than {result.margin:.0%}{faster}."
     took = "" if result.took_seconds is None else f", {result.took_seconds:.0f} s"
     return f"{text} Compared: {result.head} with {result.base}{took}."
 
@@ -99,15 +102,13 @@ def rows(result: Result) -> list[tuple[str, ...]]:
 
 def _shortened(name: str, result: Result) -> str:
     """Leave out a case's file where its function is in no other."""
-    files = {
-        other.split("::")[0] for other in result.judgements if _function(other) == _function(name)
-    }
-    return name if len(files) > 1 else name.split("::", 1)[-1]
-
-
-def _function(name: str) -> str:
-    """Return the test function of a case or a family."""
-    return re.split(r"[\[,]", name)[0].rpartition("::")[2]
+    file, _, rest = name.partition("::")
+    function = re.split(r"[\[,]", rest)[0]
+    others = (other.partition("::") for other in result.judgements if other != name)
+    is_elsewhere = any(
+        other != file and re.split(r"[\[,]", rest)[0] == function for other, _, rest in others
+    )
+    return name if is_elsewhere or not rest else rest
 
 
 def reasons(result: Result) -> list[str]:

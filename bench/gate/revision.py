@@ -6,32 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-
-class RevisionError(Exception):
-    """No git, no repository, or no such revision."""
+from bench.gate import UsageError
 
 
 def root(folder: Path) -> Path:
-    """The checkout that holds `folder`.
-
-    Raises:
-        RevisionError: there is none, or no git.
-
-    """
+    """The checkout that holds `folder`."""
     return Path(_git(folder, "rev-parse", "--show-toplevel"))
 
 
 def describe(checkout: Path, revision: str) -> str:
-    """The commit that `revision` names, shortened.
-
-    Raises:
-        RevisionError: it names none.
-
-    """
+    """The commit that `revision` names, shortened."""
     try:
         return _git(checkout, "rev-parse", "--short", "--verify", f"{revision}^{{commit}}")
-    except RevisionError as error:
-        raise RevisionError(
+    except UsageError as error:
+        raise UsageError(
             f"{revision!r} names no commit here: name a branch, a tag or a commit (in CI, fetch "
             "it first)"
         ) from error
@@ -47,7 +35,7 @@ def worktree(checkout: Path, revision: str) -> Iterator[Path]:
     """Take the revision into a temporary worktree, and remove it afterwards, whatever happens.
 
     Raises:
-        RevisionError: it cannot be taken.
+        UsageError: it cannot be taken.
 
     """
     commit = describe(checkout, revision)
@@ -57,7 +45,7 @@ def worktree(checkout: Path, revision: str) -> Iterator[Path]:
             _git(checkout, "worktree", "add", "--detach", str(tree), commit)
             yield tree
         finally:
-            with suppress(RevisionError):  # it was never added
+            with suppress(UsageError):  # it was never added
                 _git(checkout, "worktree", "remove", "--force", str(tree))
 
 
@@ -67,7 +55,7 @@ def _git(folder: Path, *words: str) -> str:
             ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
         )
     except OSError as error:
-        raise RevisionError(f"git is needed and cannot be run: {error}") from error
+        raise UsageError(f"git is needed and cannot be run: {error}") from error
     if done.returncode:
-        raise RevisionError(f"git {words[0]}: {done.stderr.strip()}")
+        raise UsageError(f"git {words[0]}: {done.stderr.strip()}")
     return done.stdout.strip()

@@ -12,8 +12,8 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from bench.gate import estimate, pair_tests, verdict
-from bench.gate.estimate import Estimate
+from bench.gate import IncomparableError, pair_tests, verdict
+from bench.gate.pair_tests import CONFIDENCE, POWER, Estimate
 from bench.gate.verdict import Judgement, Verdict
 from bench.runs.files import SavedRun
 
@@ -21,10 +21,6 @@ OPTIONS = (
     *("data", "device", "threads", "precision"),
     *("learning_rate", "lr_rule", "target_accuracy", "max_epochs"),
 )
-
-
-class IncomparableError(Exception):
-    """Runs whose times cannot be compared."""
 
 
 def check_comparable(base: Sequence[SavedRun], head: Sequence[SavedRun]) -> None:
@@ -68,7 +64,10 @@ def judge(
         if reason:
             judgements[name] = Judgement(name=name, verdict=Verdict.INCOMPARABLE, reason=reason)
         else:
-            seconds[name] = _medians(name, base), _medians(name, head)
+            seconds[name] = (
+                [run.by_name[name].seconds for run in base],
+                [run.by_name[name].seconds for run in head],
+            )
     logs = {name: (np.log(one), np.log(other)) for name, (one, other) in seconds.items()}
     families = defaultdict(list)
     for name in logs:
@@ -80,14 +79,10 @@ def judge(
             )
     judgements |= judge_speed(logs, margin=margin)
     for name in seconds:
-        base_bytes, head_bytes = (
-            [run.by_name[name].peak_memory_bytes for run in runs] for runs in (base, head)
-        )
-        # The runs are no pairs: every one of the head must exceed the largest of the base.
+        base_bytes, head_bytes = (_peaks(name, runs) for runs in (base, head))
+        # The runs are no pairs: each of the head must exceed the largest of the base.
         peak_bytes = [[max(base_bytes), head] for head in head_bytes]
-        if not all([*base_bytes, *head_bytes]):
-            continue  # a run stored none
-        if reason := verdict.memory_growth(peak_bytes):
+        if all(base_bytes) and (reason := verdict.memory_growth(peak_bytes)):
             judgements[name] = replace(judgements[name], verdict=Verdict.REGRESSION, reason=reason)
     return judgements, seconds
 
@@ -103,11 +98,14 @@ def _cannot_compare(name: str, base: Sequence[SavedRun], head: Sequence[SavedRun
             f"target not reached in {missed[0]} of {len(base)} base runs and {missed[1]} of "
             f"{len(head)} head runs"
         )
+    if any(_peaks(name, base)) and not all(_peaks(name, head)):
+        return "head no longer stores peak_memory_bytes"
     return ""
 
 
-def _medians(name: str, runs: Sequence[SavedRun]) -> list[float]:
-    return [run.by_name[name].seconds for run in runs]
+def _peaks(name: str, runs: Sequence[SavedRun]) -> list[int]:
+    """Peak memory in bytes, a value per run; 0 where a run stores none."""
+    return [run.by_name[name].peak_memory_bytes for run in runs]
 
 
 def _family(name: str, run: SavedRun) -> str:
@@ -126,30 +124,23 @@ def judge_speed(
     if not logs:
         return {}
     base_runs, head_runs = (len(side) for side in next(iter(logs.values())))
-    enough = smallest_p(base_runs, head_runs) <= pair_tests.LEVEL / len(logs)
     threshold = math.log1p(margin)
-    slower = {name: _rank_test(head, base + threshold) for name, (base, head) in logs.items()}
-    faster = {name: _rank_test(base, head + threshold) for name, (base, head) in logs.items()}
-    regressed, improved = pair_tests.holm(slower), pair_tests.holm(faster)
-    judgements = {}
-    for name, (base, head) in logs.items():
-        ratio = _estimate(base, head, margin=margin, hypotheses=len(logs))
-        found, reason = verdict.of_tests(name, regressed, improved, ratio, margin=margin)
-        if not enough:
-            found = Verdict.INCONCLUSIVE
-            reason = (
-                f"too few runs: {base_runs} and {head_runs}, and {runs_needed(len(logs))} a side "
-                "are needed"
-            )
-        judgements[name] = Judgement(
-            name=name,
-            verdict=found,
-            reason=reason,
-            p_value=slower[name],
-            pairs=min(base_runs, head_runs),
-            estimate=ratio,
-        )
-    return judgements
+    judgements = verdict.of_tests(
+        {name: _rank_test(head, base + threshold) for name, (base, head) in logs.items()},
+        {name: _rank_test(base, head + threshold) for name, (base, head) in logs.items()},
+        {
+            name: _estimate(*both, margin=margin, hypotheses=len(logs))
+            for name, both in logs.items()
+        },
+        dict.fromkeys(logs, min(base_runs, head_runs)),
+        margin=margin,
+    )
+    if smallest_p(base_runs, head_runs) <= pair_tests.LEVEL / len(logs):
+        return judgements
+    needed = f"{runs_needed(len(logs))} a side are needed"
+    return verdict.inconclusive(
+        judgements, f"too few runs: {base_runs} and {head_runs}, and {needed}"
+    )
 
 
 def smallest_p(base_runs: int, head_runs: int) -> float:
@@ -176,11 +167,9 @@ def _estimate(base: np.ndarray, head: np.ndarray, *, margin: float, hypotheses: 
     if min(len(base), len(head)) == 1:  # which has no spread
         return Estimate(ratio=ratio)
     welch = stats.ttest_ind(head, base, equal_var=False)
-    interval = welch.confidence_interval(estimate.CONFIDENCE)
+    interval = welch.confidence_interval(CONFIDENCE)
     error = math.sqrt(head.var(ddof=1) / len(head) + base.var(ddof=1) / len(base))
-    reach = float(
-        np.sum(stats.t.ppf([1 - pair_tests.LEVEL / hypotheses, estimate.POWER], welch.df))
-    )
+    reach = float(np.sum(stats.t.ppf([1 - pair_tests.LEVEL / hypotheses, POWER], welch.df)))
     return Estimate(
         ratio=ratio,
         low=math.exp(interval.low),

@@ -13,7 +13,7 @@ from bench.gate.verdict import Evidence
 from bench.units import duration
 
 NAMED = 2  # of what is being confirmed, in a line of progress
-ATTEMPTS = 2  # where identical code is convicted, once more from the start: declared in advance
+ATTEMPTS = 2  # decided in advance: where two copies of the base differ, once more from the start
 
 Measure = Callable[[Sequence[str]], Mapping[str, Pair]]  # a pair of each case that can be measured
 Stage = Callable[[], AbstractContextManager[Measure]]  # which shares no process with another
@@ -23,14 +23,7 @@ Tell = Callable[[str], object]
 def run(new_stage: Stage, families: Mapping[str, str], *, margin: float, tell: Tell) -> Evidence:
     """Measure until every case and family has what its judgement of speed needs.
 
-    Where identical code is convicted, both stages are done once more.
-
-    Args:
-        new_stage: gives a way to measure pairs.
-        families: of each case.
-        margin: slowdown that passes.
-        tell: is told how far the gate is.
-
+    Where two copies of the base differ, both stages are done once more.
     """
     for _ in range(ATTEMPTS):
         with new_stage() as measure:
@@ -43,10 +36,10 @@ def run(new_stage: Stage, families: Mapping[str, str], *, margin: float, tell: T
             with new_stage() as measure:
                 opened = {name: screened[name] for name in left_open}
                 confirmed = confirm(measure, opened, families, margin=margin, tell=tell)
-        restless = pair_tests.is_restless(confirmed, margin=margin)
-        if not restless:
+        is_noisy = pair_tests.is_noisy(confirmed, margin=margin)
+        if not is_noisy:
             break
-    return Evidence(screen=screened, confirm=confirmed, restless=restless)
+    return Evidence(screen=screened, confirm=confirmed, restless=is_noisy)
 
 
 def screen(

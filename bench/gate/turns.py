@@ -20,16 +20,10 @@ class TooLongError(Exception):
 def take(
     processes: Sequence[Process], rng: random.Random, *, seconds_per_case: float
 ) -> list[list[float]]:
-    """Seconds a unit of the case that all are ready for, a list a process: one value a turn.
-
-    Args:
-        processes: one of each version.
-        rng: draws the order of each round, those of the warm-up included.
-        seconds_per_case: the most that a version's turns may take together.
+    """Seconds per unit of the case that all are ready for: a list per process, a value per turn.
 
     Raises:
-        TooLongError: fewer than five turns fit, in every version.
-        WorkerError: a process died.
+        TooLongError: fewer than five turns fit into the seconds per case, in every version.
 
     """
     shortest = _warm_up(processes, rng, seconds_per_case)

@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 import numpy as np
 
-from bench.gate import estimate, pair_tests
-from bench.gate.estimate import Estimate
-from bench.gate.pair_tests import Pair, Pairs
+from bench.gate import pair_tests
+from bench.gate.pair_tests import Estimate, Pair, Pairs
 
 MARGIN = 0.05
 SCREENING_PAIRS = 3
@@ -18,6 +16,7 @@ MOST_PAIRS = 20  # of a confirmation: more would not end
 MEMORY_GROWTH = 0.10
 MEMORY_GROWTH_BYTES = 4 * 2**20
 LOSS_TOLERANCE = 1e-4  # relative; rounding moves a loss of the first steps by about 1e-6
+NOISY = "noisy machine: two copies of the base differ"
 
 
 class Verdict(StrEnum):
@@ -60,6 +59,7 @@ class Evidence:
     losses: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)  # cases without a pair, and why
     left_out: Mapping[str, str] = field(default_factory=dict)
+    cut_short: Mapping[str, str] = field(default_factory=dict)  # cases left out after a first pair
 
 
 def is_settled(screened: Sequence[Pair], *, margin: float) -> bool:
@@ -70,7 +70,7 @@ def is_settled(screened: Sequence[Pair], *, margin: float) -> bool:
     head, control = (
         abs(np.median([getattr(pair, side) for pair in screened])) for side in ("head", "control")
     )
-    found = estimate.of_pairs(screened, [], margin=margin, hypotheses=1)
+    found = pair_tests.estimate(screened, [], margin=margin, hypotheses=1)
     return max(head, control) <= math.log1p(margin) / 2 and is_not_slower(found, margin=margin)
 
 
@@ -89,7 +89,7 @@ def is_undecided(
     p_values = (
         pair_tests.sign_test(side[:needed], margin=margin) for side in pair_tests.sides(confirmed)
     )
-    found = estimate.of_pairs(screened, confirmed, margin=margin, hypotheses=hypotheses)
+    found = pair_tests.estimate(screened, confirmed, margin=margin, hypotheses=hypotheses)
     return (
         len(confirmed) < MOST_PAIRS
         and min(p_values) > pair_tests.LEVEL / hypotheses
@@ -112,6 +112,9 @@ def judge(
             judgements[name] = replace(speed, verdict=Verdict.INCOMPARABLE, reason=reason)
         elif reason := memory_growth(evidence.peak_bytes.get(name, ())):
             judgements[name] = replace(speed, verdict=Verdict.REGRESSION, reason=reason)
+        elif name in evidence.cut_short and speed.verdict is not Verdict.REGRESSION:
+            reason = evidence.cut_short[name]
+            judgements[name] = replace(speed, verdict=Verdict.INCONCLUSIVE, reason=reason)
     for verdict, reasons in (
         (Verdict.INCOMPARABLE, evidence.failures),
         (Verdict.LEFT_OUT, evidence.left_out),
@@ -122,45 +125,63 @@ def judge(
 
 
 def _judge_speed(evidence: Evidence, *, margin: float) -> dict[str, Judgement]:
-    slower = pair_tests.sign_tests(evidence.confirm, lambda pair: pair.head, margin=margin)
-    faster = pair_tests.sign_tests(evidence.confirm, lambda pair: -pair.head, margin=margin)
-    regressed, improved = pair_tests.holm(slower), pair_tests.holm(faster)
-    judgements = {}
+    estimates, pairs = {}, {}
     for name, screened in evidence.screen.items():
         confirmed = evidence.confirm.get(name, [])
         hypotheses = len(evidence.confirm) + (name not in evidence.confirm)
-        found = estimate.of_pairs(screened, confirmed, margin=margin, hypotheses=hypotheses)
-        verdict, reason = of_tests(name, regressed, improved, found, margin=margin)
-        if evidence.restless:
-            verdict, reason = Verdict.INCONCLUSIVE, "restless: two copies of the base differ"
+        estimates[name] = pair_tests.estimate(
+            screened, confirmed, margin=margin, hypotheses=hypotheses
+        )
+        pairs[name] = len(confirmed or screened)
+    slower = pair_tests.sign_tests(evidence.confirm, lambda pair: pair.head, margin=margin)
+    faster = pair_tests.sign_tests(evidence.confirm, lambda pair: -pair.head, margin=margin)
+    judgements = of_tests(slower, faster, estimates, pairs, margin=margin)
+    return inconclusive(judgements, NOISY) if evidence.restless else judgements
+
+
+def of_tests(
+    slower: Mapping[str, float],
+    faster: Mapping[str, float],
+    estimates: Mapping[str, Estimate],
+    pairs: Mapping[str, int],
+    *,
+    margin: float,
+) -> dict[str, Judgement]:
+    """Judge each case and family by its interval, and by the P values of its tests, if it has any.
+
+    `slower` tests "at most 1 + margin times as long", `faster` the same with the sides exchanged.
+    """
+    regressed, improved = pair_tests.holm(slower), pair_tests.holm(faster)
+    judgements = {}
+    for name, found in estimates.items():
+        reason = ""
+        if name in regressed:
+            verdict = Verdict.REGRESSION
+        elif name in improved:
+            verdict = Verdict.IMPROVEMENT
+        elif is_not_slower(found, margin=margin):
+            verdict = Verdict.OK
+        else:
+            verdict = Verdict.INCONCLUSIVE
+            hidden = "any slowdown" if found.high is None else f"a slowdown of {found.high - 1:.0%}"
+            reason = f"noise could hide {hidden}"
         judgements[name] = Judgement(
             name=name,
             verdict=verdict,
             reason=reason,
             estimate=found,
             p_value=slower.get(name),
-            pairs=len(confirmed or screened),
+            pairs=pairs[name],
         )
     return judgements
 
 
-def of_tests(
-    name: str,
-    regressed: AbstractSet[str],
-    improved: AbstractSet[str],
-    found: Estimate,
-    *,
-    margin: float,
-) -> tuple[Verdict, str]:
-    """Return the verdict that tests and interval give a case, or why they give none."""
-    if name in regressed:
-        return Verdict.REGRESSION, ""
-    if name in improved:
-        return Verdict.IMPROVEMENT, ""
-    if is_not_slower(found, margin=margin):
-        return Verdict.OK, ""
-    hidden = "any slowdown" if found.high is None else f"a slowdown of {found.high - 1:.0%}"
-    return Verdict.INCONCLUSIVE, f"noise could hide {hidden}"
+def inconclusive(judgements: Mapping[str, Judgement], reason: str) -> dict[str, Judgement]:
+    """Say of everything that it cannot be judged, and why; keep the numbers."""
+    return {
+        name: replace(judgement, verdict=Verdict.INCONCLUSIVE, reason=reason)
+        for name, judgement in judgements.items()
+    }
 
 
 def memory_growth(peak_bytes: Sequence[Sequence[int]]) -> str:

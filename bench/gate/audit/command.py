@@ -8,12 +8,9 @@ import sys
 from pathlib import Path
 
 from bench import option_types
-from bench.gate import revision
+from bench.gate import IncomparableError, UsageError, revision
 from bench.gate.audit import rates, record, scenarios
-from bench.gate.command import UsageError
-from bench.gate.company import WorkerError
 from bench.gate.result import ExitCode
-from bench.gate.revision import RevisionError
 from bench.runs import json_lines
 from mnist_mlp.atomic import WriteError
 
@@ -54,7 +51,7 @@ def run(options: argparse.Namespace) -> ExitCode:
             print(rates.as_text(record.read(options.read)))
         else:
             _audit(options)
-    except (RevisionError, UsageError, WorkerError, WriteError) as error:
+    except (IncomparableError, UsageError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return ExitCode.USAGE
     return ExitCode.OK

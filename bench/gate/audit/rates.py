@@ -37,13 +37,7 @@ class Rate:
 
 
 def flagged(gates: Sequence[Line], slowed: str = "") -> Rate:
-    """How often a slowed case was a regression; without one, how often a gate did not pass.
-
-    Args:
-        gates: of one scenario.
-        slowed: a case or family whose slowdown was planted.
-
-    """
+    """How often a slowed case was a regression; without one, how often a gate did not pass."""
     if slowed:
         times = sum(gate["verdicts"].get(slowed) == Verdict.REGRESSION for gate in gates)
     else:

@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench.gate import revision
-from bench.gate.command import UsageError
+from bench.gate import UsageError, revision
 from bench.gate.result import Result
 from bench.gate.verdict import Verdict
 from bench.runs import json_lines
@@ -40,12 +39,7 @@ def read(file: Path) -> list[Line]:
 
 
 def go_on_with(file: Path) -> None:
-    """Make sure that gates can be appended to a file: it does not exist yet, or is a record.
-
-    Raises:
-        UsageError: it holds something else.
-
-    """
+    """Make sure that gates can be appended to a file: it does not exist yet, or is a record."""
     if file.exists() and file.stat().st_size:
         read(file)
         json_lines.mend(file)

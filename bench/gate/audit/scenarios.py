@@ -8,8 +8,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.gate import UsageError
 from bench.gate.audit import record
-from bench.gate.command import UsageError, default_arguments
+from bench.gate.command import default_arguments
 from bench.gate.company import Version
 from bench.gate.comparison import compare
 
