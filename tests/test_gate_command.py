@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,11 +13,10 @@ import psutil
 import pytest
 
 from bench import __main__ as bench_main
-from bench.gate import turns
+from bench.gate import comparison, result, turns
 from tests import toy
 
 WAIT = "test_toy.py::test_wait"
-WAIT_1, WAIT_16 = f"{WAIT}[size=1]", f"{WAIT}[size=16]"
 
 
 @pytest.fixture
@@ -46,20 +46,19 @@ def gate(tmp_path, monkeypatch, capfd):
 
 
 def assert_nothing_is_left(folder):
-    """No temporary file, no worktree beside the checkout, no worker."""
+    """No temporary file, no worktree beside the checkout, no process."""
     assert not list((folder / "temporary").iterdir())
-    if (folder / "checkout" / ".git").exists():
-        assert len(toy.git(folder / "checkout", "worktree", "list").splitlines()) == 1
+    assert len(toy.git(folder / "checkout", "worktree", "list").splitlines()) == 1
     deadline = time.monotonic() + 10
-    while has_workers(folder / "temporary"):
-        assert time.monotonic() < deadline, "a worker goes on"
+    while is_running(folder / "temporary"):
+        assert time.monotonic() < deadline, "a process goes on"
         time.sleep(0.05)
 
 
-def has_workers(temporary):
+def is_running(temporary):
     """Whether a process of a gate with this temporary folder runs."""
     return any(
-        "gate_worker" in " ".join(process.info["cmdline"] or [])
+        "gate_server" in " ".join(process.info["cmdline"] or [])
         and (process.info["environ"] or {}).get("TMPDIR") == str(temporary)
         for process in psutil.process_iter(["cmdline", "environ"])
     )
@@ -70,107 +69,128 @@ def test_an_unchanged_checkout_passes_and_everything_is_written_down(checkout, g
     code, output, errors = gate(checkout, "--base=main", "--json=gate.json", "--markdown=gate.md")
 
     assert code == 0, output + errors
-    found = json.loads((checkout / "gate.json").read_text())
-    assert set(found["judgements"]) == {WAIT_1, WAIT_16, WAIT}
-    assert found["exit_code"] == 0
-    assert found["setting"]["threads"] == 1
-    rows = [line for line in (checkout / "gate.md").read_text().splitlines() if line[:1] == "|"]
-    assert len(rows) == 2 + len(found["judgements"])
+    written = json.loads((checkout / "gate.json").read_text())
+    assert set(written["judgements"]) == {WAIT, f"{WAIT}[size=1]", f"{WAIT}[size=16]"}
+    assert written["exit_code"] == 0
+    assert written["setting"]["threads"] == 1
+    markdown = (checkout / "gate.md").read_text()
+    assert markdown.count("\n|") == 1 + len(written["judgements"])
     for name in ("test_wait[size=1]", "test_wait[size=16]", "test_wait, all"):
-        assert name in output
-        assert any(name in row for row in rows)
+        assert f" {name} " in output
+        assert f"| {name} " in markdown
     assert "No case was found slower than the base by more than 5%" in output
     assert "the checkout with main (" in output
     assert all(len(line) <= 120 for line in output.splitlines())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "cancelled"])
-def test_an_interrupted_gate_leaves_nothing_behind(checkout, number):
-    """No worktree, no worker, no half-written file; its own exit code."""
-    temporary = checkout.parent / "temporary"
-    temporary.mkdir()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench", "gate", "--base=main", "--json=gate.json"],
-        cwd=checkout,
-        env=os.environ
-        | {
-            "PYTHONPATH": os.pathsep.join([str(toy.ROOT / "src"), str(toy.ROOT)]),
-            "TMPDIR": str(temporary),
-        },
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    while "pair 2" not in process.stderr.readline():
-        assert process.poll() is None
+def test_an_interrupted_gate_leaves_nothing_behind(tmp_path):
+    """No worktree, no process, no half-written file; its own exit code. So does a cancelled one."""
+    started = []
+    for number in ("SIGINT", "SIGTERM"):
+        folder = tmp_path / number
+        (folder / "temporary").mkdir(parents=True)
+        python_path = os.pathsep.join([str(toy.ROOT / "src"), str(toy.ROOT)])
+        checkout = toy.write_checkout(folder / "checkout")
+        toy.change(checkout, "UNIT_SECONDS", 0.001)  # a slowdown, which takes many pairs
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench", "gate", "--base=main", "--json=gate.json"],
+            cwd=checkout,
+            env=os.environ | {"PYTHONPATH": python_path, "TMPDIR": str(folder / "temporary")},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append((process, folder))
+    for process, folder in started:
+        while "pair 1" not in process.stderr.readline():
+            assert process.poll() is None
+        process.send_signal(signal.Signals[folder.name])
+    for process, folder in started:
+        _, errors = process.communicate(timeout=60)
 
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-
-    assert process.returncode == 130
-    assert errors.splitlines()[-1] == "interrupted"
-    assert not (checkout / "gate.json").exists()
-    assert_nothing_is_left(checkout.parent)
+        assert process.returncode == 130
+        assert errors.splitlines()[-1] == "interrupted"
+        assert not (folder / "checkout" / "gate.json").exists()
+        assert_nothing_is_left(folder)
 
 
-def test_without_git_the_gate_says_so(checkout, capfd, monkeypatch):
-    """In place of a traceback."""
-    monkeypatch.chdir(checkout)
-    monkeypatch.setenv("PATH", str(checkout / "empty"))
+def test_what_is_missing_is_named(checkout, tmp_path, gate, monkeypatch, capfd):
+    """A repository, arguments that are a list, and git, in place of a traceback."""
+    outside = toy.write_tree(tmp_path / "outside")
+    (checkout / "pyproject.toml").write_text("[tool.gate]\narguments = 'test_toy.py'\n")
 
-    code = bench_main.main(["gate", "--base=main"])
+    no_repository, no_list = (gate(folder, "--base=main") for folder in (outside, checkout))
+    monkeypatch.setenv("PATH", str(outside))
+    no_git = bench_main.main(["gate", "--base=main"])
 
-    assert code == 2
+    assert no_repository[0] == no_list[0] == no_git == 2
+    assert "not a git repository" in no_repository[2]
+    assert "[tool.gate] arguments is a list" in no_list[2]
     assert "git is needed and cannot be run" in capfd.readouterr().err
 
 
-def test_outside_a_repository_the_gate_says_so(tmp_path, gate):
-    """Git's own words name the reason."""
-    code, _, errors = gate(toy.write_tree(tmp_path / "checkout"), "--base=main")
+def test_any_folder_of_the_working_tree_is_the_head_committed_or_not(
+    checkout, tmp_path, gate, monkeypatch
+):
+    """It is compared with the same folder of the base, or with itself in another Python."""
+    seen = []
 
-    assert code == 2
-    assert "not a git repository" in errors
+    def compare(*compared, names):
+        *versions, arguments, _ = compared
+        settings = [(version.tree / "settings.py").read_text() for version in versions]
+        seen.append(([version.python for version in versions], settings, arguments, names))
+        raise comparison.UsageError("nothing is measured")
 
+    monkeypatch.setattr(comparison, "compare", compare)
+    toy.change(checkout / "inner", "PEAK_BYTES", 1)
+    changed = toy.SETTINGS + "PEAK_BYTES = 1\n"
+    tree = f"--tree={checkout / 'inner'}"
 
-def test_two_environments_compare_one_folder_of_a_repository(checkout, tmp_path, gate):
-    """Where no base is named, both run the head, each in its own Python; arguments choose cases."""
-    inner = toy.write_tree(checkout / "inner")
-    (inner / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
-    toy.commit(checkout)
-    words = (f"--base-python={sys.executable}", f"--tree={inner}", "--", WAIT_1)
+    gate(tmp_path, "--base=main", tree)
+    gate(tmp_path, "--base-python=old", tree, "--", WAIT)
 
-    code, output, errors = gate(tmp_path, *words)
-
-    assert code == 0, output + errors
-    assert "with itself" in output
-    assert "test_wait[size=1]" in output
-    assert "size=16" not in output
-
-
-def test_the_working_tree_is_the_head_committed_or_not(checkout, tmp_path, gate):
-    """Any folder of it is compared with the same folder of the base, from anywhere."""
-    inner = toy.write_tree(checkout / "inner")
-    toy.commit(checkout)
-    toy.change(inner, "PEAK_BYTES", 1 << 26)
-
-    code, output, errors = gate(tmp_path, "--base=main", f"--tree={inner}")
-
-    assert code == 1, output + errors
-    assert f"Regression: {WAIT_1}, {WAIT_16}." in output
-    assert "the working tree, changed in 1 file, with main (" in output
+    (pythons, settings, arguments, names), in_old = seen
+    assert pythons == [sys.executable] * 2
+    assert settings == [toy.SETTINGS, changed]
+    assert arguments == ["test_toy.py"]
+    assert re.fullmatch(r"main \(\w+\)", names[0])
+    assert names[1] == "the working tree, changed in 1 file,"
+    assert in_old == (["old", sys.executable], [changed] * 2, [WAIT], ("itself", names[1]))
 
 
-def test_default_arguments_that_are_no_list_are_refused(checkout, gate):
-    """Before anything is measured."""
-    (checkout / "pyproject.toml").write_text("[tool.gate]\narguments = 'test_toy.py'\n")
+def test_a_file_is_written_whole_or_not_at_all(tmp_path, capfd):
+    """A link is followed, a stream is written to, and a failure is told in a sentence."""
+    (tmp_path / "link").symlink_to(tmp_path / "file")
 
-    code, _, errors = gate(checkout, "--base=main")
+    assert result.write(tmp_path / "link", "written")
+    assert not result.write(tmp_path / "nowhere" / "file", "lost")
+    assert not result.write(tmp_path, "lost")
+    assert (tmp_path / "file").read_text() == "written"
+    assert sorted(tmp_path.iterdir()) == [tmp_path / "file", tmp_path / "link"]
+    assert "nowhere/file cannot be written: No such file or directory" in capfd.readouterr().err
 
-    assert code == 2
-    assert "[tool.gate] arguments is a list" in errors
+
+def test_nobody_need_read_to_the_end(monkeypatch):
+    """As behind `| head`: neither the print nor the end of the stream raises."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        result.show("x" * 10_000)
 
 
-def test_the_gates_own_environment_needs_neither_pytest_nor_torch():
-    """In another repository it has psutil, pydantic, rich and scipy alone."""
-    absent = "{'pytest', 'torch', 'numba'}"
-    code = f"import sys, bench.gate.command; sys.exit(bool({absent} & sys.modules.keys()))"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_help_imports_nothing_heavy_and_the_gate_neither_pytest_nor_torch():
+    """In another repository the gate's environment has psutil, pydantic, rich and scipy alone."""
+    code = """if True:
+        import sys
+        from bench import __main__
+
+        for command in ("gate", "audit"):
+            try:
+                __main__.main([command, "--help"])
+            except SystemExit as ended:
+                assert ended.code == 0
+        assert not {"numpy", "scipy", "psutil", "rich", "torch"} & sys.modules.keys()
+        import bench.gate.audit.gates
+        assert not {"pytest", "torch", "numba"} & sys.modules.keys()"""
+
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -1,6 +1,5 @@
 """A small repository whose benchmarks only wait, by a clock that no busy neighbour can slow."""
 
-import re
 import subprocess
 from pathlib import Path
 
@@ -67,29 +66,20 @@ def write_tree(tree):
 
 def change(tree, name, value):
     """Give one of the settings another value."""
-    file = tree / "settings.py"
-    text, times = re.subn(
-        rf"^{name} = .*$", f"{name} = {value!r}", file.read_text(), flags=re.MULTILINE
-    )
-    assert times == 1
-    file.write_text(text)
+    with (tree / "settings.py").open("a") as file:
+        file.write(f"{name} = {value!r}\n")
 
 
 def write_checkout(tree):
-    """The same, committed to a repository of its own."""
+    """The same, and once more in a folder, committed to a repository of its own."""
     write_tree(tree)
+    write_tree(tree / "inner")
     (tree / ".gitignore").write_text("__pycache__/\n.pytest_cache/\ngate.*\n")
+    author = "-c", "user.name=Toy", "-c", "user.email=toy@example.org"
     git(tree, "init", "--quiet", "--initial-branch=main")
-    git(tree, "config", "user.name", "Toy")
-    git(tree, "config", "user.email", "toy@example.org")
-    commit(tree)
-    return tree
-
-
-def commit(tree):
-    """Commit everything."""
     git(tree, "add", "--all")
-    git(tree, "commit", "--quiet", "--message=State of the toy")
+    git(tree, *author, "commit", "--quiet", "--message=State of the toy")
+    return tree
 
 
 def git(tree, *words):

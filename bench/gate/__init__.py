@@ -1,5 +1,7 @@
 """Is this change slower? Two versions of the code, in turns on one core, and a verdict."""
 
+from dataclasses import dataclass
+
 
 class UsageError(Exception):
     """What was asked for cannot be done: the message says what is wrong and what to do."""
@@ -7,3 +9,14 @@ class UsageError(Exception):
 
 class IncomparableError(Exception):
     """Versions, or saved runs, whose times cannot be compared."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a gate measures and judges."""
+
+    margin: float = 0.05  # a slowdown up to this passes
+    threads: int = 1  # of each version, on as many cores
+    seconds_per_case: float = 1.0  # the most that a version's turns at a case take in a pair
+    fresh: str = "fork"  # or "exec": start each process from its beginning
+    allow_learning_change: bool = False

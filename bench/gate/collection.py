@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.gate import IncomparableError
-from bench.gate.company import Process, Version
+from bench.gate.processes import Process, Version
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,14 @@ class Collection:
         """Whether the tree holds a file as its own code, not in an environment in its folder."""
         path = Path(file)
         return path.is_relative_to(self.version.tree) and "site-packages" not in path.parts
+
+    def modules_shared_with(self, other: "Collection") -> list[str]:
+        """Return what both imported from the same file, and no tree holds, in order of import."""
+        return [
+            name
+            for name, file in self.modules.items()
+            if other.modules.get(name) == file and not self.holds(file) and not other.holds(file)
+        ]
 
 
 def of_each(processes: Sequence[Process], versions: Sequence[Version]) -> list[Collection]:
@@ -45,15 +53,6 @@ def check_apart(base: Collection, head: Collection) -> None:
                 raise IncomparableError(
                     f"{own.version.name} ran {file}, the code of {foreign.version.name}"
                 )
-
-
-def common_modules(base: Collection, head: Collection) -> list[str]:
-    """Return what both imported from the same file, and no tree holds, in the order of import."""
-    return [
-        name
-        for name, file in base.modules.items()
-        if head.modules.get(name) == file and not base.holds(file) and not head.holds(file)
-    ]
 
 
 def cases(base: Collection, head: Collection) -> tuple[dict[str, str], dict[str, str]]:

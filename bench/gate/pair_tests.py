@@ -52,14 +52,19 @@ def pair_of(turns: Sequence[Sequence[float]]) -> Pair:
     )
 
 
+def members(families: Mapping[str, str]) -> dict[str, list[str]]:
+    """The cases of each family of two or more, from each case's family."""
+    cases = defaultdict(list)
+    for case, family in families.items():
+        cases[family].append(case)
+    return {family: names for family, names in cases.items() if len(names) > 1}
+
+
 def with_families(pairs: Pairs, families: Mapping[str, str]) -> dict[str, list[Pair]]:
     """Add each family of two or more cases, all of them measured: their mean, pair by pair."""
-    members = defaultdict(list)
-    for case, family in families.items():
-        members[family].append(case)
     everything = {name: list(seen) for name, seen in pairs.items()}
-    for family, names in members.items():
-        if len(names) > 1 and all(name in pairs for name in names):
+    for family, names in members(families).items():
+        if all(name in pairs for name in names):
             everything[family] = [
                 Pair(
                     head=float(np.mean([pair.head for pair in together])),

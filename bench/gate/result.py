@@ -1,12 +1,15 @@
-"""What a gate found: a table and a sentence, markdown for a pull request, JSON for machines."""
+"""A finished gate: its table and sentence, markdown for a pull request, JSON for machines."""
 
 import json
+import os
 import re
 import statistics
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -18,6 +21,7 @@ from bench.gate.verdict import Evidence, Judgement, Verdict
 from bench.units import seconds
 
 WIDTH = 120
+STREAMS = {"/dev/stdout": sys.__stdout__, "/dev/stderr": sys.__stderr__}
 HEADINGS = ("case", "base", "head", "ratio", "95 % interval", "would catch", "verdict")
 
 
@@ -43,7 +47,7 @@ FAILURES = {
 class Result:
     """A finished gate."""
 
-    base: str  # what was compared, in words
+    base: str  # what was compared
     head: str
     margin: float
     took_seconds: float | None  # None where saved runs were read
@@ -54,11 +58,11 @@ class Result:
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of the worst verdict."""
-        found = {judgement.verdict for judgement in self.judgements.values()}
+        verdicts = {judgement.verdict for judgement in self.judgements.values()}
         for code, (verdict, _) in FAILURES.items():
-            if verdict in found:
+            if verdict in verdicts:
                 return code
-        judged = found - {Verdict.LEFT_OUT}
+        judged = verdicts - {Verdict.LEFT_OUT}
         return ExitCode.OK if judged else ExitCode.INCONCLUSIVE
 
 
@@ -66,12 +70,12 @@ def sentence(result: Result) -> str:
     """Sum up the gate in one sentence."""
     judged = result.judgements.items()
     named = {
-        verdict: ", ".join(name for name, one in judged if one.verdict is verdict)
+        verdict: ", ".join(name for name, judgement in judged if judgement.verdict is verdict)
         for verdict in Verdict
     }
     if result.exit_code in FAILURES:
-        verdict, words = FAILURES[result.exit_code]
-        text = f"{words}: {named[verdict] or 'no case'}."
+        verdict, opening = FAILURES[result.exit_code]
+        text = f"{opening}: {named[verdict] or 'no case'}."
     else:
         faster = named[Verdict.IMPROVEMENT] and f"; faster: {named[Verdict.IMPROVEMENT]}"
         text = f"No case was found slower than the base by more than {result.margin:.0%}{faster}."
@@ -79,22 +83,22 @@ def sentence(result: Result) -> str:
     return f"{text} Compared: {result.head} with {result.base}{took}."
 
 
-def rows(result: Result) -> list[tuple[str, ...]]:
-    """The table's cells, a row a case or family."""
+def _rows(result: Result) -> list[tuple[str, ...]]:
+    """The table's cells, a row per case or family."""
     cells: list[tuple[str, ...]] = []
-    for name, one in result.judgements.items():
-        found = one.estimate
+    for name, judgement in result.judgements.items():
+        estimate = judgement.estimate
         measured = result.evidence.seconds.get(name, ())
         base, *_, head = [seconds(statistics.median(values)) for values in measured] or ["-", "-"]
         cells.append(
             (
-                _shortened(name, result) + ", all" * (not measured and found.ratio is not None),
+                _shortened(name, result) + ", all" * (not measured and estimate.ratio is not None),
                 base,
                 head,
-                "-" if found.ratio is None else f"{found.ratio:.3f}",
-                "-" if found.low is None else f"{found.low:.3f} to {found.high:.3f}",
-                "-" if found.detectable is None else f"{found.detectable:.0%}",
-                str(one.verdict),
+                "-" if estimate.ratio is None else f"{estimate.ratio:.3f}",
+                "-" if estimate.low is None else f"{estimate.low:.3f} to {estimate.high:.3f}",
+                "-" if estimate.detectable is None else f"{estimate.detectable:.0%}",
+                str(judgement.verdict),
             )
         )
     return cells
@@ -103,20 +107,18 @@ def rows(result: Result) -> list[tuple[str, ...]]:
 def _shortened(name: str, result: Result) -> str:
     """Leave out a case's file where its function is in no other."""
     file, _, rest = name.partition("::")
-    function = re.split(r"[\[,]", rest)[0]
-    others = (other.partition("::") for other in result.judgements if other != name)
-    is_elsewhere = any(
-        other != file and re.split(r"[\[,]", rest)[0] == function for other, _, rest in others
-    )
+    function = re.escape(re.split(r"[\[,]", rest)[0])
+    same = (other for other in result.judgements if re.search(rf"::{function}([\[,]|$)", other))
+    is_elsewhere = any(other.partition("::")[0] != file for other in same)
     return name if is_elsewhere or not rest else rest
 
 
 def reasons(result: Result) -> list[str]:
     """Return a line for each reason that is not speed, with its cases."""
     named = defaultdict(list)
-    for name, one in result.judgements.items():
-        if one.reason:
-            named[f"{one.verdict}, {one.reason}"].append(name)
+    for name, judgement in result.judgements.items():
+        if judgement.reason:
+            named[f"{judgement.verdict}, {judgement.reason}"].append(name)
     return [f"{reason}: {', '.join(names)}" for reason, names in named.items()]
 
 
@@ -143,7 +145,7 @@ def _laid_out(result: Result, style: box.Box, width: int) -> str:
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in {"case", "verdict"} else "right")
     mark = "/" if style is box.MARKDOWN else "|"  # which ends a cell of markdown
-    for cells in rows(result):
+    for cells in _rows(result):
         # As text: a name's brackets are no markup.
         table.add_row(*(Text(cell.replace("|", mark)) for cell in cells))
     return rendered(table, width)
@@ -155,3 +157,34 @@ def rendered(table: Table, width: int) -> str:
     with console.capture() as capture:
         console.print(table)
     return capture.get().strip()
+
+
+def show(text: str) -> None:
+    """Print; where nobody reads on, as behind `| head`, drop the rest."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python flushes the stream once more when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write(file: Path, text: str) -> bool:
+    """Write a file under a temporary name and rename it; print why where that cannot be done.
+
+    A symbolic link is followed. What is no file, such as a pipe, is written to as it is.
+    """
+    target = Path(os.path.realpath(file))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        if stream := STREAMS.get(str(file)):  # opened anew, a file behind it would be cut off
+            print(text, end="", file=stream, flush=True)
+        elif target.exists() and not target.is_file():
+            target.write_text(text, encoding="utf-8")
+        else:
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(target)
+    except OSError as error:
+        print(f"error: {file} cannot be written: {error.strerror}", file=sys.stderr)
+        temporary.unlink(missing_ok=True)
+        return False
+    return True

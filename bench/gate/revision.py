@@ -25,19 +25,14 @@ def describe(checkout: Path, revision: str) -> str:
         ) from error
 
 
-def changed_files(checkout: Path) -> list[str]:
-    """What the working tree holds beside its last commit."""
-    return _git(checkout, "status", "--porcelain").splitlines()
+def changed_files(checkout: Path) -> int:
+    """How many files of the working tree are not as in its last commit."""
+    return len(_git(checkout, "status", "--porcelain").splitlines())
 
 
 @contextmanager
 def worktree(checkout: Path, revision: str) -> Iterator[Path]:
-    """Take the revision into a temporary worktree, and remove it afterwards, whatever happens.
-
-    Raises:
-        UsageError: it cannot be taken.
-
-    """
+    """Take the revision into a temporary worktree, and remove it afterwards, whatever happens."""
     commit = describe(checkout, revision)
     with tempfile.TemporaryDirectory(prefix="gate-base-") as folder:
         tree = Path(folder).resolve() / "base"

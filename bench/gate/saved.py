@@ -5,17 +5,19 @@ The replicate is the file, never the round: rounds of one run share its minute a
 
 import itertools
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from scipy import stats
 
-from bench.gate import IncomparableError, pair_tests, verdict
+from bench.gate import IncomparableError, UsageError, pair_tests, verdict
 from bench.gate.pair_tests import CONFIDENCE, POWER, Estimate
-from bench.gate.verdict import Judgement, Verdict
-from bench.runs.files import SavedRun
+from bench.gate.result import Result
+from bench.gate.verdict import Evidence, Judgement, Verdict
+from bench.runs import files
+from bench.runs.files import SavedRun, SavedRunError
 
 OPTIONS = (
     *("data", "device", "threads", "precision"),
@@ -23,13 +25,31 @@ OPTIONS = (
 )
 
 
+def compare(base_files: Sequence[Path], head_files: Sequence[Path], *, margin: float) -> Result:
+    """Judge the runs of the head's files against those of the base's."""
+    base, head = _read(base_files), _read(head_files)
+    check_comparable(base, head)
+    judgements, seconds = judge(base, head, margin=margin)
+    return Result(
+        base=f"{len(base)} saved runs",
+        head=f"{len(head)} saved runs",
+        margin=margin,
+        took_seconds=None,
+        setting=base[0].machine,
+        evidence=Evidence(screen={}, confirm={}, seconds=seconds),
+        judgements=judgements,
+    )
+
+
+def _read(given: Sequence[Path]) -> list[SavedRun]:
+    try:
+        return [files.read(file) for file in given]
+    except SavedRunError as error:
+        raise UsageError(str(error)) from error
+
+
 def check_comparable(base: Sequence[SavedRun], head: Sequence[SavedRun]) -> None:
-    """Refuse runs of different machines, versions or options, and one run given twice.
-
-    Raises:
-        IncomparableError: names what differs.
-
-    """
+    """Refuse runs of different machines, versions or options, and one run given twice."""
     first, *others = [*base, *head]
     for run in others:
         if run.when in {other.when for other in [*base, *head] if other is not run}:
@@ -55,28 +75,23 @@ def check_comparable(base: Sequence[SavedRun], head: Sequence[SavedRun]) -> None
 
 def judge(
     base: Sequence[SavedRun], head: Sequence[SavedRun], *, margin: float
-) -> tuple[dict[str, Judgement], dict[str, tuple[list[float], list[float]]]]:
+) -> tuple[dict[str, Judgement], dict[str, list[list[float]]]]:
     """One judgement for every case and family, and the seconds that each case's rests on."""
     judgements: dict[str, Judgement] = {}
-    seconds: dict[str, tuple[list[float], list[float]]] = {}
+    seconds: dict[str, list[list[float]]] = {}
     for name in dict.fromkeys(name for run in [*head, *base] for name in run.by_name):
         reason = _cannot_compare(name, base, head)
         if reason:
             judgements[name] = Judgement(name=name, verdict=Verdict.INCOMPARABLE, reason=reason)
         else:
-            seconds[name] = (
-                [run.by_name[name].seconds for run in base],
-                [run.by_name[name].seconds for run in head],
-            )
-    logs = {name: (np.log(one), np.log(other)) for name, (one, other) in seconds.items()}
-    families = defaultdict(list)
-    for name in logs:
-        families[_family(name, head[0])].append(name)
-    for family, names in families.items():
-        if len(names) > 1:
-            logs[family] = tuple(
-                np.mean([logs[name][side] for name in names], axis=0) for side in (0, 1)
-            )
+            seconds[name] = [[run.by_name[name].seconds for run in runs] for runs in (base, head)]
+    logs = {name: (np.log(ours), np.log(theirs)) for name, (ours, theirs) in seconds.items()}
+    families = {name: _family(name, head[0]) for name in logs}
+    for family, names in pair_tests.members(families).items():
+        base_logs, head_logs = (
+            np.mean([logs[name][side] for name in names], axis=0) for side in (0, 1)
+        )
+        logs[family] = base_logs, head_logs
     judgements |= judge_speed(logs, margin=margin)
     for name in seconds:
         base_bytes, head_bytes = (_peaks(name, runs) for runs in (base, head))

@@ -3,20 +3,19 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager
 from functools import partial
 
 from bench.gate import pair_tests, verdict
 from bench.gate.pair_tests import Pair, Pairs
 from bench.gate.verdict import Evidence
-from bench.units import duration
+from bench.units import counted, duration
 
-NAMED = 2  # of what is being confirmed, in a line of progress
 ATTEMPTS = 2  # decided in advance: where two copies of the base differ, once more from the start
 
-Measure = Callable[[Sequence[str]], Mapping[str, Pair]]  # a pair of each case that can be measured
-Stage = Callable[[], AbstractContextManager[Measure]]  # which shares no process with another
+# Measures a pair of each case that can be measured.
+TakePairs = Callable[[Sequence[str]], Mapping[str, Pair]]
+Stage = Callable[[], AbstractContextManager[TakePairs]]  # which shares no process with another
 Tell = Callable[[str], object]
 
 
@@ -42,9 +41,7 @@ def run(new_stage: Stage, families: Mapping[str, str], *, margin: float, tell: T
     return Evidence(screen=screened, confirm=confirmed, restless=is_noisy)
 
 
-def screen(
-    measure: Measure, families: Mapping[str, str], *, tell: Tell = lambda _: None
-) -> dict[str, list[Pair]]:
+def screen(measure: TakePairs, families: Mapping[str, str], *, tell: Tell) -> dict[str, list[Pair]]:
     """Few pairs of every case, and of every family."""
     pairs = defaultdict(list)
     started = time.monotonic()
@@ -57,12 +54,12 @@ def screen(
 
 
 def confirm(
-    measure: Measure,
+    measure: TakePairs,
     screened: Pairs,
     families: Mapping[str, str],
     *,
     margin: float,
-    tell: Tell = lambda _: None,
+    tell: Tell,
 ) -> dict[str, list[Pair]]:
     """Fresh pairs of each case or family that the screen left open, until it is decided."""
     pairs: dict[str, list[Pair]] = {name: [] for name in screened}
@@ -74,7 +71,7 @@ def confirm(
         chosen = [name for name, family in families.items() if open_ & {name, family}]
         if not chosen:
             break
-        tell(_progress(_confirming(open_), done, most, started))
+        tell(_progress(f"confirming {counted(len(open_), 'case')}", done, most, started))
         measured = {name: [pair] for name, pair in measure(chosen).items()}
         grown = pair_tests.with_families(measured, families)
         open_ &= grown.keys()  # of a family without one of its cases nothing more is learnt
@@ -83,15 +80,10 @@ def confirm(
     return {name: seen for name, seen in pairs.items() if seen}
 
 
-def _confirming(names: AbstractSet[str]) -> str:
-    some = ", ".join(name.split("::")[-1] for name in sorted(names)[:NAMED])
-    return f"confirming {some}" + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-
-
 def _progress(what: str, done: int, most: int, started: float) -> str:
     at_most = "at most " if most > verdict.SCREENING_PAIRS else ""
-    words = f"{what}: pair {done + 1} of {at_most}{most}"
+    text = f"{what}: pair {done + 1} of {at_most}{most}"
     if done:
         left_seconds = (time.monotonic() - started) / done * (most - done)
-        words += f", {at_most}{duration(left_seconds)} left"
-    return words
+        text += f", {at_most}{duration(left_seconds)} left"
+    return text

@@ -4,7 +4,7 @@ import math
 import random
 from collections.abc import Sequence
 
-from bench.gate.company import Process
+from bench.gate.processes import Process
 
 TURN_SECONDS = 0.002  # as many units as fit, one at the least
 CASE_SECONDS = 0.2  # of turns, a version

@@ -10,7 +10,6 @@ import numpy as np
 from bench.gate import pair_tests
 from bench.gate.pair_tests import Estimate, Pair, Pairs
 
-MARGIN = 0.05
 SCREENING_PAIRS = 3
 MOST_PAIRS = 20  # of a confirmation: more would not end
 MEMORY_GROWTH = 0.10
@@ -52,14 +51,13 @@ class Evidence:
     screen: Pairs  # decided what was confirmed, and decides nothing else
     confirm: Pairs  # fresh pairs of that
     restless: bool = False  # identical code differed: speed cannot be judged
-    seconds: Mapping[str, Sequence[Sequence[float]]] = field(
-        default_factory=dict
-    )  # a unit's, a list a version
-    peak_bytes: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)  # a pair each
-    losses: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
-    failures: Mapping[str, str] = field(default_factory=dict)  # cases without a pair, and why
-    left_out: Mapping[str, str] = field(default_factory=dict)
-    cut_short: Mapping[str, str] = field(default_factory=dict)  # cases left out after a first pair
+    # Per version, a value per pair: seconds per unit.
+    seconds: dict[str, list[list[float]]] = field(default_factory=dict)
+    peak_bytes: dict[str, list[list[int]]] = field(default_factory=dict)  # per pair and version
+    losses: dict[str, list[list[float]]] = field(default_factory=dict)  # per version and step
+    failures: dict[str, str] = field(default_factory=dict)  # cases without a pair, and why
+    left_out: dict[str, str] = field(default_factory=dict)
+    cut_short: dict[str, str] = field(default_factory=dict)  # cases left out after a first pair
 
 
 def is_settled(screened: Sequence[Pair], *, margin: float) -> bool:

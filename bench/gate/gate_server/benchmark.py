@@ -56,12 +56,8 @@ class Benchmark:
     ) -> Any:
         """Let `target` be timed, a set-up before and a tear-down after each call, both untimed.
 
-        The gate decides how often, whatever `rounds` and `warmup_rounds` say.
+        The gate decides how often, whatever `rounds`, `warmup_rounds` and `iterations` say.
         """
-        if setup and iterations > 1:
-            raise ValueError("a set-up before each call allows one iteration a round")
-        if rounds < 1 or iterations < 1 or warmup_rounds < 0:
-            raise ValueError("rounds and iterations are at least 1, warmup_rounds at least 0")
         if not setup and not teardown:
             return self(target, *args, **(kwargs or {}))
 
@@ -71,12 +67,12 @@ class Benchmark:
                 given = setup() if setup else None
                 if given and (args or kwargs):
                     raise TypeError("arguments come from setup or args and kwargs, not from both")
-                words, names = given or (args, kwargs or {})
+                positional, named = given or (args, kwargs or {})
                 started = time.perf_counter()
-                result = target(*words, **names)
+                result = target(*positional, **named)
                 seconds += time.perf_counter() - started
                 if teardown:
-                    teardown(*words, **names)
+                    teardown(*positional, **named)
             return seconds, result
 
         return self._serve(turn)

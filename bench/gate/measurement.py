@@ -8,111 +8,96 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from bench.gate import IncomparableError, pair_tests, stages, turns
-from bench.gate.company import Company, Process, Version
-from bench.gate.gate_worker.channel import LOSSES, PEAK_MEMORY
+from bench.gate import IncomparableError, collection, pair_tests, stages, turns
+from bench.gate.collection import Collection
+from bench.gate.gate_server.channel import LOSSES, PEAK_MEMORY
 from bench.gate.pair_tests import Pair
-from bench.gate.stages import Measure, Tell
+from bench.gate.processes import Launcher, Process, Version
+from bench.gate.stages import TakePairs, Tell
 from bench.gate.turns import TooLongError
 from bench.gate.verdict import Evidence
 from bench.units import counted
 
-Answers = Sequence[Mapping[str, Any]]  # one of each process
+Answers = Sequence[Mapping[str, Any]]  # an answer per process
 # Does something with a case whose processes have answered, and returns how it ended in each.
 Act = Callable[[Sequence[Process], str, Answers], Answers]
 
 
 @dataclass(kw_only=True)
-class Trial:
+class Measurement:
     """Pairs from real processes: base, a second copy of base, and head, in turns."""
 
     versions: Sequence[Version]  # base, its copy, head
     seconds_per_case: float
-    cores: Sequence[int]
     rng: random.Random
     tell: Tell
-    # Of each case: its function, and its group where it has one.
-    families: dict[str, str] = field(default_factory=dict)
+    cores: Sequence[int] = ()  # that processes are pinned to; none while cases are rehearsed
+    families: dict[str, str] = field(default_factory=dict)  # a case's function, and group if any
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
-    seconds: dict[str, list[list[float]]] = field(default_factory=dict)
-    peak_bytes: dict[str, list[list[int]]] = field(default_factory=dict)
-    losses: dict[str, list[list[float]]] = field(default_factory=dict)
-    failures: dict[str, str] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
-    cut_short: dict[str, str] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=lambda: Evidence(screen={}, confirm={}))
 
-    def rehearse(self, company: Company, processes: Sequence[Process]) -> bool:
-        """Run each case once in base and head, before any time counts.
+    def rehearse(self, launcher: Launcher) -> list[Collection]:
+        """Collect in base and head, and run each case once in both, before any time counts.
 
         What a first call compiles or loads for all later ones is there then, and cases that cannot
-        be measured are known. The processes, one of each, come first; the company has fresh ones
-        for what they cannot run. Returns whether these processes ran every case, and live.
+        be measured are known.
         """
         base, _, head = self.versions
-        waiting = self._waiting(list(self.families))
-        self.tell(f"rehearsing {len(waiting)} cases")
-        is_usable = self._run_in(processes, waiting, self._end_case) and not waiting
-        self._each_case(company, (base, head), waiting, self._end_case)
-        return is_usable
+        self.tell("collecting the cases of base and head")
+        with launcher.fresh((base, head), self.rng) as processes:
+            collections = collection.of_each(processes, (base, head))
+            collection.check_apart(*collections)
+            self.families, missing = collection.cases(*collections)
+            self.evidence.failures.update(missing)
+            waiting = list(self.families)
+            self.tell(f"rehearsing {len(waiting)} cases")
+            if self._run_in(processes, waiting, self._end_case) and not waiting:
+                # What the cases import when they run is known now, too.
+                collections = collection.of_each(processes, (base, head))
+        self._each_case(launcher, (base, head), waiting, self._end_case)
+        return collections
 
-    def run(self, new_company: Callable[[], Company], *, margin: float) -> Evidence:
+    def run(self, new_launcher: Callable[[], Launcher], *, margin: float) -> Evidence:
         """Measure until every case and family has what its judgement needs."""
 
         @contextmanager
-        def new_stage() -> Iterator[Measure]:  # which shares no server with another
-            with new_company() as company:
-                yield partial(self._pair, company)
+        def new_stage() -> Iterator[TakePairs]:  # which shares no server with another
+            with new_launcher() as launcher:
+                yield partial(self._pair, launcher)
 
         measured = stages.run(new_stage, self.families, margin=margin, tell=self.tell)
-        unfinished = {name: self.pairs[name] for name in self.cut_short}
+        unfinished = {name: self.pairs[name] for name in self.evidence.cut_short}
         return replace(
-            measured,
+            self.evidence,
             screen=unfinished | dict(measured.screen),
-            seconds=self.seconds,
-            peak_bytes=self.peak_bytes,
-            losses=self.losses,
-            failures=self.failures,
-            left_out=self.left_out,
-            cut_short=self.cut_short,
+            confirm=measured.confirm,
+            restless=measured.restless,
         )
 
-    def _waiting(self, names: Sequence[str]) -> list[str]:
-        unmeasurable = self.failures | self.left_out | self.cut_short
-        return [name for name in names if name not in unmeasurable]
-
-    def _pair(self, company: Company, names: Sequence[str]) -> dict[str, Pair]:
+    def _pair(self, launcher: Launcher, names: Sequence[str]) -> dict[str, Pair]:
         """One pair of each case that can be measured, from fresh processes."""
         pairs: dict[str, Pair] = {}
         take = partial(self._take_case, pairs)
-        self._each_case(company, self.versions, names, take, cores=self.cores)
+        self._each_case(launcher, self.versions, names, take)
         return pairs
 
     def _each_case(
-        self,
-        company: Company,
-        versions: Sequence[Version],
-        names: Sequence[str],
-        act: Act,
-        *,
-        cores: Sequence[int] = (),
+        self, launcher: Launcher, versions: Sequence[Version], names: Sequence[str], act: Act
     ) -> None:
         """Do something with each case that can be measured, in fresh processes as often as due."""
-        waiting = self._waiting(names)
+        waiting = [name for name in names if self._is_measurable(name)]
         while waiting:
             try:
-                with company.fresh(versions, self.rng) as processes:
-                    self._run_in(processes, waiting, act, cores=cores)
+                with launcher.fresh(versions, self.rng) as processes:
+                    self._run_in(processes, waiting, act)
             except IncomparableError as error:  # a process does not start
-                self.failures[waiting.pop(0)] = str(error)
+                self.evidence.failures[waiting.pop(0)] = str(error)
 
-    def _run_in(
-        self,
-        processes: Sequence[Process],
-        waiting: list[str],
-        act: Act,
-        *,
-        cores: Sequence[int] = (),
-    ) -> bool:
+    def _is_measurable(self, name: str) -> bool:
+        seen = self.evidence
+        return not any(name in why for why in (seen.failures, seen.left_out, seen.cut_short))
+
+    def _run_in(self, processes: Sequence[Process], waiting: list[str], act: Act) -> bool:
         """Do something with the cases that wait, until one leaves these processes unusable.
 
         A case that its process does not survive is named as a failure. Returns whether the
@@ -120,14 +105,14 @@ class Trial:
         """
         try:
             for process in self.rng.sample(processes, len(processes)):
-                process.send(do="run", cases=waiting, cores=list(cores))
+                process.send(do="run", cases=waiting, cores=list(self.cores))
             goes_on = True
             while waiting and goes_on:
                 answers = [process.answer() for process in processes]
                 goes_on = all(end["usable"] for end in act(processes, waiting[0], answers))
                 waiting.pop(0)
         except IncomparableError as error:
-            self.failures[waiting.pop(0)] = str(error)
+            self.evidence.failures[waiting.pop(0)] = str(error)
             return False
         return True
 
@@ -142,7 +127,7 @@ class Trial:
             except TooLongError as error:
                 self._leave_out(name, str(error))
         ended = self._end_case(processes, name, answers)
-        if taken and self._waiting([name]):
+        if taken and self._is_measurable(name):
             pairs[name] = pair_tests.pair_of(taken)
             self._keep(name, pairs[name], ended, taken)
         return ended
@@ -151,9 +136,9 @@ class Trial:
         """Leave a case out; once it has a pair, it was measured and must not pass unjudged."""
         if name in self.pairs:
             measured = counted(len(self.pairs[name]), "pair")
-            self.cut_short[name] = f"after {measured} it {reason}"
+            self.evidence.cut_short[name] = f"after {measured} it {reason}"
         else:
-            self.left_out[name] = reason
+            self.evidence.left_out[name] = reason
 
     def _end_case(self, processes: Sequence[Process], name: str, answers: Answers) -> Answers:
         """Let a case end in every process; note its group, and why it cannot be measured, if so."""
@@ -171,13 +156,13 @@ class Trial:
         if outcomes == {"left out"}:
             self._leave_out(name, ended[0]["reason"])
         elif outcomes != {"passed"}:
-            self.failures[name] = next(
+            self.evidence.failures[name] = next(
                 f"in {process.name} it {end['reason']}"
                 for process, end in zip(processes, ended, strict=True)
                 if end["outcome"] != "passed"
             )
         elif lost := _lost_figures([end["figures"] for end in ended]):
-            self.failures[name] = f"head no longer stores {' and '.join(lost)}"
+            self.evidence.failures[name] = f"head no longer stores {' and '.join(lost)}"
         return ended
 
     def _keep(
@@ -185,15 +170,15 @@ class Trial:
     ) -> None:
         """Keep a case's pair, its seconds, and the figures that all versions stored."""
         self.pairs.setdefault(name, []).append(pair)
-        versions = self.seconds.setdefault(name, [[] for _ in taken])
+        versions = self.evidence.seconds.setdefault(name, [[] for _ in taken])
         for seconds, turn_seconds in zip(versions, taken, strict=True):
             seconds.append(statistics.median(turn_seconds))
         figures = [end["figures"] for end in ended]
         if all(LOSSES in stored for stored in figures):
-            self.losses.setdefault(name, [stored[LOSSES] for stored in figures])
+            self.evidence.losses.setdefault(name, [stored[LOSSES] for stored in figures])
         if all(PEAK_MEMORY in stored for stored in figures):
             peaks = [stored[PEAK_MEMORY] for stored in figures]
-            self.peak_bytes.setdefault(name, []).append(peaks)
+            self.evidence.peak_bytes.setdefault(name, []).append(peaks)
 
 
 def _lost_figures(figures: Sequence[Mapping[str, Any]]) -> list[str]:

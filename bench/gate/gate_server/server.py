@@ -58,7 +58,7 @@ def _become(request: dict[str, Any], connection: Connection, arguments: list[str
     try:
         channel = Channel(connection)
         os.setpgid(0, 0)  # what a case leaves behind can be ended with it
-        _redirect(request["words"])
+        _redirect(request["output"])
         os.chdir(request["tree"])
         tree = Path(request["tree"])
         sys.path[:0] = [str(folder) for folder in (tree / "src", tree) if folder.is_dir()]
@@ -76,9 +76,9 @@ def _become(request: dict[str, Any], connection: Connection, arguments: list[str
         os._exit(code)
 
 
-def _redirect(words: str) -> None:
+def _redirect(output: str) -> None:
     """Write what is printed to a file, and read nothing."""
-    sink = os.open(words, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

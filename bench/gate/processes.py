@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from bench.gate import IncomparableError
-from bench.gate.gate_worker.channel import Channel
-from mnist_mlp import memory
+from bench.gate.gate_server.channel import Channel
 
 PATIENCE_SECONDS = 120.0  # for an answer; a busy machine takes long to import torch
-LAST_WORDS = 3  # lines of what a dead process wrote
+LAST_LINES = 3  # lines of what a dead process wrote
 # One interpreter's `-c`: our package is put before it for the import alone.
 START = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); from gate_worker.server import main; "
+    "import sys; sys.path.insert(0, sys.argv.pop(1)); from gate_server.server import main; "
     "sys.path.pop(0); main()"
 )
 # Waiting threads must sleep: they wait on the core that the other version computes on.
@@ -48,14 +47,14 @@ class Process:
     """A process of a version, in which the cases of one pair run."""
 
     def __init__(
-        self, name: str, number: int, words: Path, channel: Channel, wait: Callable[[], int]
+        self, name: str, number: int, output: Path, channel: Channel, wait: Callable[[], int]
     ) -> None:
         self.name = name
         self._number = number
-        self._words = words
+        self._output = output
         self._channel = channel
         self._wait = cache(wait)
-        self._kills = memory.kills()
+        self._kills = _kills()
 
     def send(self, **request: object) -> None:
         """Send a request whose answer is not waited for."""
@@ -79,9 +78,9 @@ class Process:
                 return self._channel.receive()
         except (EOFError, OSError):
             self._kill()  # it may live on behind a connection that it closed
-            how = _how_it_ended(self._wait(), ran_out=memory.kills() > self._kills)
+            how = _how_it_ended(self._wait(), ran_out=_kills() > self._kills)
             raise IncomparableError(
-                f"{self.name} died ({how}); its last words: {self.last_words()}"
+                f"{self.name} died ({how}); its last output: {self.last_output()}"
             ) from None
         raise IncomparableError(
             f"{self.name} did not answer for {PATIENCE_SECONDS:g} s: it is stuck, or it does not "
@@ -95,10 +94,10 @@ class Process:
             reduction.send_handle(self._channel.connection, connection.fileno(), self._number)
         return int(self.answer()["process"])
 
-    def last_words(self) -> str:
+    def last_output(self) -> str:
         """Return the last lines that it wrote, in one."""
-        lines = self._words.read_text(errors="replace").strip().splitlines()
-        return "; ".join(line.strip() for line in lines[-LAST_WORDS:]) or "none"
+        lines = self._output.read_text(errors="replace").strip().splitlines()
+        return "; ".join(line.strip() for line in lines[-LAST_LINES:]) or "none"
 
     def end(self) -> None:
         """End it, and whatever it started."""
@@ -120,8 +119,16 @@ def _how_it_ended(code: int, *, ran_out: bool) -> str:
     return killed + signal.Signals(-code).name
 
 
+def _kills() -> int:
+    """Return how many processes the system has killed so far because memory ran out."""
+    with suppress(OSError, ValueError):  # as on macOS
+        fields = Path("/proc/vmstat").read_text().split()
+        return int(fields[fields.index("oom_kill") + 1])
+    return 0
+
+
 @dataclass(kw_only=True)
-class Company:
+class Launcher:
     """The processes of all versions, forked from one server or each from its own beginning."""
 
     arguments: Sequence[str]  # pytest's
@@ -154,19 +161,19 @@ class Company:
         with ExitStack() as stack:
             started: dict[str, Process] = {}
             for version in rng.sample(versions, len(versions)):
-                words = self._folder / f"words-{next(self._counter)}"
-                words.touch()
+                output = self._folder / f"output-{next(self._counter)}"
+                output.touch()
                 server = self._server(version.python, stack)
                 ours, theirs = Pipe()
                 with theirs:
                     number = server.fork(
                         theirs,
                         tree=str(version.tree),
-                        words=str(words),
+                        output=str(output),
                         seed=rng.getrandbits(32),
                     )
                 wait = partial(_reaped, server, number)
-                process = Process(version.name, number, words, Channel(ours), wait)
+                process = Process(version.name, number, output, Channel(ours), wait)
                 stack.callback(process.end)
                 started[version.name] = process
             for process in started.values():
@@ -184,11 +191,11 @@ class Company:
         return self._shared
 
     def _start(self, python: str, stack: ExitStack) -> Process:
-        words = self._folder / f"words-{next(self._counter)}"
+        output = self._folder / f"output-{next(self._counter)}"
         ours, theirs = Pipe()
         given = {"connection": theirs.fileno(), "arguments": list(self.arguments)}
         counts = dict.fromkeys(THREAD_COUNTS, str(self.threads))
-        with theirs, words.open("w") as sink:
+        with theirs, output.open("w") as sink:
             try:
                 started = subprocess.Popen(
                     [python, "-c", START, str(Path(__file__).parent), json.dumps(given)],
@@ -203,7 +210,9 @@ class Company:
             except OSError as error:
                 ours.close()
                 raise IncomparableError(f"cannot run {python}: {error}") from error
-        server = Process(f"the server of {python}", started.pid, words, Channel(ours), started.wait)
+        server = Process(
+            f"the server of {python}", started.pid, output, Channel(ours), started.wait
+        )
         stack.callback(server.end)
         return server
 
