@@ -4,12 +4,13 @@ Options that the trainer shares are declared in `mnist_mlp.arguments`. Nothing h
 """
 
 import argparse
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import cases
-from mnist_mlp import arguments, engines
+from mnist_mlp import arguments, cache, engines
 from mnist_mlp.learning_rate import RULES
 
 Value = TypeVar("Value")
@@ -73,12 +74,21 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
+def obstacle(file: Path) -> str:
+    """Return why a file cannot be written; nothing where it can, as far as that shows."""
+    if file.is_dir():
+        return "it is a folder"
+    if not file.parent.is_dir():
+        return f"{file.parent} is no folder"
+    is_writable = os.access(file if file.exists() else file.parent, os.W_OK)
+    return "" if is_writable else "this user may not write there"
+
+
 def output_file(text: str) -> Path:
-    """Parse a file in a folder that exists."""
-    file = Path(text)
-    if file.is_dir() or not file.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that exists")
-    return file
+    """Parse a file that can be written."""
+    if cause := obstacle(Path(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be written: {cause}")
+    return Path(text)
 
 
 def figure_file(text: str) -> Path:
@@ -96,128 +106,137 @@ def listed(values: Iterable[object]) -> str:
 
 
 Settings = dict[str, Any]  # keyword arguments of argparse's add_argument, or of pytest's addoption
+
+
+def valued(parse: Callable[[str], Any], metavar: str, text: str, default: Any = None) -> Settings:
+    """Declare an option with a value; a default ends its help."""
+    shown = listed(default) if isinstance(default, tuple) else default
+    suffix = "" if default is None else f" (default: {shown})"
+    return {"type": parse, "metavar": metavar, "default": default, "help": text + suffix}
+
+
+# Those that the trainer has, too.
 SHARED = {
-    flag: arguments.OPTIONS[flag]
-    for flag in ("--threads", "--device", "--data-root", "--cache-dir", "--force")
-}
-BATCH_SIZES: Settings = {"type": several(arguments.whole_number), "metavar": "B,B,..."}
-ENGINES: Settings = {
-    "type": several(one_of("engine", tuple(engines.ENGINES))),
-    "metavar": "NAME,...",
-}
-TARGET: Settings = {
-    "type": fraction,
-    "default": cases.TARGET_ACCURACY,
-    "help": "target test accuracy, above 0 and at most 1 (default: %(default)s)",
-}
+    flag: arguments.OPTIONS[flag] | {"metavar": metavar, "help": text}
+    for flag, metavar, text in (
+        ("--threads", "N", "threads that torch computes with (default: torch's own)"),
+        ("--device", "NAME", "device to train on: cpu, cuda or cuda:N (default: cpu)"),
+        ("--data-root", "FOLDER", "a data set in torchvision's layout instead of MNIST"),
+        ("--cache-dir", "FOLDER", f"for the unpacked MNIST (or set {cache.CACHE_VARIABLE})"),
+    )
+} | {"--force": arguments.OPTIONS["--force"]}
+parse_engines = several(one_of("engine", tuple(engines.ENGINES)))
+WAYS_TO_TRAIN = f"ways to train: {', '.join(engines.ENGINES)}"
+TARGET = valued(
+    fraction,
+    "FRACTION",
+    "target test accuracy, above 0 and at most 1",
+    cases.TARGET_ACCURACY,
+)
 # What a training to the target takes; sweet-spot takes them with --search alone.
-TRAINING: dict[str, Settings] = {
-    "--lr": {
-        "type": arguments.positive_number,
-        "default": cases.LEARNING_RATE,
-        "help": f"learning rate at batch size 1 (default: {cases.LEARNING_RATE})",
-    },
-    "--lr-rules": {
-        "type": several(one_of("learning rate rule", tuple(RULES))),
-        "default": cases.LR_RULES,
-        "metavar": "NAME,...",
-        "help": "rules for the learning rate at other batch sizes, for time to target: "
-        f"{', '.join(RULES)} (default: {listed(cases.LR_RULES)})",
-    },
-    "--seeds": {
-        "type": several(arguments.seed),
-        "default": cases.SEEDS,
-        "metavar": "N,N,...",
-        "help": f"seeds, one training each (default: {listed(cases.SEEDS)})",
-    },
-    "--max-epochs": {
-        "type": arguments.whole_number,
-        "default": cases.MAX_EPOCHS,
-        "metavar": "N",
-        "help": f"most epochs that a training may take (default: {cases.MAX_EPOCHS})",
-    },
+TRAINING = {
+    "--lr": valued(
+        arguments.positive_number, "RATE", "learning rate at batch size 1", cases.LEARNING_RATE
+    ),
+    "--lr-rules": valued(
+        several(one_of("learning rate rule", tuple(RULES))),
+        "NAME,...",
+        f"rules for the learning rate at other batch sizes, for time to target: {', '.join(RULES)}",
+        cases.LR_RULES,
+    ),
+    "--seeds": valued(several(arguments.seed), "N,N,...", "seeds, one training each", cases.SEEDS),
+    "--max-epochs": valued(
+        arguments.whole_number, "N", "most epochs that a training may take", cases.MAX_EPOCHS
+    ),
 }
-FIGURE: Settings = {
-    "type": figure_file,
-    "metavar": "FILE",
-    "help": "draw time to target against batch size, as .png, .svg or .html",
-}
+FIGURE = valued(
+    figure_file, "FILE", "draw time to target against batch size, as .png, .svg or .html"
+)
+TIME_LIMIT = valued(
+    arguments.positive_number,
+    "SECONDS",
+    f"of the whole search, compiling and evaluating included (default: {SEARCH_SECONDS})",
+)
 
 
 def _with_search(settings: Settings) -> Settings:
-    return settings | {
-        "default": argparse.SUPPRESS,
-        "help": f"with --search: {settings['help']}",
-    }
+    text = f"with --search: {settings['help']}"
+    return settings | {"default": argparse.SUPPRESS, "help": text}
 
 
 # Command -> option -> settings. "suite" is `pytest --benchmark-only`.
 OPTIONS: dict[str, dict[str, Settings]] = {
     "suite": {
-        "--batch-sizes": BATCH_SIZES
-        | {
-            "help": f"samples per step (default: {listed(cases.BATCH_SIZES)}, and for time to "
-            f"target {listed(cases.CONVERGENCE_BATCH_SIZES)})"
-        },
-        "--engines": ENGINES
-        | {
-            "help": f"ways to train: {', '.join(engines.ENGINES)} (default: those for one process, "
-            f"and {listed(cases.CONVERGENCE_ENGINES)} alone for time to target)"
+        "--batch-sizes": valued(
+            several(arguments.whole_number),
+            "B,B,...",
+            "samples per step; a size beyond the training set is one batch of all of it "
+            f"(default: {listed(cases.BATCH_SIZES)}, and for time to target "
+            f"{listed(cases.CONVERGENCE_BATCH_SIZES)}; with --full, or if a file or an engine is "
+            f"named, {listed(cases.ALL_BATCH_SIZES)}, and for time to target "
+            f"{listed(cases.ALL_CONVERGENCE_BATCH_SIZES)})",
+        ),
+        "--engines": valued(
+            parse_engines,
+            "NAME,...",
+            f"{WAYS_TO_TRAIN} (default: those for one process, and "
+            f"{listed(cases.CONVERGENCE_ENGINES)} alone for time to target); all epochs of an "
+            "engine that is named are measured, however long they take",
+        ),
+        "--full": {
+            "action": "store_true",
+            "help": "measure everything: all sizes, every seed at every size, and loading, "
+            "threads, workers, alignment and, where they are installed, peers",
         },
         "--native-form": {
             "choices": NATIVE_FORMS,
             "default": NATIVE_FORMS[0],
             "help": "the form in which native takes a step: the fastest by a trial, or the "
-            "simplest, which is the same in every process (default: %(default)s)",
+            f"simplest, which is the same in every process (default: {NATIVE_FORMS[0]})",
         },
-        "--epoch-samples": {
-            "type": arguments.whole_number,
-            "metavar": "N",
-            "help": "samples of the training set that an epoch passes over (default: all)",
-        },
-        "--workers": {
-            "type": several(arguments.whole_number),
-            "metavar": "P,P,...",
-            "help": "processes that share a batch, each on its part of the cores (default: "
+        "--epoch-samples": valued(
+            arguments.whole_number,
+            "N",
+            "samples of the training set that an epoch passes over (default: all)",
+        ),
+        "--workers": valued(
+            several(arguments.whole_number),
+            "P,P,...",
+            "processes that share a batch, each on its part of the cores (default: "
             "powers of two up to the cores, and all of them)",
-        },
+        ),
         **{flag: TRAINING[flag] for flag in ("--lr", "--lr-rules")},
         "--target-accuracy": TARGET,
         **{flag: TRAINING[flag] for flag in ("--max-epochs", "--seeds")},
         **{flag: SHARED[flag] for flag in ("--threads", "--device")},
-        "--data-root": SHARED["--data-root"]
-        | {
-            "type": folder,
-            "help": "a data set in torchvision's layout instead of MNIST; write "
+        "--data-root": valued(
+            folder,
+            "FOLDER",
+            "a data set in torchvision's layout instead of MNIST; write "
             "--data-root=FOLDER, as pytest takes a folder that stands alone for its own",
-        },
+        ),
         **{flag: SHARED[flag] for flag in ("--cache-dir", "--force")},
-        "--rerun-disturbed": {
-            "type": at_least(0),
-            "default": 0,
-            "metavar": "N",
-            "help": "run a case again at the end, up to N times, if other processes disturbed it; "
-            "the least disturbed run is kept (default: %(default)s)",
-        },
-        "--journal": {
-            "type": output_file,
-            "metavar": "FILE",
-            "help": "keep each case here from the moment it ends (default: a new file in journals/ "
+        "--rerun-disturbed": valued(
+            at_least(0),
+            "N",
+            "run a case again at the end, up to N times, if other processes disturbed it; "
+            "the least disturbed run is kept",
+            0,
+        ),
+        "--journal": valued(
+            output_file,
+            "FILE",
+            "keep each case here from the moment it ends (default: a new file in journals/ "
             "beside pytest-benchmark's saved runs)",
-        },
-        "--resume": {
-            "type": Path,
-            "metavar": "JOURNAL",
-            "help": "go on with the run of this journal: leave out the cases that it holds",
-        },
+        ),
+        "--resume": valued(
+            Path,
+            "JOURNAL",
+            "go on with the run of this journal: leave out the cases that it holds",
+        ),
     },
     "sweet-spot": {
-        "--engines": ENGINES
-        | {
-            "default": cases.CONVERGENCE_ENGINES,
-            "help": f"ways to train: {', '.join(engines.ENGINES)} "
-            f"(default: {listed(cases.CONVERGENCE_ENGINES)})",
-        },
+        "--engines": valued(parse_engines, "NAME,...", WAYS_TO_TRAIN, cases.CONVERGENCE_ENGINES),
         "--target-accuracy": TARGET,
         **{flag: SHARED[flag] for flag in ("--threads", "--device", "--force")},
         "--figure": FIGURE,
@@ -226,33 +245,22 @@ OPTIONS: dict[str, dict[str, Settings]] = {
             "help": "race whole trainings, for other data, targets and learning rates",
         },
         **{flag: _with_search(settings) for flag, settings in TRAINING.items()},
-        "--time-limit": _with_search(
-            {
-                "type": arguments.positive_number,
-                "metavar": "SECONDS",
-                "help": "of the whole search, compiling and evaluating included "
-                f"(default: {SEARCH_SECONDS})",
-            }
-        ),
+        "--time-limit": _with_search(TIME_LIMIT),
         **{flag: SHARED[flag] for flag in ("--data-root", "--cache-dir")},
     },
     "scale": {
-        "--workers": {
-            "type": at_least(FEWEST_WORKERS),
-            "metavar": "P",
-            "help": f"processes that share a batch (default: the cores, at least {FEWEST_WORKERS})",
-        },
+        "--workers": valued(
+            at_least(FEWEST_WORKERS),
+            "P",
+            f"processes that share a batch (default: the cores, at least {FEWEST_WORKERS})",
+        ),
         "--target-accuracy": TARGET,
         "--threads": SHARED["--threads"]
         | {"help": "threads of each worker (default: its part of the cores)"},
-        "--crews": {
-            "type": at_least(2),  # replicates, for an interval
-            "default": 4,
-            "metavar": "N",
-            "help": "how often the workers are started anew (default: %(default)s)",
-        },
+        # Several crews are replicates, for an interval.
+        "--crews": valued(at_least(2), "N", "how often the workers are started anew", 4),
         "--figure": FIGURE,
-        "--json": {"type": output_file, "metavar": "FILE", "help": "save what was measured"},
+        "--json": valued(output_file, "FILE", "save what was measured"),
         "--cache-dir": SHARED["--cache-dir"],
     },
     "report": {
@@ -262,24 +270,11 @@ OPTIONS: dict[str, dict[str, Settings]] = {
             "metavar": "RUN.json",
             "help": "runs that pytest-benchmark saved (default: the newest in .benchmarks/)",
         },
-        "--output": {
-            "type": Path,
-            "default": Path("report.html"),
-            "metavar": "FILE",
-            "help": "where to write the page (default: %(default)s)",
-        },
-        "--png": {
-            "type": Path,
-            "metavar": "DIR",
-            "help": "write each figure as a picture, too, to DIR",
-        },
+        "--output": valued(Path, "FILE", "where to write the page", Path("report.html")),
+        "--png": valued(Path, "DIR", "write each figure as a picture, too, to DIR"),
     },
     "recover": {
-        "journal": {
-            "type": Path,
-            "metavar": "JOURNAL",
-            "help": "such as .benchmarks/journals/NAME.jsonl",
-        },
+        "journal": valued(Path, "JOURNAL", "such as .benchmarks/journals/NAME.jsonl"),
         "--output": {
             "type": output_file,
             "required": True,
@@ -287,6 +282,7 @@ OPTIONS: dict[str, dict[str, Settings]] = {
             "help": "where to write the run, in pytest-benchmark's form",
         },
     },
+    "trainer": arguments.TRAINER,  # python -m mnist_mlp
 }
 SHORT = {"--output": "-o"}
 
@@ -298,20 +294,20 @@ def add(add_option: Callable[..., object], command: str) -> None:
         add_option(*short, flag, **settings)
 
 
-def as_markdown(options: dict[str, Settings]) -> str:
-    """Write options as the table that docs/options.md shows: a row per option."""
+def as_markdown(command: str) -> str:
+    """Write a command's options as the table that docs/options.md shows: a row per option."""
     rows = [
-        f"| `{_written(flag, settings)}` | {_help(settings)} |"
-        for flag, settings in options.items()
+        f"| `{_written(flag, settings)}` | {_meaning(settings)} |"
+        for flag, settings in OPTIONS[command].items()
     ]
-    return "\n".join(["| option | meaning |", "| --- | --- |", *rows]) + "\n"
+    return "\n".join(["| option | meaning |", "| --- | --- |", *rows])
 
 
 def _written(flag: str, settings: Settings) -> str:
     """Write an option with its value, as --help does."""
-    names = f"{SHORT[flag]}, {flag}" if flag in SHORT else flag
     if not flag.startswith("-"):
         return str(settings["metavar"])
+    names = f"{SHORT[flag]}, {flag}" if flag in SHORT else flag
     if "choices" in settings:
         return f"{names}=" + "\\|".join(settings["choices"])
     if settings.get("action") == "store_true":
@@ -319,6 +315,6 @@ def _written(flag: str, settings: Settings) -> str:
     return f"{names}={settings.get('metavar', flag.lstrip('-').upper())}"
 
 
-def _help(settings: Settings) -> str:
+def _meaning(settings: Settings) -> str:
     text = str(settings["help"]).replace("%(default)s", str(settings.get("default")))
     return text[:1].upper() + text[1:]

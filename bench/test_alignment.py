@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 
 import pytest
 import torch
@@ -12,50 +13,51 @@ from bench import cases
 from bench.laws import alignment
 from bench.laws.alignment import Likeness
 from bench.measure import step_time
-from bench.measure.step_time import Setting, Subject
-from bench.suite.parameters import at_each_aligned_engine
+from bench.measure.step_time import Setting, StepSeconds
+from bench.suite.selection import each
 from bench.suite.workbench import Workbench
+from mnist_mlp.batches import clamped
 
 Judge = Callable[[str, str], Likeness]  # engine, neighbours
 
 
 @pytest.fixture(scope="session")
-def judge(request: pytest.FixtureRequest, workbench: Workbench) -> Judge:
-    """Time the sizes of all chosen cases beside each other, once; then judge pairs of them."""
-    chosen = [
-        (item.callspec.params["engine"], item.callspec.params["neighbours"])
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == test_alignment.__name__
-    ]
-    pairs = {case: _pair(workbench, *map(str, case)) for case in chosen}
-    options = workbench.options
-    timed = step_time.measure(
-        list(dict.fromkeys(subject for pair in pairs.values() for subject in pair)),
-        Setting(
-            threads=torch.get_num_threads(),
-            device=options.device,
-            data_root=options.data_root,
-            cache_dir=options.cache_dir,
-            turn_samples=cases.ALIGNMENT_SAMPLES,
-            form_of=min(cases.AXIS_BATCH_SIZE, len(workbench.data.train)),
-        ),
-        seconds=cases.ALIGNMENT_SECONDS * len({engine for engine, _ in chosen}),
-        processes=cases.ALIGNMENT_PROCESSES,
-        tell=workbench.tell,
+def judge(workbench: Workbench) -> Judge:
+    """Time all sizes of an engine beside each other, once, whichever pairs are asked for."""
+    options, samples = workbench.options, len(workbench.data.train)
+    setting = Setting(
+        threads=torch.get_num_threads(),
+        device=options.device,
+        data_root=options.data_root,
+        cache_dir=options.cache_dir,
+        turn_samples=cases.ALIGNMENT_SAMPLES,
+        form_of=clamped(cases.AXIS_BATCH_SIZE, samples),
     )
-    return lambda *case: alignment.compare(timed, *pairs[case], margin=cases.EQUAL_WITHIN)
+
+    @cache
+    def timed(engine: str) -> StepSeconds:
+        pairs = [_sizes(workbench, neighbours) for neighbours in cases.NEIGHBOURS]
+        return step_time.measure(
+            alignment.subjects(engine, pairs, samples),
+            setting,
+            seconds=cases.ALIGNMENT_SECONDS,
+            processes=cases.ALIGNMENT_PROCESSES,
+            tell=workbench.tell,
+        )
+
+    return lambda engine, neighbours: alignment.compare(
+        timed(engine), *_sizes(workbench, neighbours)
+    )
 
 
-def _pair(workbench: Workbench, engine: str, neighbours: str) -> tuple[Subject, Subject]:
-    size, beside = (min(int(word), len(workbench.data.train)) for word in neighbours.split("/"))
-    return (
-        Subject(engine=engine, batch_size=size),
-        Subject(engine=engine, batch_size=beside, copy=int(size == beside)),
-    )
+def _sizes(workbench: Workbench, neighbours: str) -> tuple[int, int]:
+    samples = len(workbench.data.train)
+    size, beside = (clamped(int(word), samples) for word in neighbours.split("/"))
+    return size, beside
 
 
 @pytest.mark.parametrize("neighbours", cases.NEIGHBOURS, ids="neighbours={}".format)
-@at_each_aligned_engine
+@each("engine", "aligned engines")
 def test_alignment(
     benchmark: BenchmarkFixture,
     workbench: Workbench,
@@ -64,15 +66,16 @@ def test_alignment(
     neighbours: str,
 ) -> None:
     """Full batches of a size in this process; fresh ones judge it beside its neighbour."""
-    train = workbench.data.train
-    size, beside = (subject.batch_size for subject in _pair(workbench, engine, neighbours))
+    size, beside = _sizes(workbench, neighbours)
     compile_seconds = workbench.compile_seconds(engine, size)
     subject = workbench.new_engine(engine)
-    batches = math.ceil(cases.AXIS_BATCH_SIZE / size)
-    order = torch.arange(min(len(train), size * batches))
+    order = workbench.places(size * math.ceil(cases.AXIS_BATCH_SIZE / size))
 
     benchmark.pedantic(
-        subject.run, args=(train, order, size), rounds=cases.ALIGNMENT_ROUNDS, warmup_rounds=1
+        subject.run,
+        args=(workbench.data.train, order, size),
+        rounds=cases.ALIGNMENT_ROUNDS,
+        warmup_rounds=1,
     )
 
     workbench.record(
@@ -84,5 +87,5 @@ def test_alignment(
         beside=beside,
     )
     if benchmark.stats:
-        judged = request.getfixturevalue("judge")(engine, neighbours)
-        benchmark.extra_info.update(asdict(judged))
+        likeness = request.getfixturevalue("judge")(engine, neighbours)
+        benchmark.extra_info.update(asdict(likeness))

@@ -10,13 +10,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
 from bench.measure.memory import peak_memory
-from bench.suite.parameters import (
-    at_each_lr_rule,
-    at_each_seed,
-    at_each_training_batch_size,
-    at_each_training_engine,
-)
+from bench.suite.selection import each
 from bench.suite.workbench import Workbench
+from mnist_mlp.batches import clamped
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.convergence import train_until
 from mnist_mlp.data import Data
@@ -24,10 +20,10 @@ from mnist_mlp.evaluation import CACHE_SIZED_BATCH
 from mnist_mlp.learning_rate import RULES
 
 
-@at_each_seed
-@at_each_lr_rule
-@at_each_training_batch_size
-@at_each_training_engine
+@each("seed", "seeds")
+@each("lr_rule", "lr rules")
+@each("batch_size", "training batch sizes")
+@each("engine", "training engines")
 @pytest.mark.benchmark(timer=stopwatch)  # which stands still during evaluations
 def test_convergence(
     benchmark: BenchmarkFixture,
@@ -40,9 +36,10 @@ def test_convergence(
 ) -> None:
     """Training time to the target; a budget spent without reaching it is a result."""
     data, options = workbench.data, workbench.options
-    rate = RULES[lr_rule](options.learning_rate, min(batch_size, len(data.train)))
-    others = (engine, batch_size, lr_rule)
-    if others in workbench.hopeless and seed != options.seeds[0]:
+    rate = RULES[lr_rule](options.lr, clamped(batch_size, len(data.train)))
+    training = (engine, batch_size, lr_rule)
+    is_first = seed == options.seeds[0]
+    if training in workbench.hopeless and not is_first:
         pytest.skip("the first seed missed the target clearly: another would take as long")
     compile_seconds = workbench.compile_seconds(engine, batch_size)
 
@@ -68,11 +65,11 @@ def test_convergence(
     assert convergence.epochs <= options.max_epochs
     setting: dict[str, Any] = {"lr_rule": lr_rule, "seed": seed}
     is_hopeless = convergence.test_accuracy < options.target_accuracy - cases.CLEARLY_MISSED
-    if is_hopeless and seed == options.seeds[0]:
-        workbench.hopeless.add(others)
+    if is_hopeless and is_first and not options.full:
+        workbench.hopeless.add(training)
         setting["seeds_left_out"] = len(options.seeds) - 1
     setting |= {"target_accuracy": options.target_accuracy, "max_epochs": options.max_epochs}
     samples = convergence.epochs * len(data.train)
-    found = setting | asdict(convergence) | {"compile_seconds": compile_seconds}
-    workbench.record(benchmark, args[0], samples=samples, peak=peak, **found)
+    fields = setting | asdict(convergence) | {"compile_seconds": compile_seconds}
+    workbench.record(benchmark, args[0], samples=samples, peak=peak, **fields)
     assert not convergence.diverged, f"the loss is not finite at learning rate {rate:g}"

@@ -9,9 +9,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import cases
 from bench.measure import floor
 from bench.measure.memory import peak_memory
-from bench.suite.parameters import at_each_batch_size, at_each_engine
-from bench.suite.workbench import Workbench
-from mnist_mlp.clock import shortest_seconds
+from bench.suite.selection import each
+from bench.suite.workbench import Workbench, seconds_of
 from mnist_mlp.data import Split
 from mnist_mlp.device import is_gpu
 from mnist_mlp.engines.engine import Engine
@@ -21,15 +20,15 @@ from mnist_mlp.training import epoch
 def floor_fraction(
     benchmark: BenchmarkFixture, subject: Engine, split: Split, batch_size: int
 ) -> dict[str, float]:
-    """What share of the shortest epoch the machine would need at the least; known for a CPU."""
+    """Return the least time for an epoch here, as a share of the shortest one; known for a CPU."""
     if not benchmark.stats or is_gpu(subject.device):
         return {}
     seconds = floor.epoch_seconds(split, batch_size)
     return {"floor_fraction": seconds / benchmark.stats.stats.min}
 
 
-@at_each_batch_size
-@at_each_engine
+@each("batch_size", "batch sizes")
+@each("engine", "engines")
 def test_epoch(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, batch_size: int
 ) -> None:
@@ -46,9 +45,9 @@ def test_epoch(
     part = train.head(max(cases.MEMORY_SAMPLES, batch_size))
     args, kwargs = fresh(part)
     peak = peak_memory(partial(epoch, *args, **kwargs))
-    part_seconds = peak.seconds
-    if part_seconds < cases.SHORT_SECONDS:
-        part_seconds = shortest_seconds(partial(epoch, *args, **kwargs), for_seconds=0)
+    # A first call that takes long is not the longer for being cold.
+    is_long = peak.seconds > cases.SECONDS["epoch"]
+    part_seconds = peak.seconds if is_long else seconds_of(partial(epoch, *args, **kwargs))
     rounds = cases.rounds("epoch", part_seconds * len(train) / len(part))
     mean_loss = benchmark.pedantic(epoch, setup=fresh, rounds=rounds)
 

@@ -11,9 +11,9 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from bench import cases
 from bench.measure.peers import MODULES, PEERS
 from bench.suite import turns
-from bench.suite.parameters import at_each_batch_size
+from bench.suite.selection import each
 from bench.suite.workbench import Workbench
-from mnist_mlp.batches import shuffled
+from mnist_mlp.batches import clamped, shuffled
 from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.model import MLP
@@ -30,7 +30,7 @@ needs_all_peers = pytest.mark.skipif(
 
 
 @needs_all_peers
-@at_each_batch_size
+@each("batch_size", "batch sizes")
 def test_peers(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int) -> None:
     """Our fastest engine's pass over the samples, in turns with every peer's."""
     split = workbench.data.train.head(batch_size * cases.PEER_STEPS)
@@ -38,7 +38,7 @@ def test_peers(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: in
 
 
 @needs_all_peers
-@at_each_batch_size
+@each("batch_size", "batch sizes")
 def test_peers_without_zeros(
     benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int
 ) -> None:
@@ -55,7 +55,7 @@ def _compare(
     batch_size: int,
     names: list[str],
 ) -> None:
-    size = min(batch_size, len(split))
+    size = clamped(batch_size, len(split))
     ours = workbench.new_engine(OURS)
     compile_seconds = ours.prepare(size, split)
     passes = {name: _pass_of(name, workbench, split, size) for name in names}
@@ -64,7 +64,7 @@ def _compare(
     for name, one_pass in passes.items():
         assert one_pass() == pytest.approx(first_loss, rel=LIKE_OURS), name
 
-    found = turns.take(benchmark, our_pass, passes, rounds=cases.PEER_ROUNDS, tell=workbench.tell)
+    times = turns.take(benchmark, our_pass, passes, rounds=cases.PEER_ROUNDS, tell=workbench.tell)
 
     workbench.record(
         benchmark,
@@ -72,18 +72,16 @@ def _compare(
         batch_size=batch_size,
         samples=len(split),
         compile_seconds=compile_seconds,
-        **found,
+        **times,
     )
 
 
 def _pass_of(name: str, workbench: Workbench, split: Split, batch_size: int) -> Callable[[], float]:
     if name == "loader":
         return _pass_of_engine(workbench.new_engine(name), split, batch_size)
-    peer = PEERS[name](
-        MLP(seed=0), split, batch_size, learning_rate=workbench.options.learning_rate
-    )
+    peer_epoch = PEERS[name](MLP(seed=0), split, batch_size, workbench.options.lr)
     generator = torch.Generator().manual_seed(0)
-    return lambda: peer.epoch(shuffled(len(split), generator=generator))
+    return lambda: peer_epoch(shuffled(len(split), generator=generator))
 
 
 def _pass_of_engine(engine: Engine, split: Split, batch_size: int) -> Callable[[], float]:
@@ -92,7 +90,7 @@ def _pass_of_engine(engine: Engine, split: Split, batch_size: int) -> Callable[[
 
 
 @needs_all_peers  # not that it would use them: a default run has no minute to spare for it
-@at_each_batch_size
+@each("batch_size", "batch sizes")
 def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int) -> None:
     """The eager engine's steps, in turns with as many of autograd and torch.optim.SGD by hand.
 
@@ -102,7 +100,7 @@ def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: 
     by_hand, ours = workbench.new_engine("loader"), workbench.new_engine("eager")
     count = max(1, cases.BY_HAND_SAMPLES // (cases.BY_HAND_OVERHEAD_SAMPLES + len(batch)))
 
-    found = turns.take(
+    times = turns.take(
         benchmark,
         lambda: steps(ours, batch, count),
         {"by hand": lambda: steps(by_hand, batch, count)},
@@ -110,7 +108,7 @@ def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: 
         tell=workbench.tell,
     )
 
-    workbench.record(benchmark, ours, batch_size=batch_size, samples=len(batch) * count, **found)
+    workbench.record(benchmark, ours, batch_size=batch_size, samples=len(batch) * count, **times)
 
 
 def steps(engine: Engine, batch: Split, count: int) -> None:

@@ -1,18 +1,19 @@
 """How long one optimizer step takes."""
 
 import math
+from functools import partial
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
 from bench.measure.memory import peak_memory
-from bench.suite.parameters import at_each_batch_size, at_each_engine
-from bench.suite.workbench import Workbench
+from bench.suite.selection import each
+from bench.suite.workbench import Workbench, seconds_of
 from mnist_mlp.training import step
 
 
-@at_each_batch_size
-@at_each_engine
+@each("batch_size", "batch sizes")
+@each("engine", "engines")
 def test_step(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, batch_size: int
 ) -> None:
@@ -21,9 +22,9 @@ def test_step(
     batch = workbench.data.train.head(batch_size)
     compile_seconds = workbench.compile_seconds(engine, len(batch))
     subject = workbench.new_engine(engine)
-    peak = peak_memory(lambda: step(subject, batch.images, batch.labels))
-
-    rounds = cases.rounds("step", peak.seconds)
+    a_step = partial(step, subject, batch.images, batch.labels)
+    peak = peak_memory(a_step)
+    rounds = cases.rounds("step", seconds_of(a_step))
 
     loss = benchmark.pedantic(
         step,

@@ -1,6 +1,5 @@
 """How many cores should compute, and how many feed."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -8,9 +7,10 @@ import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.suite.parameters import at_each_resident_engine
+from bench.suite.selection import each
 from bench.suite.workbench import Workbench, may_fork
 from mnist_mlp import device
+from mnist_mlp.memory import usable_cores
 from mnist_mlp.training import epoch
 
 at_each_share = pytest.mark.parametrize("threads", cases.shares_of_cores(), ids="threads={}".format)
@@ -24,7 +24,7 @@ def computing_threads(threads: int) -> Iterator[int]:
 
 
 @at_each_share
-@at_each_resident_engine
+@each("engine", "resident engines")
 def test_threads(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, computing_threads: int
 ) -> None:
@@ -55,10 +55,8 @@ def test_threads(
 @at_each_share
 def test_feeding(benchmark: BenchmarkFixture, workbench: Workbench, computing_threads: int) -> None:
     """The question's loop over part of the training set, the cores that don't compute feed it."""
-    split, workers = (
-        workbench.data.train.head(cases.FED_SAMPLES),
-        (os.cpu_count() or 1) - computing_threads,
-    )
+    split = workbench.data.train.head(cases.FED_SAMPLES)
+    workers = usable_cores() - computing_threads
     subject = workbench.fed_loader(workers=workers)
 
     benchmark.pedantic(

@@ -1,25 +1,42 @@
 """How long workers that share a batch take, and their exchange of gradients by itself."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench import cases
-from bench.measure import group_time, worker_time
+from bench.measure import group_time, worker
 from bench.measure.crew import Crew
-from bench.suite.makespan import makespan
-from bench.suite.parameters import (
-    at_each_exchanging_group,
-    at_each_group,
-    at_each_shared_engine,
-    at_each_worker_batch_size,
-    at_each_worker_epoch_batch_size,
-)
+from bench.suite.selection import each
 from bench.suite.workbench import Workbench, learning_steps
+from mnist_mlp.batches import clamped
 
+
+class Makespan:
+    """A clock for pytest-benchmark that shows what a crew of workers has measured.
+
+    A round is a barrier, the work, and the slowest worker's end; how long a request takes on its
+    way to the workers is no part of it. In the gate, which has a clock of its own, it is.
+    """
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def __call__(self) -> float:
+        """Return the seconds added so far; only the difference of two readings means something."""
+        return self._seconds
+
+    def __repr__(self) -> str:
+        return "makespan"  # stored in saved runs, as the timer's name
+
+    def add(self, seconds: float) -> None:
+        """Let so much time pass."""
+        self._seconds += seconds
+
+
+makespan = Makespan()
 by_the_slowest = pytest.mark.benchmark(timer=makespan)
 
 
@@ -30,27 +47,45 @@ def gathered(crew: Crew, group: str) -> tuple[int, int]:
     return workers, threads
 
 
+def prepared(
+    crew: Crew, workbench: Workbench, engine: str, group: str, batch_size: int
+) -> dict[str, Any]:
+    """Give the workers of a group new engines, and return what to store of them."""
+    workers, threads = gathered(crew, group)
+    crew.ask(worker.new_engine, engine, workbench.options.lr)
+    peaks = crew.ask(worker.peak_bytes, batch_size)
+    return {
+        "engine": engine,
+        "workers": workers,
+        "threads": threads,
+        "batch_size": batch_size,
+        "learning_rate": workbench.options.lr,
+        "peak_memory_bytes": max(peaks),
+        "peak_memory_bytes_of_workers": list(peaks),
+    }
+
+
 def steps_of(crew: Crew, batch_size: int, count: int) -> None:
     """Take so many steps, and let the clock show the slowest worker's seconds for one."""
-    makespan.add(max(crew.ask(worker_time.steps, batch_size, count)))
+    makespan.add(max(crew.ask(worker.steps, batch_size, count)))
 
 
 def an_epoch(crew: Crew, batch_size: int) -> float:
     """Train for an epoch, and return its loss."""
-    measured = crew.ask(worker_time.one_epoch, batch_size)
+    measured = crew.ask(worker.one_epoch, batch_size)
     makespan.add(max(seconds for seconds, _ in measured))
     return float(measured[0][1])
 
 
 def exchanges(crew: Crew, size_bytes: int, count: int) -> None:
     """Exchange so often, and let the clock show the seconds of one."""
-    makespan.add(max(crew.ask(worker_time.exchange, size_bytes, count)))
+    makespan.add(max(crew.ask(worker.exchange, size_bytes, count)))
 
 
 @by_the_slowest
-@at_each_worker_batch_size
-@at_each_group
-@at_each_shared_engine
+@each("batch_size", "worker batch sizes")
+@each("group", "groups")
+@each("engine", "shared engines")
 def test_workers_step(
     benchmark: BenchmarkFixture,
     workbench: Workbench,
@@ -61,38 +96,26 @@ def test_workers_step(
 ) -> None:
     """One optimizer step on a batch of all workers together."""
     benchmark.group = f"{engine}, batch size {batch_size}"
-    workers, threads = gathered(crew, group)
-    crew.ask(worker_time.new_engine, engine, workbench.options.learning_rate)
-    peaks = crew.ask(worker_time.peak_bytes, batch_size)
-    seconds = max(crew.ask(worker_time.steps, batch_size, 1))
+    fields = prepared(crew, workbench, engine, group, batch_size)
+    seconds = max(crew.ask(worker.steps, batch_size, 1))
     count = max(1, min(cases.WORKERS_STEPS, round(cases.WORKERS_ROUND_SECONDS / seconds)))
 
     benchmark.pedantic(
         steps_of, args=(crew, batch_size, count), rounds=cases.WORKERS_ROUNDS, warmup_rounds=1
     )
 
-    found: dict[str, Any] = {}
     if steps := learning_steps(batch_size):
-        crew.ask(worker_time.new_engine, engine, workbench.options.learning_rate)
-        found["losses"] = crew.ask(worker_time.losses, batch_size, steps)[0]
-        assert all(map(math.isfinite, found["losses"]))
-    _record(
-        benchmark,
-        workbench,
-        engine=engine,
-        workers=workers,
-        threads=threads,
-        batch_size=batch_size,
-        samples=min(batch_size, len(workbench.data.train)),
-        peaks=peaks,
-        **found,
-    )
+        crew.ask(worker.new_engine, engine, workbench.options.lr)
+        fields["losses"] = crew.ask(worker.losses, batch_size, steps)[0]
+        assert all(map(math.isfinite, fields["losses"]))
+    samples = clamped(batch_size, len(workbench.data.train))
+    workbench.store(benchmark, samples=samples, **fields)
 
 
 @by_the_slowest
-@at_each_worker_epoch_batch_size
-@at_each_group
-@at_each_shared_engine
+@each("batch_size", "worker epoch batch sizes")
+@each("group", "groups")
+@each("engine", "shared engines")
 def test_workers_epoch(
     benchmark: BenchmarkFixture,
     workbench: Workbench,
@@ -103,28 +126,17 @@ def test_workers_epoch(
 ) -> None:
     """One pass over the training set, by all workers together."""
     benchmark.group = engine
-    workers, threads = gathered(crew, group)
-    crew.ask(worker_time.new_engine, engine, workbench.options.learning_rate)
-    peaks = crew.ask(worker_time.peak_bytes, batch_size)
+    fields = prepared(crew, workbench, engine, group, batch_size)
 
     mean_loss = benchmark.pedantic(an_epoch, args=(crew, batch_size), rounds=2, warmup_rounds=1)
 
     assert math.isfinite(mean_loss)
-    _record(
-        benchmark,
-        workbench,
-        engine=engine,
-        workers=workers,
-        threads=threads,
-        batch_size=batch_size,
-        samples=len(workbench.data.train),
-        peaks=peaks,
-    )
+    workbench.store(benchmark, samples=len(workbench.data.train), **fields)
 
 
 @by_the_slowest
 @pytest.mark.parametrize("size_bytes", group_time.EXCHANGED_BYTES, ids="size_bytes={}".format)
-@at_each_exchanging_group
+@each("group", "exchanging groups")
 def test_exchange(benchmark: BenchmarkFixture, crew: Crew, group: str, size_bytes: int) -> None:
     """Adding up numbers of all workers: what a step of theirs takes beside computing."""
     workers, _ = gathered(crew, group)
@@ -137,24 +149,3 @@ def test_exchange(benchmark: BenchmarkFixture, crew: Crew, group: str, size_byte
     )
 
     benchmark.extra_info.update(workers=workers, size_bytes=size_bytes)
-
-
-def _record(
-    benchmark: BenchmarkFixture,
-    workbench: Workbench,
-    *,
-    peaks: Sequence[int],
-    samples: int,
-    **found: Any,
-) -> None:
-    """Store the setting of a case, and each worker's peak memory."""
-    benchmark.extra_info.update(
-        device=workbench.options.device,
-        learning_rate=workbench.options.learning_rate,
-        data=workbench.data.name,
-        peak_memory_bytes=max(peaks),
-        peak_memory_bytes_of_workers=list(peaks),
-        **found,
-    )
-    if benchmark.stats:
-        benchmark.extra_info["samples_per_second"] = samples / benchmark.stats.stats.median

@@ -1,8 +1,13 @@
-"""Numbers with their units, for tables and sentences."""
+"""How numbers, tables and sentences are written: with units, in at most 100 columns."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 THOUSAND = 1000
+WIDTH = 100  # columns of text
+GAP = "  "  # between columns of a table, and before the further lines of a sentence
+WIDEST = 10  # a factor from the value to an end of its interval, beyond which nothing is known
 SECONDS_IN_WORDS = 120
 UNITS = (("s", 1), ("ms", 1e-3), ("us", 1e-6))
 
@@ -29,7 +34,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def gigabytes(value: float) -> str:
-    """Whole ones, since a machine's memory is never known closer."""
+    """Whole gigabytes, since a machine's memory is never known closer."""
     return f"{value / 1e9:.0f} GB"
 
 
@@ -45,10 +50,53 @@ def listed(items: Sequence[object]) -> str:
 
 
 def megabytes(value: float) -> str:
-    """A tenth of one is the least that shows."""
+    """A tenth of a megabyte is the least that shows."""
     return f"{value / 1e6:,.1f} MB"
 
 
 def per_cent(share: float) -> str:
-    """Whole ones: 0.1 is "10 %"."""
+    """Whole per cents: 0.1 is "10 %"."""
     return f"{100 * share:.0f} %"
+
+
+class Interval(Protocol):
+    """A value above 0 and the interval around it."""
+
+    @property
+    def value(self) -> float: ...  # noqa: D102
+    @property
+    def low(self) -> float: ...  # noqa: D102
+    @property
+    def high(self) -> float: ...  # noqa: D102
+
+
+def is_known(interval: Interval) -> bool:
+    """Whether both ends are within a factor of ten of the value."""
+    return interval.low * WIDEST >= interval.value and interval.high <= interval.value * WIDEST
+
+
+def estimate(interval: Interval, write: Callable[[float], str] = two_digits) -> str:
+    """Write a value with its interval, "24 (20 to 29)", where the run tells it."""
+    if not is_known(interval):
+        return "cannot be told from this run"
+    return f"{write(interval.value)} ({write(interval.low)} to {write(interval.high)})"
+
+
+def table(title: str, columns: Sequence[Sequence[str]]) -> list[str]:
+    """Lay out columns, each with its heading first, below a title.
+
+    Columns that do not fit beside the others follow below them, beside the first column again.
+    """
+    first, *others = [[cell.rjust(max(map(len, column))) for cell in column] for column in columns]
+    blocks = [[first]]
+    for column in others:
+        if len(GAP.join(part[0] for part in [*blocks[-1], column])) > WIDTH:
+            blocks.append([first])
+        blocks[-1].append(column)
+    rows = [GAP.join(row) for block in blocks for row in zip(*block, strict=True)]
+    return [*wrapped(title), *rows]
+
+
+def wrapped(sentence: str) -> list[str]:
+    """Break a sentence into lines; all but the first are indented."""
+    return textwrap.wrap(sentence, WIDTH, subsequent_indent=GAP, break_on_hyphens=False)

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,29 +12,20 @@ from PIL import Image
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 COMMAND = next(filter(None, map(shutil.which, NAMES)), None)
 needs_browser = pytest.mark.skipif(COMMAND is None, reason=f"none of {', '.join(NAMES)} is here")
-DARK, LIGHT = 0, 1  # as Chromium counts colour schemes
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """What became of a page."""
-
-    document: str  # after its scripts ran
-    console: list[str]  # what it complained of
-
-
-def show(page: Path) -> Shown:
-    """Open a page and let its scripts run."""
+def show(page: Path) -> tuple[str, list[str]]:
+    """Open a page and let its scripts run; return the document then, and its complaints."""
     done = _chromium(page, "--dump-dom", "--enable-logging=stderr")
-    console = [line for line in done.stderr.splitlines() if ":CONSOLE:" in line]
-    return Shown(document=done.stdout, console=console)
+    return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE:" in line]
 
 
-def photograph(page: Path, *, scheme: int) -> np.ndarray:
+def photograph(page: Path, *, scheme: str) -> np.ndarray:
     """How bright its pixels are for readers who want it so, (height, width), 0 to 255."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.png"
-        _chromium(page, f"--screenshot={file}", f"--blink-settings=preferredColorScheme={scheme}")
+        setting = f"preferredColorScheme={('dark', 'light').index(scheme)}"
+        _chromium(page, f"--screenshot={file}", f"--blink-settings={setting}")
         return brightness(file)
 
 

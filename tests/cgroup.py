@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 V1, V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
@@ -20,9 +20,8 @@ class NoCgroupError(Exception):
     """None can be made here."""
 
 
-@contextmanager
-def limited(megabytes):
-    """Make a group with so much memory, and yield the words that start a command in it."""
+def run(megabytes, *words, **options):
+    """Run this Python in a group with so much memory, and return what it printed."""
     version, root = (1, V1) if (V1 / "memory.limit_in_bytes").exists() else (2, V2)
     group = root / f"mnist-mlp-{uuid.uuid4().hex[:8]}"
     try:
@@ -34,19 +33,8 @@ def limited(megabytes):
             group.rmdir()
         raise NoCgroupError(str(error)) from error
     try:
-        yield [sys.executable, "-c", JOIN, str(group / "cgroup.procs"), sys.executable]
-    finally:
-        until = time.monotonic() + LEAVING_SECONDS
-        while (group / "cgroup.procs").read_text() and time.monotonic() < until:
-            time.sleep(0.05)
-        group.rmdir()
-
-
-def run(megabytes, *words, **options):
-    """Run this Python in such a group, and return what it printed."""
-    with limited(megabytes) as start:
         return subprocess.run(
-            [*start, *words],
+            [sys.executable, "-c", JOIN, group / "cgroup.procs", sys.executable, *words],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -54,3 +42,8 @@ def run(megabytes, *words, **options):
             env=os.environ | {"OMP_NUM_THREADS": "1"},
             **options,
         )
+    finally:
+        until = time.monotonic() + LEAVING_SECONDS
+        while (group / "cgroup.procs").read_text() and time.monotonic() < until:
+            time.sleep(0.05)
+        group.rmdir()

@@ -1,6 +1,8 @@
-"""One Hypothesis profile, and real MNIST unpacked once a session."""
+"""One Hypothesis profile, real MNIST unpacked once a session, and files that may not grow."""
 
+import resource
 import signal
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -35,3 +37,21 @@ def cache_dir(tmp_path_factory):
 def mnist(cache_dir):
     """The real training and test sets."""
     return datasets.load(cache_dir=cache_dir)
+
+
+@pytest.fixture
+def file_size_limit():
+    """Limit how large a file may become in a `with`: the kernel writes what fits, and fails."""
+
+    @contextmanager
+    def limited(size):
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+        try:
+            yield
+        finally:  # before pytest writes a result to a file
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+            signal.signal(signal.SIGXFSZ, before)
+
+    return limited

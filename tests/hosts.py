@@ -37,31 +37,25 @@ class Host:
         """Of its namespace."""
         return f"mnist-{self.number}"
 
-    def popen(self, words: Sequence[str], *, cwd: Path) -> subprocess.Popen[str]:
-        """Start a command there; what it prints is in its `stdout`."""
-        return subprocess.Popen(
-            ["ip", "netns", "exec", self.name, *words],
-            cwd=cwd,
-            env=os.environ | {"GLOO_SOCKET_IFNAME": "eth0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
     def cut(self) -> None:
         """Take its link down."""
         _ip("-n", self.name, "link", "set", "eth0", "down")
 
     def torchrun(self, hosts: int, words: Sequence[str], *, cwd: Path) -> subprocess.Popen[str]:
-        """Start its part of a command that one worker on each host runs."""
-        return self.popen(
+        """Start its part of a command that one worker on each host runs; it prints to `stdout`."""
+        return subprocess.Popen(
             [
+                *("ip", "netns", "exec", self.name),
                 *(sys.executable, "-m", "torch.distributed.run", f"--nnodes={hosts}"),
                 *(f"--node-rank={self.number - 1}", "--nproc-per-node=1"),
                 *(f"--master-addr={SUBNET}.1", f"--master-port={PORT}"),
                 *(f"--local-addr={SUBNET}.{self.number}", "-m", *words),
             ],
             cwd=cwd,
+            env=os.environ | {"GLOO_SOCKET_IFNAME": "eth0"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
 
 

@@ -13,6 +13,7 @@ MACHINE = {
     "physical_memory_bytes": 16_000_000_000,
 }
 SAMPLES = 60_000  # of the training set
+SIZES = (1, 16, 256)
 
 
 def case(verb, batch_size, seconds=1.0, *, engine="eager", name="", **info):
@@ -71,3 +72,21 @@ def saved(*cases, when="2026-01-01T00:00:00", **machine):
     """Return a run as pytest-benchmark saves it."""
     machine_info = copy.deepcopy(MACHINE) | machine
     return {"machine_info": machine_info, "datetime": when, "benchmarks": list(cases)}
+
+
+def epoch(batch_size, **info):
+    """Return the epoch of steps that take 100 us and 10 us per sample."""
+    peak = {"peak_memory_bytes": 1_000_000 * batch_size}
+    return case("epoch", batch_size, SAMPLES / batch_size * 1e-4 + 0.6, **(peak | info))
+
+
+def whole_run(*, engine="eager"):
+    """Return a run for every figure: a fixed rate that misses at 256, and one that grows."""
+    return saved(
+        *(case("step", size, 1e-4 + 1e-5 * size, engine=engine) for size in SIZES),
+        *(epoch(size, engine=engine) for size in SIZES),
+        *(traced(size, 3.0 + size / 100, seed=seed, reached=size < 256)
+          for size in SIZES for seed in (0, 1)),
+        *(traced(size, 1 + 20 / size + seed / 10, seed=seed, lr_rule="noise-limited")
+          for size in SIZES for seed in (0, 1)),
+    )  # fmt: skip

@@ -2,8 +2,6 @@
 
 import torch
 from hypothesis import strategies as st
-from torchvision.datasets import MNIST
-from torchvision.transforms import ToTensor
 
 from bench.gate.pair_tests import Pair
 from mnist_mlp import engines
@@ -34,14 +32,16 @@ not_batch_sizes = st.one_of(
 )
 
 
-class InMemory(MNIST):
-    """torchvision's MNIST over pixels in memory: its items, none of its files."""
+def in_memory(pixels, labels):
+    """The MNIST of torchvision over pixels in memory: its items, none of its files."""
+    from torchvision.datasets import MNIST  # noqa: PLC0415 - takes as long as importing torch
+    from torchvision.transforms import ToTensor  # noqa: PLC0415
 
-    def __init__(self, pixels, labels):
-        self.root = "memory"
-        self.transforms = None
-        self.transform, self.target_transform = ToTensor(), None
-        self.data, self.targets = pixels, labels
+    dataset = MNIST.__new__(MNIST)
+    dataset.root, dataset.transforms = "memory", None
+    dataset.transform, dataset.target_transform = ToTensor(), None
+    dataset.data, dataset.targets = pixels, labels
+    return dataset
 
 
 def new_split(samples, *, seed, device="cpu"):
@@ -49,7 +49,7 @@ def new_split(samples, *, seed, device="cpu"):
     generator = torch.Generator().manual_seed(seed)
     pixels = torch.randint(0, 256, (samples, 28, 28), dtype=torch.uint8, generator=generator)
     labels = torch.randint(0, 10, (samples,), generator=generator)
-    return resident(pixels, labels, lambda: InMemory(pixels, labels), device=device)
+    return resident(pixels, labels, lambda: in_memory(pixels, labels), device=device)
 
 
 @st.composite
@@ -83,12 +83,7 @@ def generator(seed=0) -> torch.Generator:
 
 def parameters_of(engine) -> torch.Tensor:
     """All of an engine's parameters in one vector, copied."""
-    return parameters_of_network(engine.network)
-
-
-def parameters_of_network(network) -> torch.Tensor:
-    """All of a network's parameters in one vector, copied."""
-    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+    return torch.cat([parameter.detach().flatten() for parameter in engine.parameters])
 
 
 def relative_error(ours, theirs):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from bench.best.reference import Group, Reference, TunedRate
+from bench.best.reference import FreshTrainings, Reference, TunedRate
 
 SIZES = (1, 4, 16, 64, 256)
 TARGET = 0.95
@@ -15,7 +15,7 @@ def group(size, rate, judge, *, target=TARGET, scale=1.0, reached=True, seeds=6)
     spread = np.random.default_rng(size).normal(0, 0.03, seeds)
     steps = [max(1, round(scale * 1000 * (1 + 20 / size) * math.exp(each))) for each in spread]
     bounds = {target: [(each - each // 40, each if reached else None) for each in steps]}
-    return Group(
+    return FreshTrainings(
         judged_on=judge,
         batch_size=size,
         learning_rate=rate,
@@ -32,25 +32,11 @@ def rate_at(size):
 def findings(*, data="MNIST", target=TARGET, scale=1.0, **changed):
     """A study of five batch sizes, whose fixed rate reached the target at the smallest alone."""
     fresh = [
-        *(
-            group(size, rate_at(size), judge, target=target, scale=scale)
-            for size in SIZES
-            for judge in ("validation", "test")
-        ),
-        *(
-            group(size, 0.1, "test", target=target, scale=3 * scale, reached=size == 1)
-            for size in SIZES
-        ),
-    ]
-    tuned = [
-        TunedRate(
-            batch_size=size,
-            learning_rate=rate_at(size),
-            is_interior=True,
-            median_steps={rate_at(size): 1000, 9.0: None},
-        )
+        group(size, rate_at(size), judge, target=target, scale=scale)
         for size in SIZES
+        for judge in ("validation", "test")
     ]
+    tuned = [TunedRate(batch_size=size, learning_rate=rate_at(size)) for size in SIZES]
     study = {
         "data": data,
         "commit": "0123456789",

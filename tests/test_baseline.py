@@ -2,36 +2,25 @@
 
 import pytest
 
-from bench.suite import baseline
+from bench.suite import checks
 from tests import idx, suite
 from tests.runs import case, saved, training
 
 
-def outcomes(before, now):
-    """What is found of a baseline's cases beside those of a run."""
-    measured = {one["fullname"]: one["extra_info"] for one in now}
-    return dict(baseline.changed_outcomes([saved(*before)], measured))
-
-
 @pytest.mark.parametrize("now_reached", [True, False])
 def test_a_target_that_only_one_side_reached_is_named(now_reached):
-    """Whichever side it is."""
-    before, now = training(64, reached=not now_reached), training(64, reached=now_reached)
+    """Equal outcomes, cases without a target and cases that one side lacks are not."""
+    alike = [training(1), training(4, reached=False), case("step", 1)]
+    before = saved(training(64, reached=not now_reached), training(16), *alike)
+    now = [training(64, reached=now_reached), training(256), *alike]
 
-    ((name, outcome),) = outcomes([before], [now]).items()
+    measured = {each["fullname"]: each["extra_info"] for each in now}
+    ((name, outcome),) = checks.changed_outcomes([before], measured)
 
     assert name == "bench/test_convergence.py::test_convergence[engine=eager-batch_size=64]"
     sides = "this run", "the baseline of 2026-01-01T00:00:00"
     reached, missed = sides if now_reached else sides[::-1]
     assert outcome == f"{reached} reached the target and {missed} did not"
-
-
-def test_equal_outcomes_and_cases_without_a_target_are_not_named():
-    """Nor are cases that one side lacks."""
-    before = [training(1), training(4, reached=False), training(16), case("step", 1)]
-    now = [training(1), training(4, reached=False), training(64), case("step", 1)]
-
-    assert outcomes(before, now) == {}
 
 
 def test_a_target_that_is_no_longer_reached_fails_the_comparison(tmp_path, monkeypatch):

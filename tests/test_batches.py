@@ -1,8 +1,9 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from mnist_mlp.batches import check_batch_size, mean_over_samples, shuffled, steps_per_epoch
+from mnist_mlp.batches import clamped, mean_over_samples, shuffled, steps_per_epoch
 from tests.strategies import batch_sizes, generator, not_batch_sizes, seeds, split_sizes
 
 
@@ -14,17 +15,24 @@ def test_shuffling_uses_every_sample_once(samples, seed):
     assert sorted(order.tolist()) == list(range(samples))
 
 
-@given(samples=split_sizes, batch_size=batch_sizes)
+@example(samples=0, batch_size=1)
+@given(samples=st.integers(0, 100), batch_size=batch_sizes)
 def test_an_epoch_has_ceil_n_over_b_steps(samples, batch_size):
-    """The short last batch is a step of its own."""
+    """The short last batch is a step of its own; no samples take no step."""
     assert steps_per_epoch(samples, batch_size) == -(-samples // batch_size)
+
+
+@given(samples=split_sizes, batch_size=batch_sizes)
+def test_a_batch_has_at_most_all_samples(samples, batch_size):
+    """A larger batch size means one batch of the whole split."""
+    assert clamped(batch_size, samples) == min(samples, batch_size)
 
 
 @given(batch_size=not_batch_sizes)
 def test_what_is_no_batch_size_is_refused_by_name(batch_size):
     """The sentence names the value and says what is allowed."""
     with pytest.raises((TypeError, ValueError)) as refusal:
-        check_batch_size(batch_size)
+        clamped(batch_size, 10)
 
     assert str(batch_size) in str(refusal.value) or repr(batch_size) in str(refusal.value)
     assert "give an int of at least 1" in str(refusal.value)

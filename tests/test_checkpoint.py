@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mnist_mlp import checkpoint
-from mnist_mlp.checkpoint import Checkpoint, CheckpointError
+from mnist_mlp import checkpoint, trainer
+from mnist_mlp.checkpoint import Checkpoint, Keeper
+from mnist_mlp.errors import UserError
 from mnist_mlp.model import MLP
 
 
@@ -24,24 +25,17 @@ def state():
 
 
 def test_a_round_trip_loses_nothing(tmp_path, state):
-    """Tensors bit for bit, and plain values."""
-    checkpoint.save(state, tmp_path / "new" / "file.pt")
-    loaded = checkpoint.load(tmp_path / "new" / "file.pt")
+    """Tensors bit for bit, and plain values; anybody can load them with torch alone."""
+    file = tmp_path / "new" / "file.pt"
+    checkpoint.save(state, file)
+    loaded = checkpoint.load(file)
 
     assert loaded.settings == state.settings
     assert (loaded.epoch, loaded.test_loss, loaded.best_test_loss) == (3, 0.5, 0.25)
     assert torch.equal(loaded.generator, state.generator)
     assert loaded.network.keys() == state.network.keys()
     assert all(torch.equal(loaded.network[name], state.network[name]) for name in state.network)
-
-
-def test_anybody_can_load_the_network_with_torch_alone(tmp_path, state):
-    """weights_only=True suffices."""
-    checkpoint.save(state, tmp_path / "file.pt")
-
-    network = torch.load(tmp_path / "file.pt", weights_only=True)["network"]
-
-    MLP(seed=1).load_state_dict(network)
+    MLP(seed=1).load_state_dict(torch.load(file, weights_only=True)["network"])
 
 
 @pytest.mark.parametrize("writes", [0, 1], ids="{} files fit".format)
@@ -60,39 +54,41 @@ def test_a_full_disk_leaves_best_and_last_as_they_were(tmp_path, state, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "write", fill_the_disk)
-        with pytest.raises(CheckpointError, match=r"checkpoint .*\.pt cannot be written: the d"):
+        with pytest.raises(UserError, match=r"\.pt cannot be written: the disk is full; its old"):
             checkpoint.save(replace(state, epoch=4), best, last)
 
     assert best.read_bytes() == last.read_bytes() == before
     assert sorted(tmp_path.iterdir()) == [best, last]
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no checkpoint", None], ids=["empty", "nonsense", "missing"]
-)
-def test_what_is_no_checkpoint_is_refused_by_name(tmp_path, content):
-    """One sentence that names the file."""
-    path = tmp_path / "file.pt"
-    if content is not None:
-        path.write_bytes(content)
+def test_only_this_launchs_own_checkpoint_is_continued_after_a_restart(tmp_path, state):
+    """A missing file and one of another launch start afresh; a damaged file is an error."""
+    last = tmp_path / "last.pt"
+    keeper = Keeper(settings=state.settings, best=last, last=last, launch="this one")
 
-    with pytest.raises(CheckpointError, match=r"file\.pt"):
-        checkpoint.load(path)
-
-
-def test_a_truncated_checkpoint_is_refused(tmp_path, state):
-    """As a killed copy would leave it."""
-    path = tmp_path / "file.pt"
-    checkpoint.save(state, path)
-    path.write_bytes(path.read_bytes()[:-1000])
-
-    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
-        checkpoint.load(path)
+    assert trainer.after_restart(keeper) is None
+    checkpoint.save(replace(state, launch="another"), last)
+    assert trainer.after_restart(keeper) is None
+    checkpoint.save(replace(state, launch="this one"), last)
+    assert trainer.after_restart(keeper).epoch == 3
+    last.write_bytes(last.read_bytes()[:-1000])
+    with pytest.raises(UserError, match=r"last\.pt is damaged .* remove it, or name another fold"):
+        trainer.after_restart(keeper)
 
 
-def test_somebody_elses_checkpoint_is_refused(tmp_path):
-    """A state_dict alone doesn't say where its run was."""
-    torch.save(MLP(seed=0).state_dict(), tmp_path / "file.pt")
+def test_what_is_no_checkpoint_is_refused_by_name(tmp_path, state):
+    """A file that is missing, empty, nonsense, cut off, or a state_dict without its run."""
+    file = tmp_path / "file.pt"
+    checkpoint.save(state, file)
+    cut_off = file.read_bytes()[:-1000]
+    file.unlink()
 
-    with pytest.raises(CheckpointError, match="no checkpoint of a training run"):
-        checkpoint.load(tmp_path / "file.pt")
+    with pytest.raises(UserError, match=r"cannot read the checkpoint .*file\.pt: No such file"):
+        checkpoint.load(file)
+    for content in (b"", b"no checkpoint", cut_off):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"file\.pt is damaged or no checkpoint: name a file"):
+            checkpoint.load(file)
+    torch.save(state.network, file)
+    with pytest.raises(UserError, match=r"file\.pt is no checkpoint of a training run"):
+        checkpoint.load(file)

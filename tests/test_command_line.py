@@ -1,5 +1,6 @@
 """python -m mnist_mlp, as its users call it."""
 
+import os
 import re
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mnist_mlp import checkpoint
+from mnist_mlp import arguments, checkpoint, memory
 from mnist_mlp.command import main
 from tests import idx
 
@@ -25,16 +26,17 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_each_epoch_is_printed_and_a_resumed_run_prints_the_rest(folder, capsys):
-    """Losses, accuracy and seconds an epoch; resumed in a new process, the same network."""
+    """The resumed run ends with the same network."""
     start = ["--data-root", "data", "--batch-size", "7", "--engine", "loader"]
     name = "FashionMNIST-loader-7-0.1-0.last.pt"
     assert main([*start, "--epochs", "3"]) == 0
     whole = capsys.readouterr().out
     assert main([*start, "--epochs", "1", "--checkpoints", "part"]) == 0
 
+    capsys.readouterr()
     resume = ["--data-root", "data", "--resume", f"part/{name}", "--checkpoints", "part"]
-    command = [sys.executable, "-m", "mnist_mlp", *resume, "--epochs", "3"]
-    rest = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
+    assert main([*resume, "--epochs", "3"]) == 0
+    rest = capsys.readouterr().out
 
     line = re.compile(
         r"epoch +(\d)  train loss (\d\.\d{4})  test loss (\d\.\d{4})  "
@@ -53,7 +55,7 @@ def test_each_epoch_is_printed_and_a_resumed_run_prints_the_rest(folder, capsys)
         (["--batch-size", "0"], "'0' is not a whole number from 1 to 2147483647"),
         (["--batch-size", "2.5"], "'2.5' is not a whole number from 1"),
         (["--batch-size", "9223372036854775808"], "'9223372036854775808' is not a whole number"),
-        (["--threads", "1000000"], "1000000 threads on"),
+        (["--threads", "3"], "3 threads on 2 usable cores: ask for 2 or fewer"),
         (["--device", "meta"], "'meta' is not available here"),
         (["--lr", "nan"], "'nan' is not a number above 0"),
         (["--seed", "-1"], "'-1' is not a whole number from 0"),
@@ -64,8 +66,9 @@ def test_each_epoch_is_printed_and_a_resumed_run_prints_the_rest(folder, capsys)
     ],
     ids=lambda value: "-".join(value).strip("-") if isinstance(value, list) else "",
 )
-def test_what_makes_no_sense_is_refused_in_a_sentence(folder, capsys, words, sentence):
-    """Before any work: no checkpoint is written."""
+def test_what_makes_no_sense_is_refused_in_a_sentence(folder, monkeypatch, capsys, words, sentence):
+    """Before any work: no checkpoint is written. This process may use two cores."""
+    monkeypatch.setattr(memory, "usable_cores", lambda: 2)
     try:
         code = main(["--data-root", "data", *words])
     except SystemExit as refused:
@@ -89,20 +92,23 @@ def test_a_resumed_run_refuses_other_settings_and_a_finished_one(capsys):
     assert "has 2 epochs already: ask for more with --epochs" in capsys.readouterr().err
 
 
-def test_a_run_of_an_earlier_version_resumes_unless_it_was_trained_as_none_is_now(folder, capsys):
-    """Its settings name what offers no choice any more."""
+def test_a_run_of_an_earlier_version_resumes_unless_this_version_cannot_train_so(folder, capsys):
+    """Its settings may name options that no longer exist."""
     data = ["--data-root", "data"]
     assert main([*data, "--batch-size", "50", "--epochs", "1"]) == 0
     name = "FashionMNIST-eager-50-0.1-0.last.pt"
     kept = checkpoint.load(folder / "checkpoints" / name)
     old = {**kept.settings, "precision": "float32"}
-    refused = {"precision": "bfloat16", "average_every": 4, "engine": "parallel"}
+    refused = {
+        "precision": ("bfloat16", "was trained with precision bfloat16, and this version has only"),
+        "average_every": (4, "was trained with average_every 4, and this version has only 1"),
+        "engine": ("parallel", "'parallel' is no engine: choose from loader, eager"),
+    }
 
-    for number, (key, value) in enumerate(refused.items()):
-        file = folder / f"{number}.pt"
-        checkpoint.save(replace(kept, settings={**old, key: value}), file)
-        assert main([*data, "--resume", str(file), "--checkpoints", "new"]) == 1
-        assert f"{file} was trained with {key} {value}, and this" in capsys.readouterr().err
+    for key, (value, sentence) in refused.items():
+        checkpoint.save(replace(kept, settings={**old, key: value}), folder / "refused.pt")
+        assert main([*data, "--resume", "refused.pt", "--checkpoints", "new"]) == 1
+        assert sentence in capsys.readouterr().err
         assert not (folder / "new").exists()
 
     checkpoint.save(replace(kept, settings=old), folder / "old.pt")
@@ -112,24 +118,17 @@ def test_a_run_of_an_earlier_version_resumes_unless_it_was_trained_as_none_is_no
 
 
 @pytest.mark.usefixtures("folder")
-def test_a_learning_rate_too_high_ends_the_run_with_step_and_rate(capsys):
-    """Exit code 1 and a sentence."""
-    code = main(["--data-root", "data", "--batch-size", "10", "--lr", "3e38"])
+def test_a_training_that_breaks_down_ends_with_step_and_rate_and_keeps_nothing(capsys):
+    """A loss may be infinite in a step, or only in the test after the last step."""
+    words = ["--data-root", "data", "--lr", "3e38"]
 
+    assert main([*words, "--batch-size", "10"]) == 1
     sentence = (
         r"error: the loss of step \d+ is not finite at learning rate 3e\+38: try a lower one\n"
     )
     assert re.fullmatch(sentence, capsys.readouterr().err)
-    assert code == 1
-
-
-@pytest.mark.usefixtures("folder")
-def test_a_run_whose_only_step_breaks_the_network_is_not_kept(capsys):
-    """The loss before that step is finite; the test loss after it is not."""
-    code = main(["--data-root", "data", "--batch-size", "100", "--lr", "3e38", "--epochs", "1"])
-
+    assert main([*words, "--batch-size", "100", "--epochs", "1"]) == 1
     assert "the test loss after step 1 is not finite" in capsys.readouterr().err
-    assert code == 1
     assert not list(Path("checkpoints").glob("*"))
 
 
@@ -157,11 +156,35 @@ def test_ctrl_c_ends_the_run_quietly_and_keeps_its_checkpoints(tmp_path, cache_d
     assert not list(last.parent.glob(".*"))
 
 
-def test_help_explains_itself(capsys):
+def test_help_explains_each_option(capsys):
     """Every option has a line of its own."""
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
 
     explained = capsys.readouterr().out
-    for option in re.findall(r"--[a-z-]+", explained.partition("Train")[0]):
+    for option in arguments.TRAINER:
         assert re.search(rf"{option} .*\n? +\w", explained)
+
+
+def test_commands_are_parsed_without_torch():
+    """Importing torch takes seconds; this holds under torchrun, too."""
+    program = """
+import sys
+import bench.__main__, mnist_mlp.engines
+from mnist_mlp import command
+try:
+    command.main(["--help"])
+except SystemExit:
+    sys.exit("torch" in sys.modules)
+"""
+    launched = {"TORCHELASTIC_RUN_ID": "none", "RANK": "1"}
+
+    for environment in ({}, launched):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        assert bool(done.stdout) == (not environment)

@@ -1,5 +1,6 @@
 """A run that is cut off keeps what it has measured, and can be gone on with."""
 
+import errno
 import json
 import os
 import random
@@ -11,9 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+from pytest_benchmark.session import BenchmarkSession
 
 from bench import __main__ as bench_main
-from bench.runs import files, journal
+from bench.runs import files, journal, json_lines
 from bench.units import counted
 from tests import idx
 from tests import suite as in_process
@@ -154,7 +156,7 @@ def changed(file, edit):
             (),
             "differs in the machine's logical_cores: 99 then, ",
         ),
-        (lambda _: None, ("--lr=0.3",), "differs in options learning_rate: 0.1 then, 0.3 now"),
+        (lambda _: None, ("--lr=0.3",), "differs in options lr: 0.1 then, 0.3 now"),
         (
             lambda _: None,
             ("-k", "not 1"),
@@ -178,40 +180,62 @@ def test_a_run_that_would_differ_is_refused_by_name(cut, suite, edit, more, word
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [("none.jsonl", "there is no such file"), ("taken.jsonl", "taken.jsonl is no journal")],
+    ("option", "words"),
+    [
+        ("--resume=none.jsonl", "there is no such file"),
+        ("--resume=taken.jsonl", "taken.jsonl is no journal"),
+        ("--journal=taken.jsonl", "taken.jsonl exists: name another file"),
+    ],
 )
-def test_what_is_no_journal_is_refused(suite, tmp_path, name, words):
-    """By name."""
+def test_a_file_that_is_no_journal_is_refused_and_not_written_over(suite, tmp_path, option, words):
+    """It may be somebody's notes."""
     (tmp_path / "taken.jsonl").write_text("notes\n")
-
-    assert words in suite(*CASES, f"--resume={name}").output
-
-
-def test_a_file_that_holds_something_is_not_written_over(suite, tmp_path):
-    """A journal of before, or notes."""
-    (tmp_path / "taken.jsonl").write_text("notes\n")
-    done = suite(*CASES, "--journal=taken.jsonl")
+    done = suite(*CASES, option)
 
     assert done.code == 4
-    assert "taken.jsonl exists: name another file" in done.output
+    assert words in done.output
     assert (tmp_path / "taken.jsonl").read_text() == "notes\n"
 
 
-def test_journals_stand_beside_the_saved_runs_and_the_oldest_go(own, suite):
-    """Ten are kept."""
-    folder = Path(own[1].partition("file://")[2]) / "journals"
-    folder.mkdir(exist_ok=True)
-    for number in range(12):
-        (folder / f"{number}.jsonl").write_text("old\n")
-        os.utime(folder / f"{number}.jsonl", (number, number))
+def own_journal(folder, number, seconds):
+    """A journal that nobody named, of a case timed for so long; larger numbers are newer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"2026-01-01T00-00-{number:02}-1.jsonl"
+    file.write_text(f'{{}}\n{{"stats": {{"total": {seconds}}}}}\n')
+    os.utime(file, (number, number))
+    return file
 
-    done = suite("bench/test_step.py", "--engines=eager", "--batch-sizes=1")
+
+def test_of_old_journals_those_of_long_runs_are_kept(suite, tmp_path):
+    """Beside the ten newest, five; not what somebody else writes or has named."""
+    folder = tmp_path / "storage" / "journals"
+    long = own_journal(folder, 1, 600)
+    written = json_lines.Writer(own_journal(folder, 2, 1))
+    short = [own_journal(folder, number, number) for number in range(3, 20)]
+    (folder / "named.jsonl").write_text("notes\n")
+    os.utime(folder / "named.jsonl", (0, 0))
+
+    storage = f"--benchmark-storage={(tmp_path / 'storage').as_uri()}"
+    done = suite(*CASES[:2], "--batch-sizes=1", storage)
 
     assert done.code == 0
-    kept = {file.name for file in folder.iterdir()}
-    assert len(kept) == 10
-    assert kept.isdisjoint({"0.jsonl", "1.jsonl", "2.jsonl"})
+    kept = set(folder.iterdir())
+    assert {long, written.file, folder / "named.jsonl", *short[-9:], *short[-13:-9]} < kept
+    assert kept.isdisjoint(short[:-13])
+    assert len(kept) == 10 + 5 + 2
+    written.close()
+
+
+def test_a_journal_that_another_process_writes_is_not_resumed(cut, suite):
+    """It stays as it is."""
+    writer, before = json_lines.Writer(cut), cut.read_bytes()
+
+    done = suite(*CASES, f"--resume={cut}")
+
+    assert done.code == 4
+    assert f"{cut} is being written by another process: wait for its end" in done.output
+    assert cut.read_bytes() == before
+    writer.close()
 
 
 def test_a_run_goes_on_without_a_journal_that_cannot_be_written(suite, tmp_path):
@@ -223,13 +247,21 @@ def test_a_run_goes_on_without_a_journal_that_cannot_be_written(suite, tmp_path)
     assert done.output.count("the journal cannot be written") == 1
 
 
-def test_a_run_that_cannot_be_saved_says_so_and_keeps_its_journal(suite, tmp_path):
-    """The exit code tells it, too."""
-    (tmp_path / "file").write_text("in the way\n")
-    done = suite(*CASES, "--benchmark-json=file/run.json")
+def test_a_run_that_cannot_be_saved_says_how_to_recover_it(suite, monkeypatch):
+    """The exit code tells it, too, and the summary is printed all the same."""
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(BenchmarkSession, "save_json", full)
+    done = suite(*CASES, "--benchmark-json=run.json", "--journal=kept.jsonl")
 
     assert done.code == 1
-    assert "error: file/run.json cannot be written: its folder is a file" in (done.output)
+    assert "eager engine: KMNIST" in done.output
+    assert "No space left on device; save the run elsewhere with `python -m bench recover kept" in (
+        done.output
+    )
+    assert "Traceback" not in done.output
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +7,15 @@ import torch
 
 from mnist_mlp import device, training
 from mnist_mlp.data import Split
+from mnist_mlp.engines import native as native_engine
+from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.engines.native import forms, native, products
 from mnist_mlp.engines.native.native import Native
 from mnist_mlp.model import MLP
 from mnist_mlp.training import NotFiniteError
 from tests.strategies import (
     FORMS,
+    LEARNING_RATE,
     generator,
     new_engine,
     new_split,
@@ -21,10 +23,9 @@ from tests.strategies import (
     relative_error,
 )
 
-SRC = Path(__file__).parent.parent / "src"
+ROOT = Path(__file__).parent.parent
+MANY_THREADS = [form for form in forms.available(8) if form.name == "loop" and form.threads > 2]
 at_each_form = pytest.mark.parametrize("name", FORMS)
-# More threads than cores, too: they give up their core when they wait.
-MANY_THREADS = [form for form in forms.available(8) if form.name == "loop"]
 
 # Trains on two threads, forks, trains in the child, and hears of its parameters.
 FORK = """
@@ -47,34 +48,6 @@ for name in sys.argv[1:]:
     os.waitpid(child, 0)
     assert os.read(source, 5) == b"same", name
 """
-FULL_DISK = """
-import resource
-import torch
-from mnist_mlp.engines.native.loop import Loop
-from mnist_mlp.engines.native.native import Native
-from mnist_mlp.model import MLP
-
-resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-engine = Native(MLP(seed=0), learning_rate=0.1, form=Loop(threads=1))
-engine.step(torch.ones(4, 784), torch.zeros(4, dtype=torch.int64))
-"""
-WITHOUT_NUMBA = """
-import sys
-sys.modules["numba"] = None
-import torch
-from mnist_mlp import engines
-from mnist_mlp.model import MLP
-
-engine = engines.load("native")(MLP(seed=0), learning_rate=0.1)
-for _ in range(2):
-    loss = engine.step(torch.rand(20, 784), torch.zeros(20, dtype=torch.int64))
-print(engine.form, float(loss))
-"""
-
-
-def with_form(form, *, seed=0):
-    """A fresh network that takes steps in this form."""
-    return Native(MLP(seed=seed), learning_rate=0.1, form=form)
 
 
 def with_zeros(samples, *, seed):
@@ -104,53 +77,29 @@ def test_an_epoch_gives_the_parameters_of_the_eager_engine(mnist, name, batch_si
 
 @at_each_form
 @pytest.mark.parametrize("samples", [1, 2, 3, 5, 300, 2049], ids="samples={}".format)
-def test_a_step_equals_that_of_the_eager_engine(name, samples):
+def test_a_step_equals_that_of_the_eager_engine_and_a_form_predicts_as_the_network(name, samples):
     """At any number of samples, with any share of zeros."""
     eager, ours = new_engine("eager"), new_engine(name)
     split = with_zeros(samples, seed=3)
 
     losses = [float(engine.step(split.images, split.labels)) for engine in (eager, ours)]
+    with torch.no_grad():
+        logits = ours.network(split.images)
 
     assert relative_error(ours, eager) < 1e-5
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+    torch.testing.assert_close(ours.logits(split.images), logits, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("form", MANY_THREADS, ids=lambda form: f"threads={form.threads}")
-def test_threads_share_the_loop(form):
-    """On any number of threads the parameters are the same within rounding."""
-    split = with_zeros(300, seed=1)
-    eager, ours = new_engine("eager"), with_form(form)
-
-    for engine in (eager, ours):
-        engine.run(split, torch.arange(300), 7)
-
-    assert relative_error(ours, eager) < 1e-5
-
-
-@at_each_form
-def test_a_form_predicts_what_the_network_does(name):
-    """After a step, on its own threads, at any number of images."""
-    split = with_zeros(101, seed=4)
-    engine = new_engine(name)
-    engine.step(split.images, split.labels)
-
-    for samples in (1, 2, 101):
-        with torch.no_grad():
-            expected = engine.network(split.images[:samples])
-        torch.testing.assert_close(
-            engine.logits(split.images[:samples]), expected, rtol=1e-4, atol=1e-5
-        )
-
-
-@at_each_form
-def test_labels_of_one_class_and_a_strided_order(name):
-    """The order may be a view, and a class may be all there is."""
-    split = new_split(40, seed=1)
-    split = Split(images=split.images, labels=torch.full((40,), 9), new_dataset=split.new_dataset)
-    eager, ours = new_engine("eager"), new_engine(name)
+@pytest.mark.parametrize("form", [*FORMS.values(), *MANY_THREADS], ids=str)
+def test_a_run_equals_that_of_the_eager_engine(form):
+    """More threads than cores take turns; the order may be a view, a class may be all there is."""
+    split = with_zeros(600, seed=1)
+    split = Split(images=split.images, labels=torch.full((600,), 9), new_dataset=split.new_dataset)
+    eager, ours = new_engine("eager"), Native(MLP(seed=0), learning_rate=LEARNING_RATE, form=form)
 
     for engine in (eager, ours):
-        engine.run(split, torch.arange(40)[::3], 4)
+        engine.run(split, torch.arange(600)[::2], 7)
 
     assert relative_error(ours, eager) < 1e-5
 
@@ -177,31 +126,24 @@ def test_a_training_that_diverges_is_noticed(name):
         training.epoch(engine, new_split(60, seed=2), 7, generator=generator())
 
 
-def test_the_choice_is_kept_for_the_process():
-    """So that a training and its repetition take the same form; other sizes have their own."""
+def test_the_choice_is_kept_for_the_process_and_leaves_the_network_as_it_was():
+    """A training and its repetition take the same form. The trial trains a copy."""
     split = new_split(200, seed=0)
     native.CHOSEN.clear()
     engine = new_engine("native")
+    before = parameters_of(engine)
 
-    first_seconds, again_seconds = (engine.prepare(32, split) for _ in range(2))
-    other_seconds = new_engine("native", seed=1).prepare(32, split)
+    engine.prepare(32, split)
+    chosen = dict(native.CHOSEN)
+    engine.prepare(32, split)
+    new_engine("native", seed=1).prepare(32, split)
 
-    assert max(again_seconds, other_seconds) < first_seconds
-    assert len(native.CHOSEN) == 2  # for many steps, and for one
+    assert torch.equal(parameters_of(engine), before)
+    assert chosen == native.CHOSEN
+    assert len(chosen) == 2  # for many steps, and for one
     engine.run(split, torch.arange(200), 32)
     kept = {form for asked, form in native.CHOSEN.items() if not asked.is_single_step}
     assert [(engine.form, engine.form_threads)] == [(form.name, form.threads) for form in kept]
-
-
-def test_a_choice_leaves_the_network_as_it_was():
-    """The trial trains a copy."""
-    engine = new_engine("native")
-    before = parameters_of(engine)
-    native.CHOSEN.clear()
-
-    engine.prepare(16, new_split(50, seed=0))
-
-    assert torch.equal(parameters_of(engine), before)
 
 
 def test_the_simpler_form_wins_a_tie(monkeypatch):
@@ -214,8 +156,8 @@ def test_the_simpler_form_wins_a_tie(monkeypatch):
     def turn(form):
         turns.append(seconds[form])
 
-    assert forms.fastest([simple, other], turn, turn) is simple
-    assert forms.fastest([simple, other, fast], turn, turn) is fast
+    assert forms.fastest([simple, other], turn) is simple
+    assert forms.fastest([simple, other, fast], turn) is fast
 
 
 @pytest.mark.parametrize("product", products.available(), ids=lambda each: each.name)
@@ -241,7 +183,7 @@ def test_a_fork_after_training_trains_on():
 
     done = subprocess.run(
         [sys.executable, "-c", FORK, *names],
-        cwd=SRC.parent,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
@@ -251,34 +193,32 @@ def test_a_fork_after_training_trains_on():
     assert done.returncode == 0, done.stderr
 
 
-def test_without_numba_a_sentence_says_so_and_the_other_forms_train():
-    """Once."""
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_NUMBA],
-        env=os.environ | {"PYTHONPATH": str(SRC)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_without_numba_a_sentence_says_so(monkeypatch):
+    """The engine is refused when it is made."""
+    monkeypatch.setitem(sys.modules, "mnist_mlp.engines.native.loop", None)
+    monkeypatch.delattr(native_engine, "loop")
+    forms.available.cache_clear()
 
-    assert done.returncode == 0, done.stderr
-    assert "products" in done.stdout
-    assert done.stderr.count("the native engine goes without its loop") == 1
+    with pytest.raises(UnavailableError, match="the native engine needs Numba, which does not wo"):
+        new_engine("native")
+    forms.available.cache_clear()
 
 
-def test_a_full_disk_ends_no_training(tmp_path):
-    """Numba cannot keep what it compiled; the loop trains all the same."""
-    done = subprocess.run(
-        # Without -B, Python 3.11 would keep bytecode that it wrote in part (python/cpython#126606).
-        [sys.executable, "-B", "-c", FULL_DISK],
-        env=os.environ | {"PYTHONPATH": str(SRC), "NUMBA_CACHE_DIR": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def test_what_a_full_disk_cannot_keep_is_compiled_and_called_all_the_same(
+    tmp_path, monkeypatch, file_size_limit
+):
+    """Numba raises an OSError where it cannot keep what it compiled."""
+    loop = pytest.importorskip("mnist_mlp.engines.native.loop", exc_type=ImportError)
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
 
-    assert done.returncode == 0, done.stderr
-    assert list(tmp_path.rglob("*.nbc")) == []
+    @loop.compiled
+    def twice(number):
+        return number + number
+
+    with file_size_limit(0):
+        assert twice(3) == 6
+
+    assert list(tmp_path.rglob("*.nb?")) == []
 
 
 def test_the_thread_count_may_change_between_runs():
@@ -292,12 +232,6 @@ def test_the_thread_count_may_change_between_runs():
             assert torch.get_num_threads() == count
 
     assert relative_error(*each) < 1e-5
-
-
-def test_a_wrong_batch_size_is_refused_before_a_trial():
-    """By prepare, as by run."""
-    with pytest.raises(ValueError, match="too small"):
-        new_engine("native").prepare(0, new_split(3, seed=0))
 
 
 def test_what_wide_loads_pass_over_begins_at_a_cache_line():

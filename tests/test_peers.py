@@ -16,11 +16,11 @@ def test_a_peer_learns_as_ours_does(name, batch_size, mnist):
     if not importlib.util.find_spec(MODULES[name]):
         pytest.skip(f"{name} is not installed: it comes with the extra peers")
     split = mnist.train.head(3_000)
-    peer = PEERS[name](MLP(seed=0), split, batch_size, learning_rate=0.1)
+    peer_epoch = PEERS[name](MLP(seed=0), split, batch_size, 0.1)
     engine, ours, theirs = new_engine("eager"), [], []
 
     for seed in range(2):
         ours.append(training.epoch(engine, split, batch_size, generator=generator(seed)))
-        theirs.append(peer.epoch(torch.randperm(len(split), generator=generator(seed))))
+        theirs.append(peer_epoch(torch.randperm(len(split), generator=generator(seed))))
 
     assert theirs == pytest.approx(ours, rel=1e-4 if name == "JAX" else 0.02)

@@ -4,16 +4,17 @@ import argparse
 import configparser
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from bench import __main__ as bench_main
+from bench import options
 from bench.gate import command
-from bench.suite import options
-from mnist_mlp import command as training
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.fixture(scope="module")
@@ -98,19 +99,6 @@ def test_every_link_and_every_named_file_exists(page):
     assert not missing
 
 
-class Recorder:
-    """Stands in for pytest's parser, and notes the options it is given."""
-
-    def __init__(self):
-        self.names = set()
-
-    def getgroup(self, _):
-        return self
-
-    def addoption(self, name, **_):
-        self.names.add(name)
-
-
 def section(page, start, end):
     """The part of a page from one heading to another."""
     text = (ROOT / "docs" / page).read_text()
@@ -123,21 +111,30 @@ def rows(text):
     return set(re.findall(r"--[a-z][a-z-]+", " ".join(cells)))
 
 
-def test_every_option_of_the_suite_has_a_row():
-    """And every row has an option."""
-    added = Recorder()
-    options.add_to(added)
-
-    suite = section("options.md", "The suite", "`python -m bench report`")
-    assert {name for name in rows(suite) if not name.startswith("--benchmark")} == added.names
-
-
-def test_every_option_of_the_trainer_has_a_row():
-    """And every row has an option."""
+@pytest.mark.parametrize("command", options.OPTIONS)
+def test_the_tables_of_options_are_made_of_their_declarations(command):
+    """`bench.options.as_markdown` writes them."""
     text = (ROOT / "docs" / "options.md").read_text()
-    known = set(re.findall(r"--[a-z][a-z-]+", training.parser().format_help()))
 
-    assert rows(text[text.index("\n## `python -m mnist_mlp`") :]) == known - {"--help"}
+    assert f"<!-- options: {command} -->\n{options.as_markdown(command)}\n<!-- end -->" in text
+
+
+def test_help_is_there_at_once():
+    """No command imports what takes long to import before it has read its options."""
+    script = f"""
+import contextlib, io, runpy, sys
+for command in {[[], *([name] for name in bench_main.COMMANDS)]}:
+    sys.argv = ["bench", *command, "--help"]
+    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+        runpy.run_module("bench", run_name="__main__")
+    slow = {{"torch", "scipy", "altair", "numpy", "pytest"}} & set(sys.modules)
+    assert not slow, f"{{command}} imports {{slow}}"
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
 
 
 def help_of(add_options):

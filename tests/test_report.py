@@ -7,38 +7,17 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench import __main__ as bench_main
+from bench.report import charts, rows
 from bench.runs import files
 from tests import browser
-from tests.runs import case, saved, traced, training
+from tests.runs import SIZES, case, epoch, measured, saved, training, whole_run
 
-SIZES = (1, 16, 256)
 FIGURES = ("epoch-time", "time-to-target", "accuracy", "steps-to-target", "memory")
 HOSTILE = "<script>alert(1)</script>"
-
-
-def step(batch_size, **info):
-    """A step of 100 us and 10 us a sample."""
-    return case("step", batch_size, 1e-4 + 1e-5 * batch_size, **info)
-
-
-def epoch(batch_size, **info):
-    """The epoch of such steps."""
-    peak = {"peak_memory_bytes": 1_000_000 * batch_size}
-    return case("epoch", batch_size, 60_000 / batch_size * 1e-4 + 0.6, **(peak | info))
-
-
-def whole_run(*, engine="eager"):
-    """Something for every figure: a fixed rate that misses at 256, and one that grows."""
-    return saved(
-        *(step(size, engine=engine) for size in SIZES),
-        *(epoch(size, engine=engine) for size in SIZES),
-        *(traced(size, 3.0 + size / 100, seed=seed, reached=size < 256)
-          for size in SIZES for seed in (0, 1)),
-        *(traced(size, 1 + 20 / size + seed / 10, seed=seed, lr_rule="noise-limited")
-          for size in SIZES for seed in (0, 1)),
-    )  # fmt: skip
 
 
 @pytest.fixture
@@ -49,7 +28,8 @@ def make(tmp_path, capsys):
         files = [tmp_path / name for name in runs]
         for file, run in zip(files, runs.values(), strict=True):
             file.parent.mkdir(exist_ok=True)
-            file.write_text(run if isinstance(run, str) else json.dumps(run))
+            if run:
+                file.write_text(run if isinstance(run, str) else json.dumps(run))
         page = tmp_path / "report.html"
         code = bench_main.main(["report", *map(str, files), "-o", str(page), *map(str, options)])
         return code, page, "".join(capsys.readouterr())
@@ -59,14 +39,15 @@ def make(tmp_path, capsys):
 
 def test_tables_sentences_and_machine_are_the_files(make):
     """Medians read as the suite prints them elsewhere."""
-    code, page, said = make({"one.json": whole_run()})
+    code, page, output = make({"one.json": whole_run()})
     text = page.read_text()
 
-    assert (code, said) == (0, f"wrote {page}\n")
+    assert (code, output) == (0, f"wrote {page}\n")
     for number in ("975 ms", "61,538", "256.0 MB", "2 of 2 seeds", "3.01 s to 3.01 s"):
         assert f"<td>{number}</td>" in text
-    assert "batch size 256 reached test accuracy 0.95 first" in text
+    assert "batch size 256 trained fastest to test accuracy 0.95" in text
     assert "An Abacus 9000" in text
+    assert "16 GB" in text
     assert len(text) < 5_000_000
 
 
@@ -82,20 +63,23 @@ def shown(tmp_path_factory):
     return browser.show(page)
 
 
-def marks(document, figure, kind="point"):
-    """What the marks of a figure say of themselves to a screen reader."""
+def marks(document, figure):
+    """What the points of a figure say of themselves to a screen reader."""
     drawn = document.partition(f'<div id="{figure}"')[2].partition("</figure>")[0]
-    labels = re.findall(rf'aria-label="([^"]*)"[^>]*aria-roledescription="{kind}"', drawn)
+    labels = re.findall(r'aria-label="([^"]*)"[^>]*aria-roledescription="point"', drawn)
     return [html.unescape(label) for label in labels]
 
 
 @browser.needs_browser
 def test_a_browser_draws_every_figure_and_has_nothing_to_complain_of(shown):
-    """Not of a script, and not of something it was kept from fetching."""
-    drawn = {figure: len(marks(shown.document, figure)) for figure in FIGURES}
+    """Not of a script, nor of what it may not fetch. A screen reader is told the file's numbers."""
+    document, console = shown
+    drawn = {figure: marks(document, figure) for figure in FIGURES}
+    label = "batch size (samples per step): 16; seconds per epoch: 0.975; engine: eager; batch size"
 
-    assert shown.console == []
-    assert drawn == {
+    assert console == []
+    assert any(mark.startswith(label) for mark in drawn["epoch-time"])
+    assert {figure: len(found) for figure, found in drawn.items()} == {
         "epoch-time": 6,
         "time-to-target": 7,  # five medians, and two seeds that missed
         "accuracy": 18,
@@ -111,20 +95,10 @@ def test_a_browser_draws_every_figure_and_has_nothing_to_complain_of(shown):
 def test_a_single_case_is_enough(make, lone):
     """Where no law can be fitted, and no median be drawn."""
     _, page, _ = make({"one.json": saved(lone)})
-    shown = browser.show(page)
+    document, console = browser.show(page)
 
-    assert shown.console == []
-    assert sum(len(marks(shown.document, figure)) for figure in FIGURES) == 2
-
-
-@browser.needs_browser
-def test_a_drawn_mark_stands_at_the_files_numbers(shown):
-    """Where a screen reader finds it."""
-    label = (
-        "batch size (samples a step): 16; seconds an epoch: 0.975; engine: eager; batch size: 16;"
-    )
-
-    assert any(mark.startswith(label) for mark in marks(shown.document, "epoch-time"))
+    assert console == []
+    assert sum(len(marks(document, figure)) for figure in FIGURES) == 2
 
 
 @browser.needs_browser
@@ -135,29 +109,29 @@ def test_a_script_that_is_not_the_pages_own_does_not_run(make):
     before, end, after = page.read_text().rpartition("</body>")
     page.write_text(before + owned + end + after)
 
-    shown = browser.show(page)
+    document, console = browser.show(page)
 
-    assert "<title>Batch size and training time</title>" in shown.document
-    assert sum("Content Security Policy" in line for line in shown.console) >= 2
-    assert len(marks(shown.document, "epoch-time")) == 1
+    assert "<title>Batch size and training time</title>" in document
+    assert sum("Content Security Policy" in line for line in console) >= 2
+    assert len(marks(document, "epoch-time")) == 1
 
 
 @browser.needs_browser
 def test_names_in_a_file_are_shown_as_text(shown):
     """In a sentence, in a table and in a legend."""
-    assert "<img" not in shown.document.partition("<script>")[0]
-    assert "<h3>&lt;img src=x onerror=alert(2)&gt;.json</h3>" in shown.document
-    assert f"<td>{html.escape(HOSTILE)}</td>" in shown.document
-    assert f">{html.escape(HOSTILE)}</text>" in shown.document
+    document, _ = shown
+
+    assert "<img" not in document.partition("<script>")[0]
+    assert "<h3>&lt;img src=x onerror=alert(2)&gt;.json</h3>" in document
+    assert f"<td>{html.escape(HOSTILE)}</td>" in document
+    assert f">{html.escape(HOSTILE)}</text>" in document
 
 
 @browser.needs_browser
 def test_a_page_is_dark_where_its_reader_wants_it_dark(make):
     """And light where not; the figures are written in its ink either way."""
     _, page, _ = make({"one.json": saved(epoch(1), epoch(16))})
-    dark, light = (
-        browser.photograph(page, scheme=scheme) for scheme in (browser.DARK, browser.LIGHT)
-    )
+    dark, light = (browser.photograph(page, scheme=scheme) for scheme in ("dark", "light"))
 
     assert np.median(dark) < 50
     assert np.median(light) > 200
@@ -200,8 +174,8 @@ def test_pictures_are_the_figures_on_white(make, tmp_path):
     [
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
+        (None, "cannot be read: No such file or directory"),
         ("[]", "is no run that pytest-benchmark saved"),
-        ({"benchmarks": []}, "is no run that pytest-benchmark saved"),
         (saved(case("peers", 16)), "holds no step, epoch or training to a target"),
         (saved(epoch(16, engine=None)), "holds a case that this suite did not save: test_epoch["),
         (saved(epoch(16, engine=[1])), "has engine [1]: input should be a valid string"),
@@ -213,57 +187,93 @@ def test_pictures_are_the_figures_on_white(make, tmp_path):
 )
 def test_a_file_that_is_no_run_is_refused_in_a_sentence(make, run, words):
     """And nothing is written."""
-    code, page, said = make({"run.json": run})
+    code, page, output = make({"run.json": run})
 
     assert code == 1
-    assert re.fullmatch(rf"error: .*run\.json .*{re.escape(words)}.*\n", said)
+    assert re.fullmatch(rf"error: .*run\.json .*{re.escape(words)}.*\n", output)
     assert not page.exists()
-
-
-def test_a_missing_file_is_refused_in_a_sentence(tmp_path, capsys):
-    """The newest run isn't taken for it."""
-    code = bench_main.main(
-        ["report", str(tmp_path / "none.json"), "-o", str(tmp_path / "report.html")]
-    )
-
-    assert code == 1
-    assert capsys.readouterr().err == (
-        f"error: {tmp_path}/none.json cannot be read: No such file or directory\n"
-    )
 
 
 @pytest.mark.parametrize("option", ["-o", "--png"])
 def test_what_cannot_be_written_is_told_and_leaves_nothing(make, tmp_path, option):
     """A picture that has no place leaves no page, either."""
     where = tmp_path / "one.json" / "there"
-    code, page, said = make({"one.json": saved(epoch(1), epoch(16))}, option, where)
+    code, page, output = make({"one.json": saved(epoch(1), epoch(16))}, option, where)
 
     assert code == 1
-    assert said == (
+    assert output == (
         f"error: {where} cannot be written: its folder is a file; the file does not exist\n"
     )
     assert not page.exists()
     assert [file.name for file in tmp_path.iterdir()] == ["one.json"]
 
 
-def test_without_a_file_the_newest_saved_run_is_taken(tmp_path, monkeypatch):
-    """From pytest-benchmark's storage, where pytest was started."""
+def test_without_a_file_the_newest_saved_run_is_taken(tmp_path, monkeypatch, capsys):
+    """From pytest-benchmark's storage, where pytest was started; without one it says what to do."""
     monkeypatch.chdir(tmp_path)
-    folder = files.STORAGE / "Linux-CPython-3.11-64bit"
-    folder.mkdir(parents=True)
-    for name in ("0002_new.json", "0001_old.json"):
-        (folder / name).write_text(json.dumps(saved(epoch(16))))
-    os_time = (folder / "0002_new.json").stat().st_mtime
-
-    os.utime(folder / "0001_old.json", (os_time - 60, os_time - 60))
-
-    assert files.newest() == folder / "0002_new.json"
-
-
-def test_without_a_file_and_without_a_saved_run_it_says_what_to_do(tmp_path, monkeypatch, capsys):
-    """In a sentence."""
-    monkeypatch.chdir(tmp_path)
-
     assert bench_main.main(["report"]) == 1
     assert "`pytest --benchmark-only --benchmark-autosave`" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+    newest, oldest = (files.STORAGE / "Linux-CPython-3.11-64bit" / name for name in "ab")
+    for seconds, file in enumerate((oldest, newest)):
+        file.mkdir(parents=True)
+        (file / "run.json").touch()
+        os.utime(file / "run.json", (seconds, seconds))
+
+    assert files.newest() == newest / "run.json"
+
+
+def figures_of(runs):
+    """The figures by name."""
+    return {figure.name: figure for figure in charts.figures(runs)}
+
+
+def test_a_seed_that_missed_is_hollow_at_the_time_it_spent():
+    """It counts as longer than all others in the median, which lies within its bar."""
+    cases = measured(
+        *(training(16, 3.0), training(16, 4.0, seed=1), training(16, 2.0, seed=2, reached=False)),
+        *(training(64, 5.0, reached=False), training(64, 3.0, seed=1)),
+    )
+    figures = figures_of({"one": cases})
+    figure = figures["time-to-target"]
+    (hollow,) = (
+        layer
+        for layer in figure.chart.to_dict()["layer"]
+        if layer["mark"] == {"type": "point", "filled": False}
+    )
+
+    medians = [
+        (row["batch size"], row["seconds"], row["median"], row["over seeds"], row["reached by"])
+        for row in figure.rows
+    ]
+    assert medians == [
+        (16, 4.0, "4 s", "2 s to 4 s", "2 of 3 seeds"),
+        (64, None, "not reached", "3 s to 5 s", "1 of 2 seeds"),
+    ]
+    assert [(row["least"], row["most"]) for row in figure.rows] == [(2.0, 4.0), (3.0, 5.0)]
+    assert [row["seconds"] for row in hollow["data"]["values"]] == [2.0, 5.0]
+    assert figures["accuracy"].chart is None  # no training has a trace
+
+
+def test_several_runs_overlay_each_with_its_dash():
+    """One alone needs none."""
+    cases = measured(*map(epoch, SIZES))
+    runs = {"one": cases, "other": cases}
+    both, alone = (
+        figures_of(drawn)["epoch-time"].chart.to_dict()["layer"][0]["encoding"]
+        for drawn in (runs, {"one": runs["one"]})
+    )
+
+    assert both["strokeDash"]["scale"]["domain"] == ["one", "other"]
+    assert "strokeDash" not in alone
+
+
+@given(st.sets(st.integers(1, 60_000), min_size=1))
+def test_a_colour_is_left_for_every_batch_size_that_is_traced(batch_sizes):
+    """The smallest and the largest are among them."""
+    chosen = rows.spread_out(batch_sizes)
+
+    assert chosen == sorted(set(chosen) & batch_sizes)
+    assert {chosen[0], chosen[-1]} == {min(batch_sizes), max(batch_sizes)}
+    assert len(chosen) == min(len(batch_sizes), rows.TRACED_BATCH_SIZES)

@@ -1,9 +1,9 @@
 """Where memory would run out, what needs it is refused, tried apart or named."""
 
 import json
-import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_a_larger_batch_is_predicted_by_a_line():
 
 
 def test_what_needs_too_much_is_refused_with_what_is_free(monkeypatch):
-    """And what to do."""
+    """And what to do; where the system does not tell, as macOS, nothing is refused."""
     monkeypatch.setattr(memory, "free_bytes", lambda: 12_000_000)
     memory.require(12e6, "it", instead="less")
 
@@ -43,12 +43,7 @@ def test_what_needs_too_much_is_refused_with_what_is_free(monkeypatch):
         match="it needs about 34 MB more memory, and 12 MB are free here: less",
     ):
         memory.require(34e6, "it", instead="less")
-
-
-def test_where_the_system_does_not_tell_nothing_is_refused(monkeypatch):
-    """As on macOS."""
     monkeypatch.setattr(memory, "free_bytes", lambda: None)
-
     memory.require(1e18, "it", instead="less")
 
 
@@ -78,12 +73,30 @@ def test_the_tightest_control_group_counts(monkeypatch, tmp_path, version, group
 
 
 def test_a_call_is_tried_apart_and_its_end_is_named():
-    """It lives, raises, or is killed."""
-    assert room.fate(lambda: None) == ""
-    assert room.fate(lambda: 1 / 0) == "a trial in a child process failed"
-    assert room.fate(lambda: os.kill(os.getpid(), signal.SIGKILL)) == (
-        "a trial in a child process was killed (SIGKILL)"
+    """It lives, raises, is killed, or does not end."""
+    assert room.fate(abs, 1) == ""
+    assert room.fate(divmod, 1, 0) == "a trial in a fresh process failed"
+    assert room.fate(signal.raise_signal, signal.SIGKILL) == (
+        "a trial in a fresh process was killed (SIGKILL)"
     )
+    assert room.fate(time.sleep, 60, patience_seconds=0.1) == (
+        "a trial in a fresh process did not end within 0.1 s"
+    )
+
+
+def test_a_case_that_is_forced_is_tried_first(monkeypatch, tmp_path):
+    """In a fresh process, where it trains on one batch of the same data."""
+    idx.write_dataset(tmp_path / "KMNIST" / "raw", train=SAMPLES, test=20)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(memory, "predicted_bytes", lambda *_: 1e15)
+    words = *CASES[:2], f"--data-root={tmp_path}", f"--batch-sizes={SAMPLES}"
+
+    refused, forced = suite.run(*words), suite.run(*words, "--force")
+
+    assert "1 skipped" in refused.output
+    assert f"batch size {SAMPLES} with the loader engine needs about" in refused.output
+    assert forced.code == 0, forced.output
+    assert "1 passed" in forced.output
 
 
 def test_the_trainer_refuses_a_batch_that_does_not_fit(monkeypatch, tmp_path, capsys):

@@ -5,7 +5,9 @@ import io
 import json
 import math
 import tempfile
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 import pytest
@@ -13,33 +15,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import __main__ as bench_main
-from bench.runs import files, selection
-from bench.runs.seeds import Seeds, by_series
+from bench.runs import json_lines
+from bench.runs.seeds import Seeds, by_series, step_seconds
+from mnist_mlp.errors import UserError
 from tests import runs
 from tests.runs import case, measured, training
 
 
-def test_step_times_come_from_epochs_where_some_were_timed():
+def test_step_times_come_from_steps_or_from_epochs():
     """An epoch of 130 samples takes 3 steps of 64."""
     run = measured(
         case("step", 1, 0.001),
         case("step", 64, 0.2),
         case("epoch", 64, 0.3, samples_per_second=130 / 0.3),
+        case("epoch", 256, 0.1, samples_per_second=130 / 0.1),
         case("step", 64, 7.0, engine="loader"),
         case("peer", 32, 7.0),
     )
 
-    assert selection.step_seconds(run, "eager") == pytest.approx({1: 0.001, 64: 0.1})
-
-
-def test_peak_memory_is_that_of_epochs():
-    """Steps hold no shuffled index."""
-    run = measured(
-        case("epoch", 64, peak_memory_bytes=5_000_000),
-        case("step", 64, peak_memory_bytes=1_000_000),
-    )
-
-    assert selection.peak_bytes(run, "eager") == {64: 5_000_000}
+    assert step_seconds(run, "eager", "step") == {1: 0.001, 64: 0.2}
+    assert step_seconds(run, "eager", "epoch") == pytest.approx({64: 0.1})
 
 
 def test_trainings_are_grouped_by_engine_rule_and_batch_size():
@@ -63,23 +58,16 @@ def test_trainings_are_grouped_by_engine_rule_and_batch_size():
 @given(st.lists(st.tuples(st.floats(1e-6, 1e6), st.booleans()), min_size=1))
 def test_the_median_over_seeds_is_one_of_them_or_infinite(seeds):
     """Infinite where half the seeds or more missed; of an even number the larger middle one."""
-    found = Seeds(cases=measured(*(training(16, s, reached=reached) for s, reached in seeds)))
+    trained = Seeds(cases=measured(*(training(16, s, reached=reached) for s, reached in seeds)))
     times = sorted(s if reached else math.inf for s, reached in seeds)
 
-    assert found.median_seconds == times[len(times) // 2]
-    assert found.is_censored == (2 * found.reached <= len(seeds))
+    assert trained.median_seconds == times[len(times) // 2]
+    assert trained.is_censored == (2 * trained.reached <= len(seeds))
+    if not trained.is_censored:
+        assert trained.middle.seconds == trained.median_seconds
 
 
-SIZES = (1, 16, 64, 256)
-WHOLE_RUN = runs.saved(
-    *(case(verb, size, 1e-3 * size) for verb in ("step", "epoch") for size in SIZES),
-    *(
-        runs.traced(size, 1 + 20 / size + seed / 10, seed=seed, lr_rule=rule, reached=size < 256)
-        for rule in ("fixed", "noise-limited")
-        for size in SIZES
-        for seed in (0, 1)
-    ),
-)
+WHOLE_RUN = runs.whole_run()
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
@@ -98,24 +86,17 @@ def places(value, path=()):
             yield from places(value[key], (*path, key))
 
 
-PLACES = list(places(WHOLE_RUN))
-
-
 @st.composite
 def damaged_runs(draw):
     """A real run of which up to four fields are gone or hold any JSON value."""
     run = copy.deepcopy(WHOLE_RUN)
-    for path in draw(st.lists(st.sampled_from(PLACES), min_size=1, max_size=4, unique=True)):
-        parent = run
-        try:
-            for key in path[:-1]:
-                parent = parent[key]
-            if draw(st.booleans()):
-                parent[path[-1]] = draw(json_values)
-            else:
-                del parent[path[-1]]
-        except (KeyError, IndexError, TypeError):
-            continue  # an earlier damage took the place away
+    for _ in range(draw(st.integers(1, 4))):
+        *way, last = draw(st.sampled_from(list(places(run))))
+        parent = reduce(getitem, way, run)
+        if len(run) == 1 or draw(st.booleans()):
+            parent[last] = draw(json_values)
+        else:
+            del parent[last]
     return run
 
 
@@ -154,8 +135,48 @@ def test_a_run_saved_before_rules_and_traces_is_read():
     assert (one.precision, one.lr_rule, one.trace) == ("float32", "fixed", ())
 
 
-def test_without_a_file_the_newest_saved_run_is_found(tmp_path, monkeypatch):
-    """In pytest-benchmark's storage, where pytest was started."""
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(files.SavedRunError, match="--benchmark-autosave"):
-        files.newest()
+def written(file, line):
+    """Add a line, and let others write the file."""
+    with closing(json_lines.Writer(file)) as writer:
+        writer.append(line)
+
+
+@pytest.mark.parametrize("torn", [b'{"a": 1', b"", b"\xff", b"}"])
+def test_a_torn_last_line_is_dropped(tmp_path, torn):
+    """And the next one stands on its own."""
+    file = tmp_path / "lines.jsonl"
+    written(file, {"a": 1})
+    with file.open("ab") as end:
+        end.write(torn)
+
+    assert json_lines.is_torn(file) == bool(torn)
+    assert json_lines.read(file) == [{"a": 1}]
+    written(file, {"a": 2})
+    assert json_lines.read(file) == [{"a": 1}, {"a": 2}]
+
+
+def test_a_file_that_is_being_written_is_refused_and_left_as_it_is(tmp_path):
+    """Its last line may be half written, and is not to be cut off."""
+    file = tmp_path / "lines.jsonl"
+    with closing(json_lines.Writer(file)) as writer:
+        writer.append({"a": 1})
+        with file.open("ab") as end:
+            end.write(b'{"a": ')
+        with pytest.raises(UserError, match="is being written by another process"):
+            json_lines.Writer(file)
+        assert file.read_bytes() == b'{"a":1}\n{"a": '
+
+    written(file, {"a": 2})
+    assert json_lines.read(file) == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"[1]\n", "line 1 of .* is not a JSON object"), (b"{}\nx\n", "line 2 of .* is not JSON")],
+)
+def test_lines_that_are_no_json_are_refused_by_number(tmp_path, content, words):
+    """With the file's name."""
+    (tmp_path / "lines.jsonl").write_bytes(content)
+
+    with pytest.raises(UserError, match=words):
+        json_lines.read(tmp_path / "lines.jsonl")

@@ -1,12 +1,15 @@
 """The instrument of seconds a step, in processes of its own."""
 
 import os
+from dataclasses import replace
 
 import pytest
+import torch
 
 from bench.measure import processes, step_time
-from bench.measure.processes import ProcessError
 from bench.measure.step_time import Setting, Subject
+from bench.measure.turns import Draw
+from mnist_mlp.errors import UserError
 from tests import idx
 
 SUBJECTS = [Subject(engine="eager", batch_size=size) for size in (1, 16, 500)]
@@ -14,53 +17,75 @@ SUBJECTS = [Subject(engine="eager", batch_size=size) for size in (1, 16, 500)]
 
 @pytest.fixture
 def setting(tmp_path):
-    """A small data set, on one thread."""
+    """A small data set, on one thread, in short turns."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=300, test=10)
-    return Setting(threads=1, data_root=tmp_path)
+    return Setting(threads=1, data_root=tmp_path, turn_seconds=0.001)
 
 
 def test_every_process_times_every_subject(setting):
     """A control takes turns of its own; a batch beyond the training set is the whole of it."""
-    told = []
+    messages = []
     subjects = [*SUBJECTS, Subject(engine="eager", batch_size=16, copy=1)]
 
-    found = step_time.measure(
-        subjects, setting, seconds=0.1, processes=2, turn_seconds=0.002, tell=told.append
-    )
+    timed = step_time.measure(subjects, setting, seconds=0.1, processes=2, tell=messages.append)
 
-    assert set(found) == set(subjects)
-    for turns in found.values():
+    assert set(timed) == set(subjects)
+    for turns in timed.values():
         assert len(turns) == 2
         assert len(turns[0]) >= step_time.VISITS
         assert all(seconds > 0 for of_process in turns for seconds in of_process)
-    assert min(found[SUBJECTS[2]][0]) > min(found[SUBJECTS[0]][0])
-    assert told[0] == "starting processes"
+    assert min(timed[SUBJECTS[2]][0]) > min(timed[SUBJECTS[0]][0])
+    assert messages[0] == "starting processes"
 
 
 def test_all_sizes_can_take_the_form_of_one(setting):
-    """So that a size is held against another one, and not a form against another form."""
+    """A size is then compared with another size, and not a form with another form."""
     subjects = [Subject(engine="native", batch_size=size) for size in (1, 2)]
+    process = step_time.MeasuringProcess(subjects, replace(setting, form_of=64), 0)
+    process.load()
+    process.prepare()
 
-    found = step_time.measure(
-        subjects,
-        Setting(threads=1, data_root=setting.data_root, form_of=64),
-        seconds=0.05,
-        processes=2,
-        turn_seconds=0.001,
-    )
-
-    assert set(found) == set(subjects)
+    forms = set()
+    for size in (1, 2):
+        process.engines["native"].run(process.split, torch.arange(size), size)
+        forms.add((process.engines["native"].form, process.engines["native"].form_threads))
+    assert set(process.visit(1)) == set(subjects)
+    assert len(forms) == 1
 
 
-def test_what_a_process_cannot_do_is_said_as_it_would_be_here(setting):
-    """Its error comes back as it is."""
-    with pytest.raises(ValueError, match="no engine"):
+def test_the_error_of_a_process_comes_back_as_it_is(setting):
+    """As if it had been raised here."""
+    with pytest.raises((ValueError, UserError), match="no engine"):
         step_time.measure(
             [Subject(engine="nothing", batch_size=1)], setting, seconds=0.1, processes=2
         )
 
 
 def test_a_process_that_dies_is_named():
-    """As it does where memory runs out."""
-    with pytest.raises(ProcessError, match="memory ran out"), processes.fresh(1, os._exit) as made:
+    """The sentence says whether memory ran out."""
+    with pytest.raises(UserError, match="memory ran out"), processes.fresh(1, os._exit) as made:
         made[0].submit(os.getpid).result()
+
+
+def test_all_sizes_of_an_engine_train_one_network(setting):
+    """A control that had a network of its own would lie elsewhere in memory, in every process."""
+    subjects = [*SUBJECTS, Subject(engine="eager", batch_size=16, copy=1)]
+    process = step_time.MeasuringProcess(subjects, setting, 0)
+    process.load()
+    process.prepare()
+
+    (engine,) = process.engines.values()
+    before = [parameter.clone() for parameter in engine.parameters]
+    assert set(process.visit(1)) == set(subjects)
+    assert not any(map(torch.equal, engine.parameters, before))
+
+
+def test_each_item_takes_a_turn_per_round_in_an_order_drawn_anew():
+    """The orders are those of the seed."""
+    orders = [list(Draw(seed).rounds("abc", 50)) for seed in (0, 0, 1)]
+
+    assert orders[0] == orders[1] != orders[2]
+    rounds = [[item for number, item in orders[0] if number == each] for each in range(1, 51)]
+    assert all(sorted(items) == ["a", "b", "c"] for items in rounds)
+    assert len({tuple(items) for items in rounds}) == 6
+    assert Draw().turns("ab", {"a": 1.0, "b": 2.0}.get, 3) == {"a": [1.0] * 3, "b": [2.0] * 3}

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as bench_main
+from bench import cases as cases_of_a_run
+from bench.suite.workbench import Workbench
+from mnist_mlp import convergence
 from mnist_mlp.engines.compiled import Compiled
 from mnist_mlp.engines.eager import Eager
 from mnist_mlp.engines.engine import UnavailableError
@@ -39,6 +43,9 @@ CASES = [
     ),
 ]
 RAN = [name for name in CASES if "seed=1" not in name]  # no first seed reaches the target
+
+
+ENVIRONMENT = {"COLUMNS": "150", "PYTEST_ADDOPTS": "", "TERM": "xterm"}
 
 
 @pytest.fixture(scope="module")
@@ -75,42 +82,25 @@ def suite(own, storage):
 
 
 @pytest.fixture(scope="module")
-def fresh_suite(own, storage, tmp_path_factory):
-    """Run the suite on small data in a process of its own, as its users do."""
-    nvcc = tmp_path_factory.mktemp("cuda") / "bin" / "nvcc"
-    nvcc.parent.mkdir()
-    nvcc.touch(mode=0o755)  # torch logs a warning where this is and no GPU
-    environment = {"COLUMNS": "100", "PYTEST_ADDOPTS": "", "CUDA_HOME": str(nvcc.parent.parent)}
-
-    def run(*words):
-        words = [word.replace("bench/", f"{ROOT}/bench/") for word in words]
-        common = "--benchmark-only", "-p", "no:cacheprovider", "--color=no", *own
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", *common, *words],
-            cwd=storage.parent,
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
-
-
-@pytest.fixture(scope="module")
-def whole_run(fresh_suite, storage):
+def whole_run(suite, storage):
     """A run of every kind of case, saved as a baseline."""
-    return fresh_suite(
+    return suite(
         *(f"bench/test_{verb}.py" for verb in ("convergence", "epoch", "step")),
         *("--batch-sizes=20,900", "--max-epochs=2", "--seeds=0,1", "--threads=1"),
         *("--benchmark-save=base", f"--benchmark-json={storage / 'whole.json'}"),
     )
 
 
+def fresh(*words):
+    """A command that runs the suite, as its users do."""
+    words = [word.replace("bench/", f"{ROOT}/bench/") for word in words]
+    return sys.executable, "-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider", *words
+
+
 @pytest.fixture(scope="module")
 def saved(whole_run, storage):
     """What the whole run saved."""
-    assert whole_run.returncode == 0, whole_run.stdout
+    assert whole_run.code == 0, whole_run.output
     return json.loads((storage / "whole.json").read_text())
 
 
@@ -167,10 +157,15 @@ def test_every_case_says_what_it_measured(saved):
         assert info["samples_per_second"] > 0
         assert info["peak_memory_bytes"] >= 0
         assert info["peak_memory_method"] in {"VmHWM", "sampled"}
+        assert info["rss_bytes"] > 1e7
+    machine = saved["machine_info"]
+    assert all(machine[key] for key in ("torch", "blas", "cpu_capability"))
+    assert machine["physical_memory_bytes"] > 1e8
 
 
 def test_a_run_to_the_target_says_how_far_it_got(saved):
     """Random labels can't be learned in two epochs: not reached, and a result all the same."""
+    longer = []  # pytest-benchmark's seconds than ours
     for case in saved["benchmarks"]:
         info = case["extra_info"]
         if "seed" in case["params"]:
@@ -180,8 +175,30 @@ def test_a_run_to_the_target_says_how_far_it_got(saved):
             assert 0 <= info["test_accuracy"] < info["target_accuracy"] == 0.95
             assert info["seed"] == case["params"]["seed"]
             assert [steps for _, steps, _ in info["trace"]][-1] == info["steps"]
-            # pytest-benchmark's clock stands still during evaluations, as ours does.
-            assert case["stats"]["median"] == pytest.approx(info["train_seconds"], rel=0.05)
+            longer.append(case["stats"]["median"] / info["train_seconds"] - 1)
+    assert min(longer) >= 0
+    assert min(longer) < 0.05  # a busy machine lengthens some of them, evaluations all of them
+
+
+def test_pytest_benchmarks_clock_stands_still_during_evaluations(suite, storage, monkeypatch):
+    """As ours does: however long they take, they are no part of the time to target."""
+    quick = convergence.evaluate
+
+    def slow(*arguments):
+        time.sleep(0.2)
+        return quick(*arguments)
+
+    monkeypatch.setattr(convergence, "evaluate", slow)
+    file = storage / "slow.json"
+    done = suite(
+        *("bench/test_convergence.py", "--engines=eager", "--batch-sizes=600", "--max-epochs=5"),
+        *("--lr-rules=fixed", "--seeds=0", f"--benchmark-json={file}"),
+    )
+
+    assert done.code == 0, done.output
+    (case,) = json.loads(file.read_text())["benchmarks"]
+    info = case["extra_info"]
+    assert info["train_seconds"] <= case["stats"]["median"] < 0.2 * len(info["trace"])
 
 
 def test_an_epoch_says_how_near_it_came_to_the_floor(saved):
@@ -195,71 +212,58 @@ def test_an_epoch_says_how_near_it_came_to_the_floor(saved):
     assert compiling > max(case["stats"]["median"] for case in epochs if "compiled" in case["name"])
 
 
-def test_the_axes_beside_batch_size_end_in_a_sentence_each(fresh_suite):
-    """Feeding, cores and alignment, on any number of samples and cores.
-
-    Feeding forks, which JAX in this process would warn of.
-    """
+def test_the_axes_beside_batch_size_are_measured_on_any_number_of_samples_and_cores(
+    suite, storage, monkeypatch
+):
+    """Feeding, cores and alignment, which starts processes."""
+    monkeypatch.setattr(cases_of_a_run, "ALIGNMENT_PROCESSES", 2)
+    monkeypatch.setattr(cases_of_a_run, "ALIGNMENT_SECONDS", 0.1)
     axes = [f"bench/test_{name}.py" for name in ("loading", "threads", "alignment")]
+    file = storage / "axes.json"
 
-    done = fresh_suite(*axes, "--engines=loader,eager", "-k", "not alignment or 127")
+    done = suite(
+        *(*axes, "--engines=loader,eager", "-k", "not alignment or 127"),
+        f"--benchmark-json={file}",
+    )
 
-    assert done.returncode == 0, done.stdout
-    for start in ("DataLoader alone, batches of 256:", "Cores, loader engine:", "Cores, eager"):
-        assert start in done.stdout
-    assert "Seconds a sample, eager engine, equal meaning within 3%: 127 to 128" in done.stdout
-
-
-def test_a_saved_run_describes_the_machine(saved):
-    """Versions and settings that decide how fast torch is."""
-    info = saved["machine_info"]
-
-    assert info["torch"]
-    assert info["blas"]
-    assert info["cpu_capability"]
-    assert info["physical_memory_bytes"] > 1e8
+    assert done.code == 0, done.output
+    cases = json.loads(file.read_text())["benchmarks"]
+    measured = {case["name"]: case["extra_info"] for case in cases}
+    assert {info["workers"] for name, info in measured.items() if "loading" in name} == {0, 1, 2}
+    assert {name.partition("[")[0] for name in measured} == {
+        *("test_loading", "test_threads", "test_feeding", "test_alignment")
+    }
+    (aligned,) = (info for name, info in measured.items() if "alignment" in name)
+    assert (aligned["batch_size"], aligned["beside"]) == (127, 128)
+    assert 0 < aligned["low"] <= aligned["ratio"] <= aligned["high"]
 
 
 def test_the_summary_fits_a_hundred_columns_and_says_what_was_found(whole_run):
-    """A table an engine, a row a batch size, and a sentence."""
-    lines = whole_run.stdout.splitlines()
-    summary = lines[next(i for i, line in enumerate(lines) if line.startswith("loader engine")) :]
+    """A table per engine, a row per batch size, and sentences."""
+    lines = whole_run.output.splitlines()
+    summary = lines[next(i for i, line in enumerate(lines) if " engine: " in line) :]
 
     assert all(len(line) <= 100 for line in summary)
-    assert sum(bool(re.match(r"│ +(20|900) │", line)) for line in summary) == 12
-    assert "no batch size reached test accuracy 0.95 within 2 epochs" in " ".join(summary)
-    assert "not reached (0." in whole_run.stdout
-    assert whole_run.stdout.count("0 of 1, 1 left out") == 4
-    assert "4 skipped" in whole_run.stdout
-    assert "4 cases skipped: the first seed missed the target clearly" in whole_run.stdout
+    assert sum(bool(re.match(r" +(20|900) +[0-9.]", line)) for line in summary) == 8
+    assert "not reached (0." in whole_run.output
+    assert "4 skipped" in whole_run.output
+    assert "4 cases skipped: the first seed missed the target clearly" in whole_run.output
+    assert "--full adds" not in whole_run.output
 
 
-def test_how_long_the_run_will_take_is_printed_before_the_first_case(whole_run):
-    """In seconds or minutes."""
-    before = whole_run.stdout.partition("[  1/24")[0]
+def test_a_run_says_how_long_it_will_take_and_how_far_it_is(whole_run):
+    """A plain line before each case; torch says nothing of nvcc without a GPU."""
+    before = whole_run.output.partition("[  1/24")[0]
+    lines = re.findall(r"^\[ *(\d+)/24 \d+:\d\d\] (\S+)$", whole_run.output, flags=re.MULTILINE)
 
     assert re.search(r"^24 cases, about \d+ (s|min)$", before, flags=re.MULTILINE)
-
-
-def test_the_forms_of_the_native_engine_are_stored_and_printed_with_v(suite):
-    """So that it can be seen which were the fastest here."""
-    done = suite("-v", "bench/test_epoch.py", "--batch-sizes=20", "--engines=native,eager")
-
-    assert done.code == 0, done.output
-    assert re.search(r"native engine, form of an epoch: .* \d threads? at 20\.", done.output)
-
-
-def test_without_a_terminal_each_case_is_a_plain_line(whole_run):
-    """That says how far the run is, before the case starts."""
-    lines = re.findall(r"^\[ *(\d+)/24 \d+:\d\d\] (\S+)$", whole_run.stdout, flags=re.MULTILINE)
-
     assert lines == [(str(number), name) for number, name in enumerate(CASES, start=1)]
 
 
 @pytest.fixture(scope="module")
 def compare(suite, whole_run, storage):
     """Compare step cases of the eager engine with the baseline."""
-    assert whole_run.returncode == 0
+    assert whole_run.code == 0
     (baseline,) = storage.glob("*/0001_base.json")  # as if it came from another machine
     baseline.write_text(baseline.read_text().replace('"node": "', '"node": "not-'))
     return functools.partial(
@@ -283,30 +287,40 @@ def test_an_unslowed_step_is_listed_and_cases_left_out_are_named(compare):
     assert new == ["bench/test_step.py::test_step[engine=eager-batch_size=16]"]
 
 
-def test_a_slowed_step_is_caught(compare, monkeypatch):
-    """By pytest-benchmark's own comparison; the summary is printed all the same."""
+@pytest.fixture
+def slowed(compare, monkeypatch):
+    """Compare steps that take far longer than twenty samples do on any machine."""
     quick_step = Eager.step
 
     def slow_step(self, images, labels):
-        time.sleep(0.02)  # far more than a step of twenty samples takes on any machine
+        time.sleep(0.02)
         return quick_step(self, images, labels)
 
     monkeypatch.setattr(Eager, "step", slow_step)
-    done = compare("--batch-sizes=20", "--benchmark-compare-fail=min:10%")
+    return lambda: compare("--batch-sizes=20", "--benchmark-compare-fail=min:10%")
+
+
+def test_a_slowed_step_is_caught_even_where_a_case_cannot_be_read(slowed, monkeypatch):
+    """By pytest-benchmark's own comparison; the summary is printed all the same."""
+    done = slowed()
 
     assert done.code != 0
     assert "Performance has regressed" in done.output
-    assert "eager engine, KMNIST" in done.output
+    assert "eager engine: KMNIST" in done.output
 
+    monkeypatch.setattr(
+        Workbench, "record", lambda _, case, *__, **___: case.extra_info.update(engine="eager")
+    )
+    done = slowed()
 
-def test_torch_does_not_write_into_the_output(whole_run):
-    """It would log that there is nvcc and no GPU as soon as something is compiled."""
-    assert "CUDA" not in whole_run.stdout + whole_run.stderr
+    assert "Performance has regressed" in done.output
+    name = "test_step[engine=eager-batch_size=20]"
+    assert f"left out of the tables: {name} has no batch_size" in done.output
 
 
 def test_saved_runs_can_be_compared_afterwards(storage, whole_run):
     """With pytest-benchmark's own command."""
-    assert whole_run.returncode == 0
+    assert whole_run.code == 0
     done = subprocess.run(
         [
             Path(sys.executable).with_name("pytest-benchmark"),
@@ -351,3 +365,33 @@ def test_without_a_compiler_the_cases_that_need_one_are_skipped(suite, monkeypat
     assert done.code == 0, done.output
     assert "1 passed, 1 skipped" in done.output
     assert "1 case skipped: there is no compiler" in done.output
+
+
+def test_on_a_terminal_one_live_line_shows_case_and_count(own):
+    """And what the case says of itself."""
+    main, terminal = pty.openpty()
+    words = "--batch-sizes=8", "--engines=eager", "--lr-rules=fixed", "--seeds=0", "--max-epochs=1"
+    process = subprocess.Popen(
+        fresh(*own, *words, "bench/test_convergence.py"),
+        cwd=ROOT,
+        stdout=terminal,
+        stderr=terminal,
+        env=os.environ | ENVIRONMENT,
+    )
+    os.close(terminal)
+    shown = b""
+    while chunk := read_terminal(main):
+        shown += chunk
+    text = shown.decode()
+
+    assert process.wait() == 0
+    assert "0/1" in text
+    assert re.search(r"test_convergence\[\S+\]: epoch 1\.00 of 1, test accuracy 0\.\d+", text)
+
+
+def read_terminal(descriptor):
+    """The next bytes, none at the end."""
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        return b""

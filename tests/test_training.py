@@ -1,18 +1,18 @@
 import itertools
 import math
-import time
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_mlp import checkpoint, training
+from mnist_mlp import checkpoint, clock, evaluation, training
 from mnist_mlp.checkpoint import Keeper
 from mnist_mlp.convergence import (
     EVALUATIONS_PER_EPOCH,
     GRID_RATIO,
     evaluation_steps,
+    evaluations,
     train_until,
 )
 from mnist_mlp.evaluation import evaluate
@@ -24,6 +24,7 @@ from tests.strategies import (
     generator,
     new_data,
     new_engine,
+    new_split,
     parameters_of,
     seeds,
     splits,
@@ -32,29 +33,22 @@ from tests.strategies import (
 SETTINGS = {"seed": 0}
 
 
+def until(engine, data, batch_size, target, *, epochs, **more):
+    """Train to a target accuracy, or for so many epochs."""
+    return train_until(
+        engine,
+        data,
+        batch_size,
+        target_accuracy=target,
+        max_epochs=epochs,
+        generator=generator(),
+        **more,
+    )
+
+
 def new_keeper(folder, **more):
     """Keeps a run's checkpoints in that folder."""
     return Keeper(settings=SETTINGS, best=folder / "best.pt", last=folder / "last.pt", **more)
-
-
-@given(
-    split=splits(),
-    batch_size=batch_sizes,
-    stretches=st.lists(st.integers(1, 30), min_size=1, max_size=4),
-)
-def test_a_walk_is_the_same_in_stretches_of_any_length(split, batch_size, stretches):
-    """Stopping to evaluate changes neither parameters nor counts."""
-    stopping, straight = new_engine("eager"), new_engine("eager")
-    in_stretches = Walk(stopping, split, batch_size, generator=generator())
-    at_once = Walk(straight, split, batch_size, generator=generator())
-
-    for stretch in stretches:
-        in_stretches.advance(stretch)
-    at_once.advance(sum(stretches))
-
-    assert in_stretches.steps == at_once.steps == sum(stretches)
-    assert in_stretches.epochs == at_once.epochs
-    assert torch.equal(parameters_of(stopping), parameters_of(straight))
 
 
 @given(split=splits(), batch_size=batch_sizes, seed=seeds)
@@ -64,7 +58,9 @@ def test_evaluation_depends_on_nothing_but_network_and_split(split, batch_size, 
     before = parameters_of(engine)
 
     whole = evaluate(engine.network, split)
-    in_batches = evaluate(engine.network, split, batch_size=batch_size)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "CACHE_SIZED_BATCH", batch_size)
+        in_batches = evaluate(engine.network, split)
 
     assert in_batches.accuracy == whole.accuracy
     assert in_batches.loss == pytest.approx(whole.loss, rel=1e-5)
@@ -72,6 +68,7 @@ def test_evaluation_depends_on_nothing_but_network_and_split(split, batch_size, 
     assert all(parameter.grad is None for parameter in engine.parameters)
 
 
+@settings(max_examples=12)  # each writes some twenty files, and waits for the disk
 @given(name=engine_names, data=datasets(), batch_size=batch_sizes, stop=st.integers(1, 2))
 def test_a_resumed_run_loses_nothing(tmp_path_factory, name, data, batch_size, stop):
     """Stopped after any epoch and resumed from another state, a run ends bit for bit alike."""
@@ -121,24 +118,15 @@ def test_the_best_checkpoint_has_the_lowest_test_loss(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["loader", "eager"])
-def test_a_loss_that_is_not_finite_ends_the_run_and_names_step_and_rate(name, tmp_path):
-    """The step is counted from the run's start; what was kept before it stays."""
-    data = new_data(10, 5)
-    keeper = new_keeper(tmp_path)
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_step_and_rate(name):
+    """The step is counted from the run's start."""
     engine = new_engine(name)
-    walk = Walk(engine, data.train, 4, generator=generator())
-    list(fit(walk, data.test, epochs=1, keeper=keeper))
-    kept = keeper.best.read_bytes()
+    walk = Walk(engine, new_split(10, seed=1), 4, generator=generator())
+    walk.advance(3)
     engine.parameters[0].data.fill_(math.nan)
-    poisoned = checkpoint.load(keeper.last)
-    poisoned.network["output.bias"].fill_(math.inf)
 
-    walk = Walk(engine, data.train, 4, generator=generator())
-    resume(walk, poisoned)
     with pytest.raises(NotFiniteError, match=r"step 4 is not finite at learning rate 0\.1"):
-        list(fit(walk, data.test, epochs=2, keeper=keeper))
-
-    assert keeper.best.read_bytes() == kept
+        walk.advance(3)
 
 
 @given(steps_per_epoch=st.integers(1, 60_000), max_epochs=st.integers(1, 100))
@@ -159,34 +147,23 @@ def test_a_spent_budget_is_a_result(name, data, batch_size):
     """A target out of reach costs exactly the budget and reports the accuracy it got to."""
     engine = new_engine(name)
 
-    found = train_until(
-        engine, data, batch_size, target_accuracy=1.01, max_epochs=2, generator=generator()
-    )
+    result = until(engine, data, batch_size, 1.01, epochs=2)
 
-    assert not found.reached
-    assert found.epochs == 2
-    assert found.steps == 2 * math.ceil(len(data.train) / batch_size)
-    assert found.test_accuracy == evaluate(engine.network, data.test).accuracy
+    assert not result.reached
+    assert result.epochs == 2
+    assert result.steps == 2 * math.ceil(len(data.train) / batch_size)
+    assert result.test_accuracy == evaluate(engine.network, data.test).accuracy
 
 
 @given(data=datasets(), batch_size=batch_sizes)
 def test_time_to_target_ends_at_the_first_evaluation_that_reaches_it(data, batch_size):
     """Repeating the run for the steps it took gives the accuracy it reports."""
-    accuracies = []
-    found = train_until(
-        new_engine("eager"),
-        data,
-        batch_size,
-        target_accuracy=0.3,
-        max_epochs=5,
-        generator=generator(),
-        watch=lambda point: accuracies.append(point.test_accuracy),
-    )
+    result = until(new_engine("eager"), data, batch_size, 0.3, epochs=5)
 
-    again = new_engine("eager")
-    Walk(again, data.train, batch_size, generator=generator()).advance(found.steps)
-    assert evaluate(again.network, data.test).accuracy == found.test_accuracy == accuracies[-1]
-    assert found.reached == (found.test_accuracy >= 0.3)
+    again, accuracies = new_engine("eager"), [accuracy for *_, accuracy in result.trace]
+    Walk(again, data.train, batch_size, generator=generator()).advance(result.steps)
+    assert evaluate(again.network, data.test).accuracy == result.test_accuracy == accuracies[-1]
+    assert result.reached == (result.test_accuracy >= 0.3)
     assert all(accuracy < 0.3 for accuracy in accuracies[:-1])
 
 
@@ -199,38 +176,67 @@ def test_a_watcher_sees_every_evaluation_and_may_end_the_run(data, batch_size, l
         seen.append(point)
         return len(seen) == last
 
-    found = train_until(
-        new_engine("eager"),
-        data,
-        batch_size,
-        target_accuracy=1.01,
-        max_epochs=20,
-        generator=generator(),
-        watch=watch,
-    )
+    result = until(new_engine("eager"), data, batch_size, 1.01, epochs=20, watch=watch)
 
-    assert found.trace == tuple((p.train_seconds, p.steps, p.test_accuracy) for p in seen)
-    assert (found.steps, found.epochs) == (seen[-1].steps, seen[-1].epochs)
+    assert result.trace == tuple((p.train_seconds, p.steps, p.test_accuracy) for p in seen)
+    assert (result.steps, result.epochs) == (seen[-1].steps, seen[-1].epochs)
     assert len(seen) == last
-    assert not found.reached
-    assert not found.diverged
-    assert found.epochs < 20
+    assert not result.reached
+    assert not result.diverged
+    assert result.epochs < 20
 
 
-def test_the_clock_is_paused_while_a_watcher_looks():
-    """A slow watcher costs no training time."""
-    data = new_data(10, 5)
-    found = train_until(
-        new_engine("eager"),
-        data,
-        10,
-        target_accuracy=1.01,
-        max_epochs=3,
-        generator=generator(),
-        watch=lambda _: time.sleep(0.2),
+@given(
+    data=datasets(),
+    batch_size=batch_sizes,
+    gaps=st.lists(st.integers(1, 30), min_size=1, max_size=4),
+)
+def test_evaluations_stand_at_the_steps_that_are_asked_for(data, batch_size, gaps):
+    """Each step may depend on the evaluation before it; training is the same as without them."""
+    stopping, straight = new_engine("eager"), new_engine("eager")
+    walk, at_once = (
+        Walk(engine, data.train, batch_size, generator=generator())
+        for engine in (stopping, straight)
     )
+    asked, left = [], iter(gaps)
 
-    assert found.train_seconds < 0.2
+    def next_step(point):
+        asked.append(point)
+        gap = next(left, None)
+        return gap and gap + (point.steps if point else 0)
+
+    points = list(evaluations(walk, data.test, next_step))
+
+    assert asked == [None, *points]
+    assert [point.steps for point in points] == list(itertools.accumulate(gaps))
+    assert not any(point.diverged for point in points)
+    at_once.advance(sum(gaps))
+    assert (walk.steps, walk.epochs) == (at_once.steps, at_once.epochs)
+    assert torch.equal(parameters_of(stopping), parameters_of(straight))
+    assert points[-1].test_accuracy == evaluate(straight.network, data.test).accuracy
+
+
+def test_the_clock_is_paused_while_an_evaluation_is_made_and_looked_at(monkeypatch):
+    """Only training counts: here a tick per stretch of steps."""
+    data, now = new_data(10, 5), [0.0]
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+    advance = Walk.advance
+
+    def ticks(walk, steps):
+        now[0] += 1
+        return advance(walk, steps)
+
+    monkeypatch.setattr(Walk, "advance", ticks)
+    walk = Walk(new_engine("eager"), data.train, 10, generator=generator())
+
+    seconds = []
+    for point in evaluations(walk, data.test, lambda last: 1 + (last.steps if last else 0)):
+        now[0] += 100
+        seconds.append(point.train_seconds)
+        if point.steps == 3:
+            break
+
+    assert seconds == [1, 2, 3]
 
 
 def test_a_run_that_diverges_is_censored_at_once():
@@ -239,11 +245,11 @@ def test_a_run_that_diverges_is_censored_at_once():
     engine = new_engine("eager")
     engine.parameters[0].data.fill_(math.nan)
 
-    found = train_until(engine, data, 4, target_accuracy=1e-9, max_epochs=10, generator=generator())
+    result = until(engine, data, 4, 1e-9, epochs=10)
 
-    assert not found.reached
-    assert found.diverged
-    assert found.steps == 1
+    assert not result.reached
+    assert result.diverged
+    assert result.steps == len(result.trace) == 1
 
 
 @pytest.mark.parametrize("name", ["loader", "eager"])

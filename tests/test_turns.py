@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.measure import ratio
+from bench.measure.turns import paired
 from bench.suite import turns
 
 
@@ -51,6 +51,6 @@ def test_ours_has_no_place_of_its_own():
 
 def test_a_ratio_covers_the_middle_of_seven_turns():
     """From the least to the greatest: the sign test's interval at 95 %."""
-    found = ratio.paired([2, 4, 4, 4, 4, 4, 12], [2] * 7, confidence=0.95)
+    found = paired([2, 4, 4, 4, 4, 4, 12], [2] * 7, confidence=0.95)
 
     assert (found.ratio, found.low, found.high) == pytest.approx((2, 1, 6))

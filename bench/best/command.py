@@ -1,11 +1,11 @@
-"""python -m bench sweet-spot: options, and which of two ways they ask for."""
+"""python -m bench sweet-spot: known steps times measured seconds, or a race of whole trainings."""
 
 import argparse
-import sys
 
 from bench import cases
 from bench.measure import processes
 from bench.options import SEARCH_SECONDS
+from mnist_mlp.errors import UsageError
 
 RACE_ONLY = {
     "lr": cases.LEARNING_RATE,
@@ -19,24 +19,16 @@ RACE_ONLY = {
 def run(options: argparse.Namespace) -> int:
     """Answer in the way that is asked for."""
     if options.search:
-        return _race(options)
+        if len(options.engines) > 1 or options.figure:
+            raise UsageError("--search takes one engine and draws no figure")
+        from bench.best import race_command  # noqa: PLC0415 - torch takes seconds to import
+
+        return race_command.run(argparse.Namespace(**RACE_ONLY | vars(options)))
     for name in RACE_ONLY:
         if hasattr(options, name):
-            option = name.replace("_", "-")
             sentence = "is for the race of whole trainings: add --search, or leave it out"
-            print(f"error: --{option} {sentence}", file=sys.stderr)
-            return 2
+            raise UsageError(f"--{name.replace('_', '-')} {sentence}")
     processes.start_server()  # imports torch while this process does
-    from bench.best import sweet_spot_command  # noqa: PLC0415 - see above
+    from bench.best import sweet_spot_command  # noqa: PLC0415
 
     return sweet_spot_command.run(options)
-
-
-def _race(options: argparse.Namespace) -> int:
-    if len(options.engines) > 1 or options.figure:
-        print("error: --search takes one engine and draws no figure", file=sys.stderr)
-        return 2
-    from bench.best import race_command  # noqa: PLC0415 - torch takes seconds to import
-
-    chosen = RACE_ONLY | vars(options) | {"engine": options.engines[0]}
-    return race_command.run(argparse.Namespace(**chosen))

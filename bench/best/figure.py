@@ -1,54 +1,55 @@
-"""The figure of time to target against batch size: a curve and its band for each engine."""
+"""The figure of time to target against batch size: curves with bands, and marks."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 
-from bench.best.sweet_spot import Found
+from bench.laws.laws import Estimate
 from bench.report import look
+from mnist_mlp import atomic
+
+Curves = Mapping[str, Mapping[int, Estimate]]  # name -> batch size -> seconds to the target
+Marks = Sequence[tuple[str, int, float]]  # name, batch size, seconds
 
 
-def chart(found: Sequence[Found]) -> alt.LayerChart:
-    """Lay a band of 95 %, a line, and the runs that were made, over each other."""
-    curve: list[dict[str, Any]] = [
-        {
-            "engine": one.engine,
-            "batch size": size,
-            "seconds": estimate.value,
-            "low": estimate.low,
-            "high": estimate.high,
-        }
-        for one in found
-        for size, estimate in one.predicted.seconds.items()
+def draw(file: Path, field: str, curves: Curves, marks: Marks = (), *, target: float) -> None:
+    """Draw a band of 95 % and a line for each curve, whose names are of a field, under the marks.
+
+    What missed the target has no place. The name of the file tells its kind.
+    """
+    rows: list[dict[str, Any]] = [
+        {field: name, "batch size": size, "seconds": each.value, "low": each.low, "high": each.high}
+        for name, curve in curves.items()
+        for size, each in curve.items()
+        if each.high < math.inf
     ]
-    runs = [
-        {"engine": one.engine, "batch size": one.predicted.best, "seconds": seconds}
-        for one in found
-        for seconds in one.run_seconds
+    points = [
+        {field: name, "batch size": size, "seconds": seconds}
+        for name, size, seconds in marks
         if seconds < math.inf
     ]
-    names = [one.engine for one in found]
-    title = f"seconds of training to test accuracy {found[0].target:g}"
-    values = [row[key] for row in curve for key in ("low", "high")]
+    names = list(curves)
+    title = f"seconds of training to test accuracy {target:g}"
+    values = [row[end] for row in rows for end in ("low", "high")]
     place: dict[str, Any] = {
-        "x": look.batch_size_axis(row["batch size"] for row in curve),
-        "color": look.color("engine", names),
+        "x": look.batch_size_axis(row["batch size"] for row in rows),
+        "color": look.color(field, names),
     }
-    y = {
-        field: look.logarithmic(alt.Y(f"{field}:Q"), title, values) for field in ("low", "seconds")
-    }
-    on_curve, on_runs = (alt.Chart(alt.Data(values=rows)) for rows in (curve, runs))
-    return alt.LayerChart(
+    low, middle = (look.logarithmic(alt.Y(f"{y}:Q"), title, values) for y in ("low", "seconds"))
+    on_rows, on_points = (alt.Chart(alt.Data(values=each)) for each in (rows, points))
+    chart = alt.LayerChart(
         layer=[
-            on_curve.mark_area(opacity=0.25).encode(**place, y=y["low"], y2="high:Q"),
-            on_curve.mark_line().encode(**place, y=y["seconds"]),
-            on_runs.mark_point(filled=True).encode(
-                **place, shape=look.shape("engine", names), y=y["seconds"]
+            on_rows.mark_area(opacity=0.25).encode(**place, y=low, y2="high:Q"),
+            on_rows.mark_line().encode(**place, y=middle),
+            on_points.mark_point(filled=True).encode(
+                **place, shape=look.shape(field, names), y=middle
             ),
         ],
         width=look.WIDTH,
         height=look.HEIGHT,
         config=look.config(),
     )
+    atomic.write({file: look.drawn(chart, file.suffix)})

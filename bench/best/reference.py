@@ -1,6 +1,6 @@
-"""What a study of steps to a target found: tuned rates, and the bounds of each fresh run.
+"""A study of steps to a target: tuned rates, and the bounds of each fresh training.
 
-The package holds the findings, since steps do not depend on the machine. The command `steps`, last
+The package holds its results, since steps do not depend on the machine. The command `steps`, last
 in commit 0b095c1, made them.
 """
 
@@ -8,62 +8,73 @@ import math
 from importlib import resources
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
+
+from bench.laws.time_to_target import StepBounds
+from mnist_mlp.errors import UserError
 
 
 class TunedRate(BaseModel):
     """The rate that took the fewest steps at a batch size, to one target."""
 
-    model_config = ConfigDict(frozen=True)
-
     batch_size: int
     learning_rate: float
-    is_interior: bool  # a lower and a higher rate took more steps
-    median_steps: dict[float, int | None]  # of each rate of the grid; None where not reached
 
 
-class Group(BaseModel):
-    """Fresh runs that differ in their seed alone."""
-
-    model_config = ConfigDict(frozen=True)
+class FreshTrainings(TunedRate):
+    """Trainings at a tuned rate that differ in their seed alone, of which none chose the rate."""
 
     judged_on: str
-    batch_size: int
-    learning_rate: float
     seeds: list[int]
-    # Of each target, a pair a seed: steps below it, and steps at it, None where it was not reached.
-    # Where the first seeds came nowhere near a target, the others did not try it.
+    # Of each target, a pair per seed: steps below it, and steps at it, None where it was not
+    # reached. Where the first seeds came nowhere near a target, the others did not try it.
     bounds: dict[float, list[tuple[int, int | None]]]
-
-    def runs(self, target: float) -> dict[int, tuple[float, float]]:
-        """Return the bounds by seed, infinite where the target was not reached."""
-        pairs = self.bounds.get(target, [])
-        return {
-            seed: (low, math.inf if high is None else high)
-            for seed, (low, high) in zip(self.seeds, pairs, strict=False)
-        }
 
 
 class Reference(BaseModel):
-    """A study's findings."""
-
-    model_config = ConfigDict(frozen=True)
+    """The results of a study."""
 
     study: dict[str, Any]  # commit, versions, date, command and plan
     tuned: dict[float, list[TunedRate]]  # by target
-    fresh: list[Group]
+    fresh: list[FreshTrainings]
 
     @classmethod
     def shipped(cls) -> Self:
-        """Return the findings that are part of the package."""
+        """Return the study that is part of the package."""
         text = resources.files("bench.best").joinpath("reference.json").read_text()
         return cls.model_validate_json(text)
 
-    def runs(self, target: float, *, judged_on: str) -> dict[int, dict[int, tuple[float, float]]]:
-        """Return bounds by batch size and seed, at the tuned rates."""
-        rates = {one.batch_size: one.learning_rate for one in self.tuned[target]}
+    def rates(self, target: float) -> dict[int, float]:
+        """Return the tuned rates by batch size; refuse a target that the study did not have."""
+        if target not in self.tuned:
+            known = ", ".join(f"{each:g}" for each in self.tuned)
+            raise UserError(
+                f"steps to test accuracy {target:g} are not known, only those to {known}: choose "
+                "one of these, or race whole trainings with sweet-spot --search"
+            )
+        return {tuned.batch_size: tuned.learning_rate for tuned in self.tuned[target]}
+
+    def bounds(self, target: float, *, judged_on: str = "test") -> StepBounds:
+        """Return bounds of steps by batch size and seed, at the tuned rates.
+
+        They are infinite where the target was not reached.
+        """
+        rates = self.rates(target)
         return {
-            group.batch_size: group.runs(target)
+            group.batch_size: {
+                seed: (low, math.inf if high is None else high)
+                for seed, (low, high) in zip(
+                    group.seeds, group.bounds.get(target, []), strict=False
+                )
+            }
             for group in self.fresh
             if group.judged_on == judged_on and group.learning_rate == rates[group.batch_size]
         }
+
+    def source(self, target: float) -> str:
+        """Name the study in a sentence."""
+        seeds = min(map(len, self.bounds(target).values()))
+        return (
+            f"Steps are those of a study of {self.study['data']}, {self.study['started'][:10]}, "
+            f"commit {self.study['commit'][:7]}, {seeds} seeds per size; seconds are measured here."
+        )

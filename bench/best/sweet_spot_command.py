@@ -1,113 +1,145 @@
-"""What python -m bench sweet-spot does: predict, train, print."""
+"""Which batch size trains fastest: steps that are known times seconds that are measured here.
+
+Then it is trained there, with seeds that had no part in the choice.
+"""
 
 import argparse
-import sys
-from dataclasses import replace
+import math
+from collections.abc import Callable, Mapping
 
 import torch
-from rich.console import Console
 
-from bench.best import figure, known_steps, sweet_spot, sweet_spot_words
-from bench.best.known_steps import UnknownStepsError
-from bench.best.progress_line import progress_line
+from bench.best import figure, prediction, trial
+from bench.best.progress import progress_line
 from bench.best.reference import Reference
-from bench.best.sweet_spot import CONFIRMING_SEEDS, Found
-from bench.laws.steps_law import Runs
-from bench.measure.processes import ProcessError
-from bench.measure.step_time import Setting
-from bench.report import picture
-from bench.report.printing import show
-from mnist_mlp import atomic, cache, datasets, device, memory
-from mnist_mlp.atomic import WriteError
+from bench.laws import time_to_target
+from bench.laws.time_to_target import StepBounds, TimeToTarget
+from bench.measure import step_time
+from bench.measure.step_time import Setting, Subject
+from mnist_mlp import datasets, device, engines, memory
+from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Data
-from mnist_mlp.engines.engine import UnavailableError
-from mnist_mlp.memory import NotEnoughMemoryError
+from mnist_mlp.errors import UserError
+from mnist_mlp.model import MLP
+from mnist_mlp.training import Walk
 
-OBSTACLES = (
-    *(cache.CacheError, datasets.DataError, UnavailableError),
-    *(ProcessError, WriteError, NotEnoughMemoryError),
-)
+SECONDS = 4.0  # of measuring, per engine
+PROCESSES = 3
+CONFIRMING_SEEDS = range(200, 205)  # the reference has others
+BUDGET = 3.0  # times the steps that are expected
+EARLIEST = 0.5  # of the steps that are expected: no training reaches its target earlier
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the prediction, and then what training at the best batch size took."""
-    console = Console(highlight=False)
-    reference = Reference.shipped()
-    try:
-        runs = known_steps.runs(options.target_accuracy, reference)
-        device.use(options.device)
-        setting = _setting(options)
-        with device.threads(setting.threads):
-            data = datasets.load(
-                data_root=options.data_root, cache_dir=options.cache_dir, device=options.device
+    """Predict, train at the best batch sizes, print each engine's answer, and draw them."""
+    reference, target = Reference.shipped(), options.target_accuracy
+    rates = reference.rates(target)
+    device.use(options.device)
+    threads = options.threads or torch.get_num_threads()
+    with device.threads(threads):
+        data = datasets.load(
+            data_root=options.data_root, cache_dir=options.cache_dir, device=options.device
+        )
+        if data.name != reference.study["data"]:
+            raise UserError(
+                f"steps to a target are known for {reference.study['data']}, not for {data.name}: "
+                "race whole trainings with --search"
             )
-            _check_data(data, reference)
-            found = _found(options, setting, (reference, runs), data, console)
-        if options.figure:
-            drawn = picture.drawn(figure.chart(found), options.figure.suffix)
-            atomic.write({options.figure: drawn})
-    except (*OBSTACLES, UnknownStepsError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        print(f"{data.name}, {options.device}, {threads} threads: to test accuracy {target:g}")
+        print(reference.source(target), flush=True)
+        with progress_line() as tell:
+            predicted = predict(options, reference.bounds(target), threads, tell)
+            spent = {
+                engine: train(engine, times, data, rates=rates, target=target, tell=tell)
+                for engine, times in predicted.items()
+            }
+    for engine, times in predicted.items():
+        lines = prediction.lines(
+            times,
+            spent[engine],
+            engine=engine,
+            target=target,
+            rates=rates,
+            samples=len(data.train),
+        )
+        print("", *lines, sep="\n")
+    if options.figure:
+        curves = {engine: times.seconds for engine, times in predicted.items()}
+        marks = [
+            (engine, predicted[engine].best, seconds)
+            for engine, of_seeds in spent.items()
+            for seconds in of_seeds
+        ]
+        figure.draw(options.figure, "engine", curves, marks, target=target)
     return 0
 
 
-def _setting(options: argparse.Namespace) -> Setting:
-    return Setting(
-        threads=options.threads or torch.get_num_threads(),
-        device=options.device,
-        data_root=options.data_root,
-        cache_dir=options.cache_dir,
-    )
-
-
-def _check_data(data: Data, reference: Reference) -> None:
-    name = reference.study["data"]
-    if data.name != name:
-        raise UnknownStepsError(
-            f"steps to a target are known for {name}, not for {data.name}: race whole trainings "
-            "with --search"
-        )
-
-
-def _found(
-    options: argparse.Namespace,
-    setting: Setting,
-    known: tuple[Reference, Runs],
-    data: Data,
-    console: Console,
-) -> list[Found]:
-    """Predict, train at the best batch sizes, and print each engine's answer."""
-    console.print(
-        f"{data.name}, {setting.device}, {setting.threads} threads: to test accuracy "
-        f"{options.target_accuracy:g}"
-    )
-    reference, runs = known
-    study = reference.study
-    console.print(
-        f"Steps are those of a study of {study['data']}, {study['started'][:10]}, commit "
-        f"{study['commit'][:7]}; seconds are measured here.",
-        soft_wrap=True,
-    )
+def predict(
+    options: argparse.Namespace, bounds: StepBounds, threads: int, tell: Callable[[str], object]
+) -> dict[str, TimeToTarget]:
+    """Time each engine's steps at each batch size, and return its predicted times to the target."""
     if not options.force:
         memory.require(
-            sweet_spot.PROCESSES * memory.own_bytes(),
-            f"measuring in {sweet_spot.PROCESSES} processes beside this one",
+            PROCESSES * memory.own_bytes(),
+            f"measuring in {PROCESSES} processes beside this one",
             instead="close other programs, or add --force",
         )
-    with progress_line(console) as tell:
-        predicted = sweet_spot.predict(
-            options.engines, options.target_accuracy, setting, reference, tell=tell
+    timed = step_time.measure(
+        [Subject(engine=engine, batch_size=size) for engine in options.engines for size in bounds],
+        Setting(
+            threads=threads,
+            device=options.device,
+            data_root=options.data_root,
+            cache_dir=options.cache_dir,
+        ),
+        seconds=SECONDS * len(options.engines),
+        processes=PROCESSES,
+        tell=tell,
+    )
+    return {
+        engine: time_to_target.combine(
+            bounds, {size: timed[Subject(engine=engine, batch_size=size)] for size in bounds}
         )
-        found = []
-        for one in predicted:
-            best = one.predicted.best
-            trained = []
-            for seed in CONFIRMING_SEEDS:
-                tell(f"{one.engine}: training at batch size {best}, seed {seed}")
-                trained.append(sweet_spot.train(one, best, data, setting, seed=seed))
-            found.append(replace(one, run_seconds=trained))
-    for one in found:
-        console.print()
-        show(sweet_spot_words.report(one, samples=len(data.train), runs=runs), console)
-    return found
+        for engine in options.engines
+    }
+
+
+def train(
+    engine: str,
+    predicted: TimeToTarget,
+    data: Data,
+    *,
+    rates: Mapping[int, float],
+    target: float,
+    tell: Callable[[str], object],
+) -> list[float]:
+    """With each seed, train to the target at the best batch size, then time it once more.
+
+    Returns the seconds of the second trainings; infinite where the first missed the target.
+
+    The second training takes as many steps without a pause. An evaluation also slows the steps
+    after it: it empties the caches of what they use, and the engine's threads start again.
+    """
+    best, spent = predicted.best, []
+    expected = float(predicted.steps[predicted.batch_sizes.index(best)])
+
+    def new_walk(seed: int) -> Walk:
+        network = MLP(seed=seed).to(data.train.images.device)
+        new_engine = engines.load(engine)(network, learning_rate=rates[best])
+        return trial.new_walk(new_engine, data.train, best, seed=seed)
+
+    for seed in CONFIRMING_SEEDS:
+        tell(f"{engine}: training at batch size {best}, seed {seed}")
+        outcome = trial.to_targets(
+            new_walk(seed),
+            data.test,
+            (target,),
+            most_steps=round(BUDGET * expected),
+            first=round(EARLIEST * expected),
+        )
+        again = new_walk(seed)
+        started = stopwatch()
+        if outcome.bounds:
+            again.advance(outcome.steps)
+        spent.append(stopwatch() - started if outcome.bounds else math.inf)
+    return spent

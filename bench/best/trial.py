@@ -1,22 +1,21 @@
-"""One training of the study: between which steps it came to each target accuracy."""
+"""One training of a network: between which steps it came to each target accuracy."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
 from mnist_mlp import device
-from mnist_mlp.clock import stopwatch
+from mnist_mlp.convergence import TracePoint, evaluations
 from mnist_mlp.data import Data, Split
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.engines.native import forms
 from mnist_mlp.engines.native.native import Native
-from mnist_mlp.evaluation import evaluate
 from mnist_mlp.model import MLP
-from mnist_mlp.training import NotFiniteError, Walk
+from mnist_mlp.training import Walk
 
 FINE, COARSE = 1.03, 1.12  # from one evaluation to the next, near the next target and elsewhere
 NEAR = 0.01  # accuracy below the next target
-EARLIEST = 0.5  # of the steps that a run is expected to take: none reaches its target earlier
 FEWEST_STEPS = 10  # before the first evaluation,
 FIRST_PART = 50  # or an epoch over this, where that is more
 VALIDATION_PART = 6  # one sixth of the training set: MNIST's last 10,000
@@ -25,8 +24,8 @@ Bounds = tuple[int, int]  # steps of the last evaluation below a target, and of 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What is trained."""
+class Trial:
+    """What is trained in a study."""
 
     judged_on: str  # "validation": the last sixth of the training set, held out; or "test"
     batch_size: int
@@ -35,20 +34,13 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """A run to be made, until its last target or for so many steps."""
-
-    setting: Setting
-    targets: tuple[float, ...]  # accuracies, rising
-    most_steps: int  # a run that takes them is censored there
-
-
-@dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How it went."""
+    """How a training went."""
 
-    bounds: Mapping[float, Bounds]  # of each target that was reached
+    bounds: Mapping[float, Bounds] = field(default_factory=dict)  # of each target that was reached
     steps: int  # when it ended
+    seconds: float = 0.0  # of training until then
+    accuracy: float = 0.0  # at its end, a fraction
     diverged: bool = False
 
     def steps_to(self, target: float) -> float:
@@ -64,107 +56,63 @@ def judged_by(data: Data, judged_on: str) -> tuple[Split, Split]:
     return data.train.head(len(data.train) - held_out), data.train.tail(held_out)
 
 
-def train(task: Task, data: Data) -> Outcome:
-    """Train on one thread until the last target, or the last step, or until the loss diverges."""
-    setting = task.setting
-    subject, judge = judged_by(data, setting.judged_on)
+def run(trial: Trial, data: Data, targets: Sequence[float], *, most_steps: int) -> Outcome:
+    """Train a trial's fresh network on one thread, in the form that is the same everywhere."""
+    train, judge = judged_by(data, trial.judged_on)
     with device.threads(1):
-        engine = Native(
-            MLP(seed=setting.seed), learning_rate=setting.learning_rate, form=forms.simplest()
-        )
-        generator = torch.Generator().manual_seed(setting.seed)
-        walk = Walk(engine, subject, setting.batch_size, generator=generator)
-        return _until(walk, judge, task)
+        network, form = MLP(seed=trial.seed), forms.simplest()
+        engine = Native(network, learning_rate=trial.learning_rate, form=form)
+        walk = new_walk(engine, train, trial.batch_size, seed=trial.seed)
+        return to_targets(walk, judge, targets, most_steps=most_steps)
 
 
-def _until(walk: Walk, judge: Split, task: Task) -> Outcome:
-    bounds: dict[float, Bounds] = {}
-    try:
-        for point in evaluations(walk, judge, task.targets, task.most_steps):
-            for target in task.targets:
-                if target <= point.accuracy and target not in bounds:
-                    bounds[target] = point.below, walk.steps
-    except NotFiniteError:
-        return Outcome(bounds=bounds, steps=walk.steps, diverged=True)
-    return Outcome(bounds=bounds, steps=walk.steps)
+def new_walk(engine: Engine, train: Split, batch_size: int, *, seed: int) -> Walk:
+    """Begin a training whose batches a seed decides."""
+    return Walk(engine, train, batch_size, generator=torch.Generator().manual_seed(seed))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """The accuracy that a run has come to."""
-
-    below: int  # steps at the evaluation before this one
-    steps: int
-    seconds: float  # of training until now
-    accuracy: float  # fraction of the samples that judge it
-
-
-def to_target(
-    walk: Walk,
-    judge: Split,
-    target: float,
-    expected_steps: float,
-    *,
-    budget: float,
-) -> Evaluation | None:
-    """Train to a target that is expected after so many steps; return the last evaluation.
-
-    Args:
-        walk: at its start.
-        judge: the samples that accuracy is measured on.
-        target: accuracy.
-        expected_steps: to the target.
-        budget: times those, after which the run ends.
-
-    Returns:
-        None where the loss is no longer finite.
-
-    """
-    points = evaluations(
-        walk,
-        judge,
-        (target,),
-        round(budget * expected_steps),
-        first=round(EARLIEST * expected_steps),
-    )
-    try:
-        *_, last = points
-    except NotFiniteError:
-        return None
-    return last
-
-
-def evaluations(
+def to_targets(
     walk: Walk,
     judge: Split,
     targets: Sequence[float],
-    most_steps: int,
     *,
+    most_steps: int,
     first: int = 0,
-) -> Iterator[Evaluation]:
-    """Train until the last target is reached or the last step is taken, and evaluate in between.
+    is_over: Callable[[TracePoint], bool] = lambda _: False,
+) -> Outcome:
+    """Train until the last target is reached, the last step is taken, or the loss diverges.
 
     Args:
         walk: at its start.
         judge: the samples that accuracy is measured on.
         targets: accuracies, rising.
-        most_steps: after which the run ends.
+        most_steps: after which the training ends.
         first: step of the first evaluation, where that is known to lie below the targets.
-
-    Raises:
-        NotFiniteError: the loss is no longer finite.
+        is_over: is asked after each evaluation below the last target; True ends the training.
 
     """
-    below, best = 0, 0.0
-    step = max(first, FEWEST_STEPS, walk.steps_per_epoch // FIRST_PART)
-    started = stopwatch()
-    while best < targets[-1] and walk.steps < most_steps:
-        walk.advance(min(step, most_steps) - walk.steps)
-        seconds = stopwatch() - started
-        with stopwatch.paused():
-            accuracy = evaluate(walk.engine.logits, judge).accuracy
-        yield Evaluation(below=below, steps=walk.steps, seconds=seconds, accuracy=accuracy)
-        below, best = walk.steps, max(best, accuracy)
-        missing = [target for target in targets if target > best]
-        ratio = FINE if missing and missing[0] - accuracy < NEAR else COARSE
-        step = max(walk.steps + 1, round(walk.steps * ratio))
+    bounds: dict[float, Bounds] = {}
+
+    def next_step(last: TracePoint | None) -> int | None:
+        if last is None:
+            step = max(first, FEWEST_STEPS, walk.steps_per_epoch // FIRST_PART)
+            return min(step, most_steps)
+        missing = [target for target in targets if target not in bounds]
+        if not missing or last.steps >= most_steps or is_over(last):
+            return None
+        ratio = FINE if missing[0] - last.test_accuracy < NEAR else COARSE
+        return min(max(last.steps + 1, round(last.steps * ratio)), most_steps)
+
+    below = 0
+    for point in evaluations(walk, judge, next_step):
+        if not point.diverged:
+            reached = (target for target in targets if target <= point.test_accuracy)
+            bounds = dict.fromkeys(reached, (below, point.steps)) | bounds
+        below = point.steps
+    return Outcome(
+        bounds=bounds,
+        steps=point.steps,
+        seconds=point.train_seconds,
+        accuracy=point.test_accuracy,
+        diverged=point.diverged,
+    )

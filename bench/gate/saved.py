@@ -16,8 +16,8 @@ from bench.gate import IncomparableError, UsageError, pair_tests, verdict
 from bench.gate.pair_tests import CONFIDENCE, POWER, Estimate
 from bench.gate.result import Result
 from bench.gate.verdict import Evidence, Judgement, Verdict
-from bench.runs import files
-from bench.runs.files import SavedRun, SavedRunError
+from bench.runs import UserError, files
+from bench.runs.files import SavedRun
 
 OPTIONS = (
     *("data", "device", "threads", "precision"),
@@ -44,7 +44,7 @@ def compare(base_files: Sequence[Path], head_files: Sequence[Path], *, margin: f
 def _read(given: Sequence[Path]) -> list[SavedRun]:
     try:
         return [files.read(file) for file in given]
-    except SavedRunError as error:
+    except UserError as error:
         raise UsageError(str(error)) from error
 
 

@@ -1,84 +1,103 @@
-"""Whether two batch sizes cost the same a sample: equal within a margin, different, or undecided.
+"""Whether two batch sizes cost the same per sample: equal within a margin, different, or undecided.
 
 A step's overhead is shared by more samples in a larger batch. What the law o + c B explains is
 taken off first. "Not significantly different" would be no answer: a short or noisy measurement
 never finds a difference. Two one-sided tests (Schuirmann 1987) ask for evidence that there is none.
 Processes are the replicates, since a process keeps what it got from the machine.
+
+A control, a size beside itself, shows whether the measurement can be trusted. What is timed for an
+engine does not depend on which of its pairs are asked for.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from scipy import stats
 
+from bench.cases import EQUAL_WITHIN
 from bench.laws import laws
-from bench.laws.line import LawError
-from bench.measure.ratio import Ratio
+from bench.laws.laws import LawError
 from bench.measure.step_time import Subject
+from bench.measure.turns import Ratio
 
 CONFIDENCE = 0.9  # of the interval that two one-sided tests at 5 % make
+CONTROL_SIZE = 128
+CONTROL_WITHIN = 0.01  # of 1, the control's ratio: else nothing is judged
+LAW_SIZES = (4, 16, 64)  # beside those of the pairs, for the overhead
 
-Turns = Sequence[Sequence[float]]  # process -> seconds a step of its turn in each round
+Turns = Sequence[Sequence[float]]  # process -> seconds per step of its turn in each round
 
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness(Ratio):
-    """How the seconds a sample of one batch size stand to another's, the overhead taken off."""
+    """The ratio of two batch sizes' seconds per sample, the overhead taken off."""
 
     overhead_ratio: float  # what was taken off
-    verdict: str  # "equal", "different" or "undecided"
+    # "equal", "different" or "undecided"; "control failed" or "no overhead law": no verdict
+    verdict: str
 
 
-def compare(
-    timed: Mapping[Subject, Turns], subject: Subject, beside: Subject, *, margin: float
-) -> Likeness:
-    """Judge a batch size beside another one.
+def subjects(engine: str, pairs: Iterable[tuple[int, int]], samples: int) -> list[Subject]:
+    """Return what to time of an engine, so that any of the pairs of batch sizes can be judged.
+
+    No batch size is larger than the samples of the training set.
+    """
+    sizes = {min(size, samples) for size in (CONTROL_SIZE, *LAW_SIZES, *chain(*pairs))}
+    return [
+        *(Subject(engine=engine, batch_size=size) for size in sorted(sizes)),
+        Subject(engine=engine, batch_size=min(CONTROL_SIZE, samples), copy=1),
+    ]
+
+
+def compare(timed: Mapping[Subject, Turns], size: int, beside: int) -> Likeness:
+    """Judge a batch size beside another one; a size beside itself is the control.
 
     Args:
-        timed: of both, and of others with the engine, for its law; two processes or more.
-        subject: the size in question.
-        beside: the size that it is held against, with the same engine.
-        margin: within which they count as equal, a share.
+        timed: the subjects of one engine, in two processes or more.
+        size: the size in question.
+        beside: the size that it is compared with.
 
     """
-    explained = _explained(timed, subject, beside)
-    per_sample = subject.batch_size / beside.batch_size * explained
+    by_size = {subject.batch_size: turns for subject, turns in timed.items() if not subject.copy}
+    (control,) = (subject for subject in timed if subject.copy)
+    twins = _likeness(timed[control], by_size[control.batch_size])
+    if abs(twins.ratio - 1) > CONTROL_WITHIN or twins.verdict != "equal":
+        twins = replace(twins, verdict="control failed")
+    if size == beside:
+        return twins
+    failure = "" if twins.verdict == "equal" else twins.verdict
+    overhead_ratio = 1.0
+    try:
+        law = laws.fit_step_time({each: _median(turns) for each, turns in by_size.items()})
+        overhead_ratio = law.seconds(size) / size / (law.seconds(beside) / beside)
+    except LawError:
+        failure = failure or "no overhead law"
+    likeness = _likeness(by_size[size], by_size[beside], size / beside, overhead_ratio)
+    return replace(likeness, verdict=failure) if failure else likeness
+
+
+def _median(turns: Turns) -> float:
+    return float(np.median([np.median(of_process) for of_process in turns]))
+
+
+def _likeness(
+    turns: Turns, beside: Turns, samples_ratio: float = 1.0, overhead_ratio: float = 1.0
+) -> Likeness:
     # Turns of one round are a moment apart: what disturbs both leaves their ratio alone.
     logs = np.array(
         [
-            np.median(np.log(np.divide(ours, theirs) / per_sample))
-            for ours, theirs in zip(timed[subject], timed[beside], strict=True)
+            np.median(np.log(np.divide(ours, theirs) / (samples_ratio * overhead_ratio)))
+            for ours, theirs in zip(turns, beside, strict=True)
         ]
     )
-    middle, error = float(logs.mean()), float(stats.sem(logs))
-    reach = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1))
-    low, high = np.exp(middle - reach), np.exp(middle + reach)
+    reach = stats.sem(logs) * stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1)
+    low, ratio, high = map(float, np.exp(logs.mean() + reach * np.array([-1, 0, 1])))
+    smallest, largest = 1 / (1 + EQUAL_WITHIN), 1 + EQUAL_WITHIN
     verdict = "undecided"
-    if 1 / (1 + margin) < low and high < 1 + margin:
+    if smallest < low and high < largest:
         verdict = "equal"
-    elif high < 1 / (1 + margin) or 1 + margin < low:
+    elif high < smallest or largest < low:
         verdict = "different"
-    return Likeness(
-        ratio=float(np.exp(middle)),
-        low=float(low),
-        high=float(high),
-        overhead_ratio=explained,
-        verdict=verdict,
-    )
-
-
-def _explained(timed: Mapping[Subject, Turns], subject: Subject, beside: Subject) -> float:
-    """Ratio of seconds a sample by the engine's law; 1 where it has none."""
-    medians = {
-        one.batch_size: float(np.median([np.median(turns) for turns in of]))
-        for one, of in timed.items()
-        if one.engine == subject.engine
-    }
-    try:
-        law = laws.fit_step_time(medians)
-    except LawError:
-        return 1.0
-    return (law.seconds(subject.batch_size) / subject.batch_size) / (
-        law.seconds(beside.batch_size) / beside.batch_size
-    )
+    return Likeness(ratio=ratio, low=low, high=high, overhead_ratio=overhead_ratio, verdict=verdict)

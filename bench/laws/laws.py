@@ -1,9 +1,15 @@
 """Laws of batch size: numbers by batch size in, estimates and misfits out.
 
-- A step takes t(B) = o + c B seconds: an overhead, and a cost a sample. They are equal at B_half.
+- A step takes t(B) = o + c B seconds: an overhead, and a cost per sample. They are equal at B_half.
 - The target takes S(B) = S_min (1 + B_crit / B) steps (McCandlish et al. 2018, arXiv 1812.06162;
   the same shape in Shallue et al. 2019, JMLR 20:112), where the learning rate suits B.
 - So time to target, S(B) t(B), is least at B* = sqrt(B_half B_crit).
+
+Both laws are lines, in B and in 1 / B. They are fitted by least squares of the logarithms, so that
+relative misfits count equally and parameters stay above 0. Intervals are 95 %, from the linearised
+covariance of the log parameters and Student's t with two degrees of freedom fewer than points
+(Bates and Watts 1988, Nonlinear Regression Analysis, chapter 2). They hold for misfits that are
+independent from point to point and alike in spread; a bend that the line lacks counts as noise.
 """
 
 import math
@@ -11,15 +17,30 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
-from bench.laws.line import CONFIDENCE, Estimate, LawError, fit_line, t_quantile
 from bench.runs.seeds import median_over_seeds
+from mnist_mlp.errors import UserError
 
+CONFIDENCE = 0.95
+ROUNDING = 1e-12  # relative; a smaller trend is none
 TOLERANCE = 0.2  # a size that is off by more breaks the law
 FEWEST_SIZES = 3  # a line through two has no misfit to judge it by
 FEWEST_SIZES_FOR_SLOPE = 4  # with three the interval is too wide to use
 LARGEST_BATCH_SIZE = 1024  # beyond it caches overflow and a sample's cost changes
+
+
+class LawError(UserError):
+    """No law can be fitted; the message is the reason. Every fit may raise it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A value and its 95 % interval, whose ends may be infinite."""
+
+    value: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +58,6 @@ class Law:
     def largest_misfit(self) -> float:
         """The largest misfit as a fraction without its sign: 0.08 is 8 % off."""
         return abs(self.misfits[self.worst_batch_size])
-
-    @property
-    def breaking(self) -> tuple[int, ...]:
-        """The batch sizes that are off by more than the tolerance."""
-        return tuple(size for size, misfit in self.misfits.items() if abs(misfit) > TOLERANCE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +79,6 @@ class StepsToTarget(Law):
 
     smallest_steps: Estimate  # S_min, at batches without end
     critical_batch_size: Estimate  # B_crit, samples: there it takes twice S_min
-    censored: tuple[int, ...]  # batch sizes left out: half their seeds or more missed the target
 
     def steps(self, batch_size: float) -> float:
         """S(B)."""
@@ -82,20 +97,60 @@ class MemoryUse:
         return max(0, math.floor((physical_bytes - self.bytes_at_zero) / self.bytes_per_sample))
 
 
-def fit_step_time(
-    seconds: Mapping[int, float], *, largest_batch_size: int = LARGEST_BATCH_SIZE
-) -> StepTime:
-    """Fit t(B) = o + c B to median seconds of a step, by batch size up to the largest.
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A fitted y = a + b x, with a and b above 0."""
 
-    Raises:
-        LawError: fewer than 3 batch sizes; a time that is no time; no growth or no overhead.
+    log_parameters: np.ndarray  # (2,): of a and of b
+    covariance: np.ndarray  # (2, 2): of the same
+    freedom: int
 
-    """
+    def power(self, of_a: int, of_b: int) -> Estimate:
+        """Estimate a ** of_a * b ** of_b."""
+        powers = np.array([of_a, of_b])
+        error = math.sqrt(max(0.0, powers @ self.covariance @ powers))
+        reach = error * t_quantile(self.freedom)
+        with np.errstate(over="ignore"):  # an end beyond every float is infinite
+            value, low, high = np.exp(powers @ self.log_parameters + [0, -reach, reach])
+        return Estimate(value=float(value), low=float(low), high=float(high))
+
+
+def fit_line(x: Sequence[float], y: Sequence[float], *, flat: str, proportional: str) -> Line:
+    """Fit log y = log(a + b x) by least squares; the sentences are for b and a that vanish."""
+    log_x, log_y = np.log(x), np.log(y)
+    # From b = 0, or a = 0, squares fall inwards where the residuals rise with x, or with 1 / x.
+    if not _rises(log_x, log_y):
+        raise LawError(flat)
+    if not _rises(-log_x, log_y - log_x):
+        raise LawError(proportional)
+    log_ratio = log_x.mean()  # of a over b, to start from
+    log_b = np.mean(log_y - np.logaddexp(log_ratio, log_x))
+    parameters, covariance = optimize.curve_fit(
+        lambda log_x, log_a, log_b: np.logaddexp(log_a, log_b + log_x),
+        log_x,
+        log_y,
+        p0=(log_ratio + log_b, log_b),
+    )
+    return Line(log_parameters=parameters, covariance=covariance, freedom=len(x) - 2)
+
+
+def t_quantile(freedom: int) -> float:
+    """Half the width of a 95 % interval, in standard errors."""
+    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+
+
+def _rises(log_x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether y goes up with x on the whole."""
+    return bool(np.cov(np.exp(log_x - log_x.max()), y)[0, 1] > ROUNDING)
+
+
+def fit_step_time(seconds: Mapping[int, float]) -> StepTime:
+    """Fit t(B) = o + c B to median seconds of a step, by batch size up to 1024."""
     for size, value in seconds.items():
         if not (size > 0 and 0 < value < math.inf):
             raise LawError(f"{value} s at batch size {size} is no step time")
-    used = {size: seconds[size] for size in sorted(seconds) if size <= largest_batch_size}
-    _check_number(used, f"up to {largest_batch_size} whose steps were timed")
+    used = {size: seconds[size] for size in sorted(seconds) if size <= LARGEST_BATCH_SIZE}
+    _check_number(used, f"up to {LARGEST_BATCH_SIZE} whose steps were timed")
     line = fit_line(
         list(used),
         list(used.values()),
@@ -115,11 +170,8 @@ def fit_steps_to_target(steps: Mapping[int, Sequence[float]]) -> StepsToTarget:
     """Fit S(B) = S_min (1 + B_crit / B) to the median steps of each batch size's seeds.
 
     Args:
-        steps: batch size -> steps of each seed, infinite where it missed the target.
-
-    Raises:
-        LawError: fewer than 3 batch sizes reached the target; steps that are no number of steps; no
-            fall, or no end of it in sight.
+        steps: batch size -> steps of each seed, infinite where it missed the target. Batch sizes
+            of which half the seeds or more missed it are left out.
 
     """
     reached = _reached(steps)
@@ -135,7 +187,6 @@ def fit_steps_to_target(steps: Mapping[int, Sequence[float]]) -> StepsToTarget:
     return StepsToTarget(
         smallest_steps=smallest,
         critical_batch_size=critical,
-        censored=censored(steps),
         misfits={
             size: median / (smallest.value * (1 + critical.value / size)) - 1
             for size, median in reached.items()
@@ -144,15 +195,7 @@ def fit_steps_to_target(steps: Mapping[int, Sequence[float]]) -> StepsToTarget:
 
 
 def slope_of_log_steps(steps: Mapping[int, Sequence[float]]) -> Estimate:
-    """Fit S(B) in proportion to B ** slope, the law at a fixed learning rate: 0 is flat in B.
-
-    Args:
-        steps: as for `fit_steps_to_target`; censored batch sizes are left out here, too.
-
-    Raises:
-        LawError: fewer than 4 batch sizes reached the target; steps that are no number of steps.
-
-    """
+    """Fit S(B) in proportion to B ** slope, the law at a fixed learning rate, to the same steps."""
     reached = _reached(steps)
     if len(reached) < FEWEST_SIZES_FOR_SLOPE:
         raise LawError(
@@ -176,9 +219,8 @@ def censored(steps: Mapping[int, Sequence[float]]) -> tuple[int, ...]:
 
 def best_batch_size(half: Estimate, critical: Estimate) -> Estimate:
     """B* = sqrt(B_half B_crit); the two intervals add in quadrature on the log scale."""
-    both = (half, critical)
     with np.errstate(divide="ignore"):  # an end at 0 is infinitely far
-        values, lows, highs = np.log([(one.value, one.low, one.high) for one in both]).T
+        values, lows, highs = np.log([(law.value, law.low, law.high) for law in (half, critical)]).T
     middle = values.mean()
     return Estimate(
         value=float(np.exp(middle)),
@@ -188,12 +230,7 @@ def best_batch_size(half: Estimate, critical: Estimate) -> Estimate:
 
 
 def fit_memory(peak_bytes: Mapping[int, float]) -> MemoryUse:
-    """Fit a line to peak bytes by batch size, so that a byte counts the same at every size.
-
-    Raises:
-        LawError: fewer than 3 batch sizes, or no growth that stands out of the noise.
-
-    """
+    """Fit a line to peak bytes by batch size, so that a byte counts the same at every size."""
     _check_number(peak_bytes, "whose memory was measured")
     fitted = stats.linregress(list(peak_bytes), list(peak_bytes.values()), alternative="greater")
     if not fitted.pvalue < (1 - CONFIDENCE) / 2:

@@ -15,29 +15,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.laws.line import CONFIDENCE, Estimate
-from bench.laws.steps_law import Runs
+from bench.laws import laws
+from bench.laws.laws import CONFIDENCE, Estimate, StepsToTarget, StepTime
 
 Floats = NDArray[np.float64]
+# Batch size -> seed -> steps of the last evaluation below the target, and of the first at it.
+StepBounds = Mapping[int, Mapping[int, tuple[float, float]]]
 
 DRAWS = 2_000
-FARTHEST = 20.0  # a draw of the logarithm of t(B) from its estimate: a factor of 5e8
+FARTHEST = 20.0  # of a draw of the logarithm of t(B) from its estimate: a factor of 5e8
 WITHIN = 0.1  # of the best time: the plateau
-
-
-@dataclass(frozen=True, kw_only=True)
-class Regret:
-    """What a batch size costs beside the best: its time over the best one's, less 1."""
-
-    batch_size: int
-    regret: Estimate
-
-    @property
-    def on_plateau(self) -> bool | None:
-        """Whether its time is within 10 % of the best; None where the interval does not tell."""
-        if self.regret.high <= WITHIN:
-            return True
-        return None if self.regret.low <= WITHIN else False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +42,9 @@ class TimeToTarget:
     @cached_property
     def seconds(self) -> dict[int, Estimate]:
         """T(B) of each batch size."""
-        values, draws = self.steps * self.step_seconds, self._draws
+        values, draws = self.steps * self.step_seconds, self.draws
         return {
-            size: estimate_of(value, draws[:, place])
+            size: _estimate_of(value, draws[:, place])
             for place, (size, value) in enumerate(zip(self.batch_sizes, values, strict=True))
         }
 
@@ -69,29 +56,26 @@ class TimeToTarget:
     @cached_property
     def best_interval(self) -> tuple[int, int]:
         """Between which batch sizes the best lies in 95 % of the draws."""
-        best = np.sort(np.array(self.batch_sizes)[self._draws.argmin(axis=1)])
+        best = np.sort(np.array(self.batch_sizes)[self.draws.argmin(axis=1)])
         tail = (1 - CONFIDENCE) / 2
         low, high = np.quantile(best, [tail, 1 - tail], method="nearest")
         return int(low), int(high)
 
-    @property
-    def best_draws(self) -> Floats:
-        """Draws of the least time over batch sizes, (draws,)."""
-        least: Floats = self._draws.min(axis=1)
-        return least
-
     @cached_property
-    def regrets(self) -> dict[int, Regret]:
-        """What each batch size costs beside the best."""
-        least = self.best_draws
-        best = self.seconds[self.best].value
+    def ratios(self) -> dict[int, Estimate]:
+        """The time of each batch size over that of the best: 1 and its regret."""
+        best, best_draws = self.seconds[self.best].value, self.draws.min(axis=1)
         return {
-            size: Regret(
-                batch_size=size,
-                regret=estimate_of(self.seconds[size].value / best - 1, draws / least - 1),
-            )
-            for size, draws in zip(self.batch_sizes, self._draws.T, strict=True)
+            size: _estimate_of(self.seconds[size].value / best, draws / best_draws)
+            for size, draws in zip(self.batch_sizes, self.draws.T, strict=True)
         }
+
+    def is_on_plateau(self, batch_size: int) -> bool | None:
+        """Whether its time is within 10 % of the best; None where the interval does not tell."""
+        ratio = self.ratios[batch_size]
+        if ratio.high <= 1 + WITHIN:
+            return True
+        return None if ratio.low <= 1 + WITHIN else False
 
     def median_of_runs(self, batch_size: int, runs: int) -> Estimate:
         """Predict the median time of so many runs with seeds of their own, in a new process."""
@@ -105,32 +89,53 @@ class TimeToTarget:
         errors = self.step_seconds_draws[:, place] / self.step_seconds[place]
         there = self.step_seconds[place] * errors ** math.sqrt(self.processes + 1)
         draws = medians * shifts * there
-        return estimate_of(self.seconds[batch_size].value, draws)
+        return _estimate_of(self.seconds[batch_size].value, draws)
+
+    def ratio_of_best(self, other: "TimeToTarget") -> Estimate:
+        """How many times as long as the best of the other the best of this one takes."""
+        value = self.seconds[self.best].value / other.seconds[other.best].value
+        return _estimate_of(value, self.draws.min(axis=1) / other.draws.min(axis=1))
+
+    def fit_laws(self) -> tuple[StepTime, StepsToTarget]:
+        """Fit the law of step time and that of steps to the target.
+
+        Raises:
+            LawError: one of them cannot be fitted.
+
+        """
+        step_seconds = map(float, self.step_seconds)
+        seed_steps = self.seed_steps.T.tolist()
+        return (
+            laws.fit_step_time(dict(zip(self.batch_sizes, step_seconds, strict=True))),
+            laws.fit_steps_to_target(dict(zip(self.batch_sizes, seed_steps, strict=True))),
+        )
 
     @cached_property
-    def _draws(self) -> Floats:
+    def draws(self) -> Floats:
+        """Draws of T(B), (draws, sizes)."""
         return self.step_draws * self.step_seconds_draws
 
 
 def combine(
-    runs: Runs, step_seconds: Mapping[int, Sequence[Sequence[float]]], *, draws: int = DRAWS
+    bounds: StepBounds, step_seconds: Mapping[int, Sequence[Sequence[float]]]
 ) -> TimeToTarget:
     """Multiply steps by seconds.
 
     Args:
-        runs: batch size -> seed -> bounds of its steps; the same seeds at every size.
-        step_seconds: batch size -> process -> seconds a step of its turns; two processes or more.
-        draws: how many.
+        bounds: of steps; the same seeds at every size.
+        step_seconds: batch size -> process -> seconds per step of its turns; two processes or more.
 
     """
-    sizes = tuple(size for size in sorted(runs) if size in step_seconds)
-    seeds = sorted(set.intersection(*(set(runs[size]) for size in sizes)))
-    seed_steps = np.array([[runs[size][seed][1] for size in sizes] for seed in seeds])
+    sizes = tuple(size for size in sorted(bounds) if size in step_seconds)
+    seeds = sorted(set.intersection(*(set(bounds[size]) for size in sizes)))
+    seed_steps = np.array([[bounds[size][seed][1] for size in sizes] for seed in seeds])
     random = np.random.default_rng(0)
-    picks = random.integers(len(seeds), size=(draws, len(seeds)))
-    middles, log_draws = _of_processes([step_seconds[size] for size in sizes], draws, random)
+    picks = random.integers(len(seeds), size=(DRAWS, len(seeds)))
+    middles, log_draws = _of_processes([step_seconds[size] for size in sizes], random)
     return TimeToTarget(
         batch_sizes=sizes,
+        # Over seeds np.median, as bench.runs.seeds' median is too high by 1 % on 20 seeds, which is
+        # as much as two sizes on the plateau differ by.
         steps=np.median(seed_steps, axis=0),
         step_seconds=middles,
         seed_steps=seed_steps,
@@ -140,28 +145,28 @@ def combine(
     )
 
 
-def seconds_a_step(turns: Sequence[Sequence[float]]) -> Estimate:
-    """Estimate t(B) of one batch size, from the turns of each process."""
-    middles, log_draws = _of_processes([turns], DRAWS, np.random.default_rng(0))
-    return estimate_of(float(middles[0]), middles[0] * np.exp(log_draws[:, 0]))
+def seconds_per_step(turns: Sequence[Sequence[float]]) -> Estimate:
+    """Estimate t(B) of one batch size from the turns of each process."""
+    middles, log_draws = _of_processes([turns], np.random.default_rng(0))
+    return _estimate_of(float(middles[0]), middles[0] * np.exp(log_draws[:, 0]))
 
 
 def _of_processes(
-    step_seconds: Sequence[Sequence[Sequence[float]]], draws: int, random: np.random.Generator
+    step_seconds: Sequence[Sequence[Sequence[float]]], random: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Return t(B), (sizes,), and draws of the logarithm of its error, (draws, sizes)."""
     logs = np.array([[math.log(np.median(turns)) for turns in of] for of in step_seconds])
     middles = logs.mean(axis=1)  # logs: (sizes, processes)
     processes = logs.shape[1]
     errors = (logs - middles[:, None]) / math.sqrt(processes * (processes - 1))
-    normal = random.standard_normal((draws, processes))
-    scale = np.sqrt((processes - 1) / random.chisquare(processes - 1, size=draws))
+    normal = random.standard_normal((DRAWS, processes))
+    scale = np.sqrt((processes - 1) / random.chisquare(processes - 1, size=DRAWS))
     log_draws = scale[:, None] * (normal @ errors.T)
     # Student's t with few degrees of freedom has draws beyond every float.
     return np.exp(middles), np.clip(log_draws, -FARTHEST, FARTHEST)
 
 
-def estimate_of(value: float, draws: Floats) -> Estimate:
+def _estimate_of(value: float, draws: Floats) -> Estimate:
     """Put the interval of draws around a value."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail], method="nearest")

@@ -1,10 +1,12 @@
 """The same training in other libraries, as their users write it when they care for speed.
 
-A peer starts from the network and holds the samples in its own form; nothing of that is timed.
+A peer starts from the network, 784-256-10, and holds the samples in its own form; nothing of that
+is timed. It gives a function that makes a pass over the samples in the order that is given, (N,),
+or in one of its own, and returns the mean loss before each update.
 """
 
 import os
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,134 +15,110 @@ from torch import Tensor, nn
 from mnist_mlp.data import CLASSES, PIXELS, Split
 from mnist_mlp.model import HIDDEN
 
-
-class Peer(ABC):
-    """A library's copy of the network, and its way to train it.
-
-    Args:
-        network: to start from, 784-256-10.
-        split: N samples.
-        batch_size: at most N.
-        learning_rate: of plain SGD.
-
-    """
-
-    def __init__(
-        self, network: nn.Module, split: Split, batch_size: int, *, learning_rate: float
-    ) -> None:
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.start = [parameter.detach().numpy() for parameter in network.parameters()]
-        self.images, self.labels = split.images.numpy(), split.labels.numpy()
-
-    @abstractmethod
-    def epoch(self, order: Tensor) -> float:
-        """One pass in this order, (N,), or one of its own; the mean loss before each update."""
+Epoch = Callable[[Tensor], float]
+Peer = Callable[[nn.Module, Split, int, float], Epoch]  # of batch size and learning rate
 
 
-class Jax(Peer):
-    """jit around a scan over the epoch's batches, parameters donated."""
+def jax(network: nn.Module, split: Split, batch_size: int, learning_rate: float) -> Epoch:
+    """A jit around a scan over the epoch's batches, parameters donated."""
+    import jax  # noqa: PLC0415 - an extra
+    import jax.numpy as jnp  # noqa: PLC0415
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        import jax  # noqa: PLC0415 - an extra
-        import jax.numpy as jnp  # noqa: PLC0415
+    images = jnp.asarray(split.images.numpy())
+    labels = jnp.asarray(split.labels.numpy(), dtype=jnp.int32)
+    state = tuple(jnp.array(parameter.T) for parameter in _start(network))
 
-        def loss(parameters: Any, images: Any, labels: Any) -> Any:
-            hidden_weight, hidden_bias, output_weight, output_bias = parameters
-            hidden = jax.nn.sigmoid(images @ hidden_weight + hidden_bias)
-            log_shares = jax.nn.log_softmax(hidden @ output_weight + output_bias)
-            return -jnp.mean(jnp.take_along_axis(log_shares, labels[:, None], 1))
+    def loss(parameters: Any, images: Any, labels: Any) -> Any:
+        hidden_weight, hidden_bias, output_weight, output_bias = parameters
+        hidden = jax.nn.sigmoid(images @ hidden_weight + hidden_bias)
+        log_shares = jax.nn.log_softmax(hidden @ output_weight + output_bias)
+        return -jnp.mean(jnp.take_along_axis(log_shares, labels[:, None], 1))
 
-        def step(parameters: Any, samples: Any) -> Any:
-            value, gradients = jax.value_and_grad(loss)(
-                parameters, images[samples], labels[samples]
-            )
-            descended = jax.tree.map(
-                lambda parameter, gradient: parameter - self.learning_rate * gradient,
-                parameters,
-                gradients,
-            )
-            return descended, value
+    def step(parameters: Any, samples: Any) -> Any:
+        value, gradients = jax.value_and_grad(loss)(parameters, images[samples], labels[samples])
+        descended = jax.tree.map(
+            lambda parameter, gradient: parameter - learning_rate * gradient, parameters, gradients
+        )
+        return descended, value
 
-        def epoch(parameters: Any, order: Any) -> Any:
-            full = len(order) // self.batch_size
-            batches = order[: full * self.batch_size].reshape(full, self.batch_size)
-            parameters, losses = jax.lax.scan(step, parameters, batches)
-            total = losses.sum() * self.batch_size
-            if rest := len(order) % self.batch_size:
-                parameters, last = step(parameters, order[-rest:])
-                total += last * rest
-            return parameters, total / len(order)
+    def steps(parameters: Any, order: Any) -> Any:
+        full = len(order) // batch_size
+        batches = order[: full * batch_size].reshape(full, batch_size)
+        parameters, losses = jax.lax.scan(step, parameters, batches)
+        total = losses.sum() * batch_size
+        if rest := len(order) % batch_size:
+            parameters, last = step(parameters, order[-rest:])
+            total += last * rest
+        return parameters, total / len(order)
 
-        images, labels = jnp.asarray(self.images), jnp.asarray(self.labels, dtype=jnp.int32)
-        self._parameters = tuple(jnp.array(parameter.T) for parameter in self.start)
-        self._epoch = jax.jit(epoch, donate_argnums=0)
+    compiled = jax.jit(steps, donate_argnums=0)
 
-    def epoch(self, order: Tensor) -> float:  # noqa: D102
-        self._parameters, loss = self._epoch(self._parameters, order.numpy())
-        return float(loss)
+    def epoch(order: Tensor) -> float:
+        nonlocal state
+        state, mean_loss = compiled(state, order.numpy())
+        return float(mean_loss)
+
+    return epoch
 
 
-class ScikitLearn(Peer):
+def scikit_learn(network: nn.Module, split: Split, batch_size: int, learning_rate: float) -> Epoch:
     """MLPClassifier.partial_fit, which is an epoch; it shuffles by itself."""
+    from sklearn.neural_network import MLPClassifier  # noqa: PLC0415 - an extra
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        from sklearn.neural_network import MLPClassifier  # noqa: PLC0415 - an extra
+    images, labels = split.images.numpy(), split.labels.numpy()
+    classifier = MLPClassifier(
+        HIDDEN,
+        activation="logistic",
+        solver="sgd",
+        alpha=0.0,
+        batch_size=batch_size,
+        learning_rate_init=learning_rate,
+        momentum=0.0,
+        nesterovs_momentum=False,
+        random_state=0,
+    )
+    # Its arrays come to be in a first call; they then get our network's values.
+    classifier.partial_fit(images[:batch_size], labels[:batch_size], classes=np.arange(CLASSES))
+    own = [*zip(classifier.coefs_, classifier.intercepts_, strict=True)]
+    for array, value in zip([each for pair in own for each in pair], _start(network), strict=True):
+        array[...] = value.T
 
-        self._classifier = MLPClassifier(
-            HIDDEN,
-            activation="logistic",
-            solver="sgd",
-            alpha=0.0,
-            batch_size=self.batch_size,
-            learning_rate_init=self.learning_rate,
-            momentum=0.0,
-            nesterovs_momentum=False,
-            random_state=0,
-        )
-        # Its arrays come to be in a first call; they then get our network's values.
-        first = np.arange(self.batch_size)
-        self._classifier.partial_fit(
-            self.images[first], self.labels[first], classes=np.arange(CLASSES)
-        )
-        own = [*zip(self._classifier.coefs_, self._classifier.intercepts_, strict=True)]
-        for array, value in zip([each for pair in own for each in pair], self.start, strict=True):
-            array[...] = value.T
+    def epoch(_: Tensor) -> float:
+        classifier.partial_fit(images, labels)
+        return float(classifier.loss_)
 
-    def epoch(self, order: Tensor) -> float:  # noqa: ARG002, D102
-        self._classifier.partial_fit(self.images, self.labels)
-        return float(self._classifier.loss_)
+    return epoch
 
 
-class Keras(Peer):
+def keras(network: nn.Module, split: Split, batch_size: int, learning_rate: float) -> Epoch:
     """A Sequential model's fit, on JAX unless KERAS_BACKEND names another; it shuffles itself."""
+    os.environ.setdefault("KERAS_BACKEND", "jax")
+    import keras  # noqa: PLC0415 - an extra
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
-        super().__init__(*arguments, **settings)
-        os.environ.setdefault("KERAS_BACKEND", "jax")
-        import keras  # noqa: PLC0415 - an extra
+    images, labels = split.images.numpy(), split.labels.numpy()
+    model = keras.Sequential(
+        [
+            keras.Input((PIXELS,)),
+            keras.layers.Dense(HIDDEN, activation="sigmoid"),
+            keras.layers.Dense(CLASSES),
+        ]
+    )
+    model.compile(
+        optimizer=keras.optimizers.SGD(learning_rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    model.set_weights([parameter.T for parameter in _start(network)])
 
-        self._model = keras.Sequential(
-            [
-                keras.Input((PIXELS,)),
-                keras.layers.Dense(HIDDEN, activation="sigmoid"),
-                keras.layers.Dense(CLASSES),
-            ]
-        )
-        self._model.compile(
-            optimizer=keras.optimizers.SGD(self.learning_rate),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
-        self._model.set_weights([parameter.T for parameter in self.start])
-
-    def epoch(self, order: Tensor) -> float:  # noqa: ARG002, D102
-        history = self._model.fit(
-            self.images, self.labels, batch_size=self.batch_size, epochs=1, verbose=0
-        )
+    def epoch(_: Tensor) -> float:
+        history = model.fit(images, labels, batch_size=batch_size, epochs=1, verbose=0)
         return float(history.history["loss"][0])
 
+    return epoch
 
-PEERS: dict[str, type[Peer]] = {"JAX": Jax, "scikit-learn": ScikitLearn, "Keras": Keras}
+
+def _start(network: nn.Module) -> list[Any]:
+    return [parameter.detach().numpy() for parameter in network.parameters()]
+
+
+PEERS: dict[str, Peer] = {"JAX": jax, "scikit-learn": scikit_learn, "Keras": keras}
 MODULES = {"JAX": "jax", "scikit-learn": "sklearn", "Keras": "keras"}

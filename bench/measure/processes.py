@@ -8,23 +8,20 @@ for seconds.
 import ctypes
 import multiprocessing
 import multiprocessing.forkserver
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from mnist_mlp import memory
 from mnist_mlp.errors import UserError
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>: the signal to get when the process's parent ends
-IMPORTED = ["bench.measure.step_time", "mnist_mlp.engines.native.loop"]
-
-
-class ProcessError(UserError):
-    """A process ended before its time; the message is for the user."""
+IMPORTED = ["bench.measure.step_time", "bench.measure.worker", "mnist_mlp.engines.native.loop"]
 
 
 def start_server() -> None:
@@ -39,14 +36,10 @@ def fresh(
 ) -> Iterator[list[ProcessPoolExecutor]]:
     """Start pools of one process each, so that a call reaches the process that it is meant for.
 
-    Args:
-        count: of the processes.
-        begin: is called first in each, with the arguments and the process's number.
-        arguments: for `begin`.
+    The end of the `with` block kills them: they hold nothing, and one may be stuck.
 
-    Raises:
-        ProcessError: one of them died; in the `with` block.
-
+    In each, `begin` is called first, with the arguments and the process's number. Where a process
+    has died, the block ends with a sentence that says whether memory ran out.
     """
     start_server()
     kills = memory.kills()
@@ -59,24 +52,28 @@ def fresh(
         )
         for number in range(count)
     ]
+    numbers = [pool.submit(os.getpid) for pool in pools]
     try:
         yield pools
     except BrokenProcessPool as error:
-        raise ProcessError(
+        raise UserError(
             "the system killed a measuring process, since memory ran out: close other programs, or "
             "measure fewer batch sizes"
             if memory.kills() > kills
             else "a measuring process died, and not since memory ran out: run it again"
         ) from error
     finally:
-        for pool in pools:
+        for pool, number in zip(pools, numbers, strict=True):
+            if number.done() and not number.exception():
+                with suppress(ProcessLookupError):
+                    os.kill(number.result(), signal.SIGKILL)
             pool.shutdown(wait=False, cancel_futures=True)
         for pool in pools:
             pool.shutdown()
 
 
 def _begin(begin: Callable[..., object], *arguments: Any) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends its processes
     memory.offer()
     if sys.platform == "linux":  # the server, which started this process, ends with the parent
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,37 +1,37 @@
-"""What a worker of a crew does: it waits for requests, and calls what they name."""
+"""What runs in a worker of a crew: it joins groups, and times steps, epochs and exchanges.
 
-import pickle
-import signal
-from contextlib import ExitStack, suppress
-from multiprocessing.connection import Client
+A timed function returns what the worker itself has measured, from a barrier on; the seconds of the
+slowest worker are those of the group.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, Store
-from torch.distributed.rendezvous import rendezvous
 
+from bench.measure.memory import peak_memory
+from mnist_mlp import datasets, engines
+from mnist_mlp.data import Data
+from mnist_mlp.engines.engine import Engine
+from mnist_mlp.model import MLP
+from mnist_mlp.training import epoch
 from mnist_mlp.workers import group
-from mnist_mlp.workers.first_cause import LostError
 
 _store: Store
 _rank: int
 _group = ExitStack()
+_data: Data
+_engine: Engine
 
 
-def serve(address: str) -> None:
-    """Connect to who asks at an address, and call what is asked for until it has gone."""
+def begin(store: Path, workers: int, rank: int) -> None:
+    """Meet the other workers in a file."""
     global _store, _rank
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _store, _rank, _ = next(rendezvous("env://", timeout=group.START_PATIENCE))
-    with Client(address) as connection, _group, suppress(EOFError):
-        connection.send(_rank)
-        while True:
-            function, arguments = pickle.loads(connection.recv_bytes())  # noqa: S301 - it is ours
-            answer: tuple[bool, object]
-            try:
-                answer = True, function(*arguments)
-            except Exception as error:  # noqa: BLE001 - who asked raises it
-                answer = False, (isinstance(error, LostError), f"{type(error).__name__}: {error}")
-            connection.send_bytes(pickle.dumps(answer))
+    _store, _rank = dist.FileStore(str(store), workers), rank  # type: ignore[attr-defined]
 
 
 def regroup(size: int, threads: int, number: int) -> None:
@@ -41,3 +41,69 @@ def regroup(size: int, threads: int, number: int) -> None:
     if _rank < size:
         store = PrefixStore(f"group {number}", _store)
         _group.enter_context(group.grouped(store, rank=_rank, size=size))
+
+
+def load(data_root: Path | None, cache_dir: Path | None) -> None:
+    """Load the data."""
+    global _data  # noqa: PLW0603
+    _data = datasets.load(data_root=data_root, cache_dir=cache_dir)
+
+
+def new_engine(name: str, learning_rate: float) -> None:
+    """Build a fresh network, for the group as it is."""
+    global _engine  # noqa: PLW0603
+    _engine = engines.load(name)(MLP(seed=0), learning_rate=learning_rate)
+
+
+def steps(batch_size: int, count: int, first: int = 0) -> float:
+    """Take so many steps from a batch of the training set on; return the seconds of one.
+
+    They are fewer where the training set has fewer whole batches.
+    """
+    count = max(1, min(count, len(_data.train) // batch_size))
+    samples = min(count * batch_size, len(_data.train))
+    start = first * batch_size % max(1, len(_data.train) - samples + 1)
+    order = torch.arange(start, start + samples)
+    return _seconds(lambda: _engine.run(_data.train, order, batch_size)) / count
+
+
+def one_epoch(batch_size: int) -> tuple[float, float]:
+    """Train for an epoch; return its seconds, and the loss averaged over samples."""
+    losses: list[float] = []
+    generator = torch.Generator().manual_seed(0)
+
+    def train() -> None:
+        losses.append(epoch(_engine, _data.train, batch_size, generator=generator))
+
+    return _seconds(train), losses[0]
+
+
+def exchange(size_bytes: int, count: int) -> float:
+    """Add up numbers of the workers, of so many bytes, again and again; return seconds per time."""
+    numbers = torch.zeros(size_bytes // 4)
+
+    def exchanges() -> None:
+        for _ in range(count):
+            group.add_up(numbers)
+
+    return _seconds(exchanges) / count
+
+
+def losses(batch_size: int, count: int) -> list[float]:
+    """Take steps from the training set's first batch on; return their losses."""
+    order = torch.arange(min(count * batch_size, len(_data.train)))
+    return [float(loss) for loss in _engine.run(_data.train, order, batch_size)]
+
+
+def peak_bytes(batch_size: int) -> int:
+    """Return the peak memory of a step, untimed."""
+    order = torch.arange(min(batch_size, len(_data.train)))
+    return peak_memory(lambda: _engine.run(_data.train, order, batch_size)).resident_bytes
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    if group.size() > 1:
+        dist.barrier()
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started

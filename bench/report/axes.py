@@ -1,107 +1,112 @@
-"""What a run found beside batch size: feeding, cores and alignment, a sentence each."""
+"""What a run shows beside batch size: memory, disturbances, compiling, cores and alignment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from statistics import median
 
-from bench import cases
+from bench.laws import laws
+from bench.laws.laws import LawError
 from bench.runs.case import MeasuredCase
-from bench.runs.selection import engines, of_verb
-from bench.units import listed, seconds
+from bench.runs.seeds import engines, of_verb
+from bench.units import gigabytes, listed, seconds, two_digits
+
+Cases = Sequence[MeasuredCase]
+
+ALIGNMENT = "Seconds per sample beside a neighbouring batch size, {} engine"
+DOUBT = (
+    "no verdicts, since the control, a size beside itself, was not equal, or the overhead of a "
+    "step could not be taken off"
+)
+VERDICTS = {"equal", "different", "undecided"}
 
 
-def sentences(measured: Sequence[MeasuredCase]) -> list[str]:
-    """Put the axes of a run into words."""
+def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
+    """Say each of these in a sentence, as far as the run has it."""
+    groups: dict[str, list[str]] = {}
+    for case in cases:
+        for subject, text in _of_case(case):
+            groups.setdefault(subject, []).append(text)
+    for engine in engines(cases):
+        if _is_doubtful(of_verb(cases, "alignment", engine)):
+            groups[ALIGNMENT.format(engine)] = [DOUBT]
     return [
-        *_loading([case for case in measured if case.verb == "loading"]),
-        *_feeding([case for case in measured if case.verb == "feeding"]),
-        *_threads([case for case in measured if case.verb == "threads"]),
-        *_workers([case for case in measured if case.verb == "workers_step"]),
-        *_alignment([case for case in measured if case.verb == "alignment"]),
-        *_compiling(measured),
+        *_disturbed(cases),
+        *_compiling(cases),
+        *_memory(cases, memory_bytes),
+        *(f"{subject}: {', '.join(texts)}." for subject, texts in groups.items()),
     ]
 
 
-def _rate(case: MeasuredCase) -> str:
-    return f"{case.samples_per_second:,.0f} samples/s"
+def _of_case(case: MeasuredCase) -> Iterator[tuple[str, str]]:
+    """Yield what a case is one of, and its own part of the sentence on these."""
+    rate = f"{case.samples_per_second:,.0f} samples/s with"
+    match case.verb:
+        case "loading":
+            subject = f"DataLoader alone, batches of {case.batch_size}, by worker processes"
+            yield subject, f"{rate} {case.workers}"
+        case "feeding":
+            subject = f"Cores that compute + cores that load, {case.engine} engine"
+            yield subject, f"{rate} {case.threads} + {case.workers}"
+        case "threads":
+            yield f"Cores, {case.engine} engine", f"{rate} {case.threads}"
+        case "workers_step":
+            subject = f"Workers x threads, {case.engine} engine, batch size {case.batch_size}"
+            yield subject, f"{rate} {case.workers} x {case.threads}"
+        case "alignment" if case.ratio:
+            text = f"{case.batch_size} to {case.beside} {case.ratio - 1:+.1%} ({case.verdict})"
+            yield ALIGNMENT.format(case.engine), text
+    for peer, turns in case.peer_seconds.items():
+        images = " on images without zeros" * case.verb.endswith("without_zeros")
+        times = f"{median(turns) / case.seconds:.2f}"
+        if peer in case.peer_ratios:  # with its interval
+            times = "{:.2f} ({:.2f} to {:.2f})".format(*case.peer_ratios[peer])
+        subject = f"Times as fast as {peer}{images}, {case.engine} engine"
+        yield subject, f"{times} at batch size {case.batch_size}"
 
 
-def _loading(found: Sequence[MeasuredCase]) -> list[str]:
-    if not found:
+def _is_doubtful(pairs: Cases) -> bool:
+    """Whether a size beside itself is not equal, or what is compared has no verdict."""
+    controls = {case.verdict for case in pairs if case.batch_size == case.beside}
+    return not (controls <= {"equal"} and {case.verdict for case in pairs} <= VERDICTS)
+
+
+def _memory(cases: Cases, memory_bytes: int | None) -> list[str]:
+    """Say how peak memory grows with batch size, and whether memory is a limit."""
+    epochs, uses = of_verb(cases, "epoch"), {}
+    for engine in engines(cases):
+        own = of_verb(epochs, "epoch", engine)
+        peaks = {case.batch_size: case.peak_memory_bytes for case in own}
+        with suppress(LawError):
+            uses[engine] = laws.fit_memory(peaks)
+    if not uses:
         return []
-    rates = ", ".join(f"{_rate(case)} with {case.workers}" for case in found)
-    return [f"DataLoader alone, batches of {cases.AXIS_BATCH_SIZE}: {rates} workers."]
+    growth = [f"{two_digits(use.bytes_per_sample)} bytes ({name})" for name, use in uses.items()]
+    sentence = f"Peak memory per sample of a batch: {listed(growth)}"
+    if not memory_bytes:
+        return [f"{sentence}."]
+    largest = min(use.largest_batch(memory_bytes) for use in uses.values())
+    samples = max(case.samples for case in epochs)
+    fits = f"batches of about {two_digits(largest)}"
+    if largest >= samples:
+        fits = f"a batch of all {samples:,}, so memory is no limit here"
+    return [f"{sentence}; {gigabytes(memory_bytes)} hold {fits}."]
 
 
-def _feeding(found: Sequence[MeasuredCase]) -> list[str]:
-    if not found:
-        return []
-    rates = ", ".join(
-        f"{_rate(case)} with {case.threads} computing and {case.workers} feeding" for case in found
+def _disturbed(cases: Cases) -> list[str]:
+    """Say how many cases were disturbed, and by what the first of them was."""
+    watched = [case for case in cases if case.disturbed is not None]
+    disturbed = [case for case in watched if case.disturbed]
+    if not disturbed:
+        return [f"Other processes disturbed none of {len(watched)} cases."] if watched else []
+    was = "was" if len(disturbed) == 1 else "were"
+    sentence = (
+        f"{len(disturbed)} of {len(watched)} cases {was} disturbed (marked *), the first "
+        f"{disturbed[0].name}: {disturbed[0].disturbed}. --rerun-disturbed=1 runs them again."
     )
-    return [f"Cores, loader engine: {rates}."]
+    return [sentence]
 
 
-def _threads(found: Sequence[MeasuredCase]) -> list[str]:
-    sentences = []
-    for engine in engines(found):
-        rates = [f"{_rate(case)} on {case.threads}" for case in found if case.engine == engine]
-        sentences.append(f"Cores, {engine} engine: {', '.join(rates)}.")
-    return sentences
-
-
-def _workers(found: Sequence[MeasuredCase]) -> list[str]:
-    sentences = []
-    for engine, size in dict.fromkeys((case.engine, case.batch_size) for case in found):
-        rates = [
-            f"{_rate(case)} by {case.workers} x {case.threads}"
-            for case in found
-            if (case.engine, case.batch_size) == (engine, size)
-        ]
-        what = f"Workers x threads that share a batch, {engine} engine, batch size {size}"
-        sentences.append(f"{what}: {', '.join(rates)}.")
-    return sentences
-
-
-def _alignment(found: Sequence[MeasuredCase]) -> list[str]:
-    sentences = []
-    for engine in engines(found):
-        verdicts = [
-            f"{case.batch_size} to {case.beside} {case.ratio - 1:+.1%} ({case.verdict})"
-            for case in found
-            if case.engine == engine and case.ratio is not None
-        ]
-        is_doubtful = any(
-            case.engine == engine and case.batch_size == case.beside and case.verdict != "equal"
-            for case in found
-        )
-        doubt = " A size is not found equal to itself, so the others say little."
-        sentences.append(
-            f"Seconds a sample, {engine} engine, equal meaning within {cases.EQUAL_WITHIN:.0%}: "
-            f"{', '.join(verdicts)}." + (doubt if is_doubtful else "")
-        )
-    return sentences
-
-
-def forms(measured: Sequence[MeasuredCase]) -> list[str]:
-    """Name the forms that an engine chose, and at which batch sizes."""
-    sentences = []
-    for engine in engines(measured):
-        for article, verb in (("a", "step"), ("an", "epoch")):
-            chosen: dict[str, list[int]] = {}
-            for case in of_verb(measured, verb, engine):
-                if case.form:
-                    threads = "thread" if case.form_threads == 1 else "threads"
-                    name = f"{case.form} on {case.form_threads} {threads}"
-                    chosen.setdefault(name, []).append(case.batch_size)
-            if chosen:
-                text = "; ".join(f"{name} at {listed(sizes)}" for name, sizes in chosen.items())
-                sentences.append(f"{engine} engine, form of {article} {verb}: {text}.")
-    return sentences
-
-
-def _compiling(measured: Sequence[MeasuredCase]) -> list[str]:
-    total = sum(case.compile_seconds for case in measured)
-    return (
-        [f"Compiling, and choosing forms, took {seconds(total)}, which is in no time above."]
-        if total
-        else []
-    )
+def _compiling(cases: Cases) -> list[str]:
+    total = sum(case.compile_seconds for case in cases)
+    sentence = f"Compiling and choosing forms took {seconds(total)}, not included in times above."
+    return [sentence] if total else []

@@ -1,4 +1,4 @@
-"""How the figures look: axes, colours, shapes, and ink that suits light, dark and paper."""
+"""How the figures look: axes, colours, shapes, ink for light, dark and paper, and kinds of file."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -11,11 +11,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
 INK = "currentColor"  # the page's, light on dark or dark on light; black in a picture
 WIDTH, HEIGHT = 640, 340
-BATCH_SIZE_TICKS = [4**power for power in range(13)]
-POWERS_OF_TEN = range(-7, 9)
-MARGIN = 1.25  # a factor, beyond the first mark and the last
 FEW_DECADES = 2.7  # so few leave room for ticks at 2 and 5 times a power of ten
-LONGEST_LABEL = 600
 
 Axis = TypeVar("Axis", alt.X, alt.Y)
 
@@ -25,8 +21,8 @@ def batch_size_axis(sizes: Iterable[float]) -> alt.X:
     scale = alt.Scale(type="log", base=2, nice=False, domain=domain(sizes, least_ratio=16))
     return (
         alt.X("batch size:Q", scale=scale)
-        .title("batch size (samples a step)")
-        .axis(values=BATCH_SIZE_TICKS, format=",d")
+        .title("batch size (samples per step)")
+        .axis(values=[4**power for power in range(13)], format=",d")
     )
 
 
@@ -34,7 +30,7 @@ def logarithmic(axis: Axis, title: str, values: Iterable[float]) -> Axis:
     """The axis, around these values and with ticks among them."""
     low, high = domain(values)
     digits = (1, 2, 5) if math.log10(high / low) < FEW_DECADES else (1,)
-    ticks = [float(f"{digit}e{power}") for power in POWERS_OF_TEN for digit in digits]
+    ticks = [float(f"{digit}e{power}") for power in range(-7, 9) for digit in digits]
     return (
         axis.title(title)
         .scale(type="log", nice=False, domain=[low, high])
@@ -45,26 +41,24 @@ def logarithmic(axis: Axis, title: str, values: Iterable[float]) -> Axis:
 def domain(values: Iterable[float], *, least_ratio: float = 5) -> list[float]:
     """Around the values, and wide enough for two ticks whatever they are."""
     low, high = min(values := list(values)), max(values)
-    margin = max(MARGIN, math.sqrt(least_ratio * low / high))
+    margin = max(1.25, math.sqrt(least_ratio * low / high))
     return [low / margin, high * margin]
 
 
 def color(field: str, names: Sequence[Any]) -> alt.Color:
-    """One colour a name."""
-    return alt.Color(f"{field}:N", legend=_legend(columns=3)).scale(
-        domain=names, range=_cycled(PALETTE, names)
-    )
+    """Give each name a colour."""
+    legend = _legend(columns=3)
+    return alt.Color(f"{field}:N", legend=legend).scale(domain=names, range=PALETTE)
 
 
 def shape(field: str, names: Sequence[Any]) -> alt.Shape:
-    """One shape a name; shares the colours' legend."""
-    return alt.Shape(f"{field}:N", legend=_legend(columns=3)).scale(
-        domain=names, range=_cycled(SHAPES, names)
-    )
+    """Give each name a shape; shares the colours' legend."""
+    legend = _legend(columns=3)
+    return alt.Shape(f"{field}:N", legend=legend).scale(domain=names, range=SHAPES)
 
 
 def dash(runs: Iterable[str]) -> dict[str, alt.StrokeDash]:
-    """One dash a run, where there are several."""
+    """Give each run a dash, where there are several."""
     names = list(runs)
     if len(names) == 1:
         return {}
@@ -73,11 +67,7 @@ def dash(runs: Iterable[str]) -> dict[str, alt.StrokeDash]:
 
 
 def _legend(**more: Any) -> alt.Legend:
-    return alt.Legend(orient="bottom", labelLimit=LONGEST_LABEL, **more)
-
-
-def _cycled(values: Sequence[str], names: Sequence[Any]) -> list[str]:
-    return [values[place % len(values)] for place in range(len(names))]
+    return alt.Legend(orient="bottom", labelLimit=600, **more)
 
 
 def config() -> alt.Config:
@@ -95,3 +85,16 @@ def config() -> alt.Config:
         point=alt.MarkConfig(size=70, opacity=1, strokeWidth=2),
         line=alt.LineConfig(strokeWidth=1.5, opacity=0.8),
     )
+
+
+def drawn(chart: Any, kind: str) -> bytes:
+    """Draw a chart on white, as ".png" or ".svg", or as ".html", which has its own background."""
+    if kind == ".html":
+        html: str = chart.to_html(inline=True)
+        return html.encode()
+    light = chart.to_dict() | {"background": "white"}
+    import vl_convert  # noqa: PLC0415 - a tenth of a second
+
+    if kind == ".svg":
+        return vl_convert.vegalite_to_svg(light).encode()
+    return vl_convert.vegalite_to_png(light, ppi=144)  # for dense screens

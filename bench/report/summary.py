@@ -1,76 +1,45 @@
-"""A run in tables, an engine or a question each, and in sentences on what they mean."""
+"""A run as it is printed when it ends: a table for each engine, then the answer."""
 
 from collections.abc import Sequence
 
 import psutil
-from rich.console import Console
-from rich.table import Table
 
-from bench.report import axes, disturbed, peer_table, targets, words
-from bench.runs import selection
+from bench.report import answer, tables
+from bench.report.tables import LeftOut
 from bench.runs.case import MeasuredCase
-from bench.runs.seeds import Seeds, by_series
-from bench.units import megabytes
+from bench.units import counted, wrapped
 
-WIDTH = 100
-HEADINGS = ("batch size", "step", "epoch", "rounds", "of floor", "samples/s", "peak memory")
-
-
-def render(measured: Sequence[MeasuredCase], *, details: bool = False) -> str:
-    """Lay out a run's tables and sentences as text of at most 100 columns."""
-    series = by_series(measured)
-    console = Console(width=WIDTH, color_system=None, force_terminal=False)
-    with console.capture() as capture:
-        for table in (
-            *engine_tables(measured),
-            *(targets.table(found) for found in series.values()),
-            *peer_table.tables(measured),
-        ):
-            console.print(table)
-        for sentence in (
-            *(target_sentence(measured, found) for found in series.values()),
-            *axes.sentences(measured),
-            *disturbed.sentences(measured),
-            *words.of_memory(measured, psutil.virtual_memory().total),
-            *words.sentences(measured),
-            *(axes.forms(measured) if details else ()),
-        ):
-            console.print(sentence, highlight=False, markup=False)
-    return capture.get()
+MOST_LINES = 56  # of tables and answer, where enough of the answer fits
+FEWEST_ANSWER_LINES, MOST_ANSWER_LINES = 15, 25
 
 
-def engine_tables(measured: Sequence[MeasuredCase]) -> list[Table]:
-    """Lay out the steps and epochs of each engine, in the order in which engines ran."""
-    timed = [case for case in measured if case.verb in {"step", "epoch"}]
-    return [
-        _engine_table([case for case in timed if case.engine == engine])
-        for engine in selection.engines(timed)
-    ]
+def render(
+    cases: Sequence[MeasuredCase], *, left_out: Sequence[LeftOut] = (), details: bool = False
+) -> str:
+    """Lay out tables and sentences as text of at most 100 columns.
+
+    Args:
+        cases: of one run.
+        left_out: verb, engine, batch size and reason of each case that was not measured.
+        details: more columns in the tables, and an answer as long as it may be.
+
+    """
+    lines = tables.of_engines(cases, left_out, details=details) + tables.reasons(left_out)
+    sentences = answer.sentences(cases, psutil.virtual_memory().total)
+    paragraphs = [wrapped(sentence) for sentence in sentences]
+    if not details:
+        room = MOST_LINES - len(lines)
+        if not FEWEST_ANSWER_LINES <= room <= MOST_ANSWER_LINES:
+            room = MOST_ANSWER_LINES
+        paragraphs = _shortened(paragraphs, room)
+    return "\n".join([*lines, "", *(line for part in paragraphs for line in part)])
 
 
-def _engine_table(timed: Sequence[MeasuredCase]) -> Table:
-    first = timed[0]
-    title = f"{first.engine} engine, {first.data}, {first.device}, {first.threads} threads"
-    table = Table(title=title, title_justify="left", title_style="bold")
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right")
-    steps = {case.batch_size: case for case in timed if case.verb == "step"}
-    epochs = {case.batch_size: case for case in timed if case.verb == "epoch"}
-    for size in sorted(steps | epochs):
-        whole = epochs[size] if size in epochs else steps[size]  # has the throughput and memory
-        table.add_row(
-            str(size),
-            disturbed.marked(steps.get(size)),
-            disturbed.marked(epochs.get(size)),
-            ", ".join(str(found[size].rounds) for found in (steps, epochs) if size in found),
-            "-" if whole.floor_fraction is None else f"{whole.floor_fraction:.2f}",
-            f"{whole.samples_per_second:,.0f}",
-            megabytes(whole.peak_memory_bytes),
-        )
-    return table
-
-
-def target_sentence(measured: Sequence[MeasuredCase], found: Sequence[Seeds]) -> str:
-    """Name the batch size of a series that was first to the target, beside its engine's epochs."""
-    epochs = selection.of_verb(measured, "epoch", found[0].cases[0].engine)
-    return targets.sentence(found, {case.batch_size: case.seconds for case in epochs})
+def _shortened(paragraphs: Sequence[list[str]], most_lines: int) -> list[list[str]]:
+    """Leave out the last paragraphs where there is no room for them, and say so."""
+    kept = list(paragraphs)
+    while sum(map(len, kept)) + (len(kept) < len(paragraphs)) > most_lines:
+        kept.pop()
+    if rest := len(paragraphs) - len(kept):
+        kept.append([f"-v prints {counted(rest, 'more sentence')}."])
+    return kept

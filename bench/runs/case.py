@@ -27,13 +27,9 @@ REQUIRED: Mapping[str, Sequence[str]] = {
 }
 
 
-class CaseError(UserError):
-    """A saved case that cannot be read; names what is wrong."""
-
-
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, allow_inf_nan=False))
 class MeasuredCase:
-    """One case of a run: its setting, its seconds, and what it found beside them.
+    """One case of a run: its setting, its seconds, and what was measured beside them.
 
     Cases of other suites have names and seconds, and the defaults elsewhere.
     """
@@ -41,9 +37,7 @@ class MeasuredCase:
     name: Text  # "test_epoch[engine=eager-batch_size=64]"
     full_name: Text  # with its file; baselines are matched by it
     seconds: Seconds  # median of the timed calls
-    min_seconds: Seconds
     rounds: Count = 1  # timed calls
-    mean_seconds: Seconds
 
     engine: Text = ""
     batch_size: PositiveInt = 1
@@ -64,18 +58,19 @@ class MeasuredCase:
     compile_seconds: float = 0.0
 
     steps: Count = 0  # of a training to the target, as the rest of this block
+    epochs: Annotated[float, Field(ge=0, le=1e9)] | None = None
     reached: bool = True
     diverged: bool = False
     test_accuracy: Share = 0.0
     target_accuracy: Share | None = None
     max_epochs: Count | None = None
-    seeds_left_out: Count = 0  # since this one missed the target clearly
+    seeds_left_out: Count = 0  # since this seed missed the target clearly
     trace: Sequence[tuple[float, Count, Share]] = ()  # (seconds, steps, test accuracy)
 
-    disturbed: Text | None = None  # by what; empty where by nothing, None where nobody watched
+    disturbed: Text | None = None  # by what; empty: by nothing; None: nobody watched
 
     workers: Count = 0
-    beside: Count | None = None  # the batch size that alignment held this one against
+    beside: Count | None = None  # the batch size that alignment compares this one with
     ratio: float | None = None
     verdict: Text | None = None
     peer_seconds: Mapping[Text, Sequence[Seconds]] = Field(default_factory=dict)
@@ -97,34 +92,24 @@ _READER = TypeAdapter(MeasuredCase)
 
 
 def from_json(saved: Any) -> MeasuredCase:
-    """Read a case in pytest-benchmark's JSON form, live or saved.
-
-    Raises:
-        CaseError: a field is missing or is not what this suite stores.
-
-    """
+    """Read a case in pytest-benchmark's JSON form, live or saved."""
     match saved:
         case {"name": name, "stats": {"median": seconds, **stats}, "extra_info": {**info}}:
-            found = {key: value for key, value in info.items() if value is not None}
+            fields = {key: value for key, value in info.items() if value is not None}
         case _:
-            raise CaseError("a case has no name, no stats with a median or no extra_info")
-    found |= {"name": name, "full_name": saved.get("fullname", name), "seconds": seconds}
-    found |= {f"{key}_seconds": stats.get(key, seconds) for key in ("min", "mean")}
-    found["rounds"] = stats.get("rounds", 1)
+            raise UserError("a case has no name, no stats with a median or no extra_info")
+    fields |= {"name": name, "full_name": saved.get("fullname", name)}
+    fields |= {"seconds": seconds, "rounds": stats.get("rounds", 1)}
     try:
         # As JSON again, in which a list may stand for a tuple.
-        measured = _READER.validate_json(json.dumps(found))
+        measured = _READER.validate_json(json.dumps(fields))
     except ValidationError as error:
-        raise CaseError(f"{name!a} has {_first_fault(error)}") from error
+        fault = error.errors()[0]
+        where = " ".join(map(str, fault["loc"])) or "text"
+        value = ascii(fault["input"])[:60]
+        raise UserError(f"{name!a} has {where} {value}: {fault['msg'].lower()}") from error
     if measured.engine:  # so this suite measured it
         for key in REQUIRED.get(measured.verb, ()):
-            if key not in found:
-                raise CaseError(f"{name} has no {key}")
+            if key not in fields:
+                raise UserError(f"{name} has no {key}")
     return measured
-
-
-def _first_fault(error: ValidationError) -> str:
-    """Name the first field that is wrong, its value, and what it should be."""
-    fault = error.errors()[0]
-    where = " ".join(map(str, fault["loc"])) or "text"
-    return f"{where} {ascii(fault['input'])[:60]}: {fault['msg'].lower()}"

@@ -12,7 +12,6 @@ from typing import Any
 
 from bench.runs import json_lines
 from bench.runs.files import machine_of
-from bench.runs.json_lines import JsonLinesError
 from mnist_mlp.errors import UserError
 
 Case = Mapping[str, Any]  # in pytest-benchmark's form
@@ -20,10 +19,6 @@ OUTCOME = "outcome"  # the field of a line that is not pytest-benchmark's: "pass
 PASSED = "passed"
 RUN = ("machine_info", "commit_info", "datetime", "version")  # of a saved run, beside its cases
 SETTING = ("options", "code", "versions")  # what decides, with the machine, what a case measures
-
-
-class JournalError(UserError):
-    """A file that is no journal, or not one of such a run; the message names what differs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,54 +37,45 @@ class Journal:
             if line[OUTCOME] == PASSED or not passed_only
         ]
 
-    def run(self) -> dict[str, Any]:
-        """Return the run that pytest-benchmark would have saved of these cases."""
-        return {key: self.header[key] for key in RUN} | {"benchmarks": self.cases()}
-
 
 def read(file: Path) -> Journal:
-    """Read a journal.
-
-    Raises:
-        JournalError: there is no such file, or it is no journal.
-
-    """
+    """Read a journal."""
     if not file.exists():
-        raise JournalError(f"{file} is no journal of a run: there is no such file")
+        raise UserError(f"{file} is no journal of a run: there is no such file")
     try:
         header, *lines = json_lines.read(file) or [{}]
-    except JsonLinesError as error:
-        raise JournalError(f"{file} is no journal of a run: {error}") from error
+    except UserError as error:
+        raise UserError(f"{file} is no journal of a run: {error}") from error
     is_header = set(RUN) <= set(header) and all(
         isinstance(header.get(key), dict) for key in ("machine_info", *SETTING)
     )
     if not is_header or not all({"fullname", "stats", OUTCOME} <= set(line) for line in lines):
-        raise JournalError(
+        raise UserError(
             f"{file} is no journal of a run: name a file that `pytest --benchmark-only` kept in "
             ".benchmarks/journals/, or that --journal named"
         )
     if not lines:
-        raise JournalError(f"{file} holds no case that ended")
+        raise UserError(f"{file} holds no case that ended")
     newest = {line["fullname"]: line for line in lines}
     return Journal(header=header, lines=tuple(newest.values()), is_torn=json_lines.is_torn(file))
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Name what decides a measurement and is not the same in two headers."""
-    then, here = (machine_of(each["machine_info"]) for each in (before, now))
+    parts = [
+        ("options ", before["options"], now["options"]),
+        ("versions ", before["versions"], now["versions"]),
+        ("the machine's ", machine_of(before["machine_info"]), machine_of(now["machine_info"])),
+    ]
     return [
-        *_changes("options ", before["options"], now["options"]),
         *(f"the code of {name}" for name in _unlike(before["code"], now["code"])),
-        *_changes("versions ", before["versions"], now["versions"]),
-        *_changes("the machine's ", then, here),
+        *(
+            f"{kind}{name}: {then.get(name)} then, {here.get(name)} now"
+            for kind, then, here in parts
+            for name in _unlike(then, here)
+        ),
     ]
 
 
-def _changes(what: str, then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{what}{name}: {then.get(name)} then, {now.get(name)} now" for name in _unlike(then, now)
-    ]
-
-
-def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    return sorted(name for name in {*one, *other} if one.get(name) != other.get(name))
+def _unlike(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))

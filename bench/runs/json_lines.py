@@ -5,38 +5,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mnist_mlp import atomic
+from mnist_mlp.atomic import Appender
 from mnist_mlp.errors import UserError
 
 
-class JsonLinesError(UserError):
-    """A file that cannot be read, or holds something else; the message says what."""
+class Writer:
+    """Appends lines to a file that no other process writes at the same time.
+
+    A last line that was never finished is taken off first, so that the next line stands alone.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._log = Appender(file)
+        self._log.mend()
+
+    def append(self, line: Mapping[str, Any]) -> None:
+        """Add a line, and sync it; where that fails, the lines before it are still there."""
+        self._log.append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+
+    def close(self) -> None:
+        """Let other processes write the file."""
+        self._log.close()
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """Read a file's complete lines; none where there is no file. What follows the last is left out.
-
-    Raises:
-        JsonLinesError: it cannot be read, or a line is not a JSON object.
-
-    """
-    try:
-        *whole, _ = file.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise JsonLinesError(f"it cannot be read: {error.strerror}") from error
-    return [_object(line, number) for number, line in enumerate(whole, 1)]
-
-
-def _object(line: bytes, number: int) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise JsonLinesError(f"line {number} is not JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise JsonLinesError(f"line {number} is not a JSON object")
-    return found
+    """Read a file's complete lines, none where there is no file; what follows them is left out."""
+    *whole, _ = content_of(file).split(b"\n") if file.exists() else [b""]
+    lines = []
+    for number, line in enumerate(whole, 1):
+        lines.append(parsed(line, f"line {number} of {file}"))
+        if not isinstance(lines[-1], dict):
+            raise UserError(f"line {number} of {file} is not a JSON object")
+    return lines
 
 
 def is_torn(file: Path) -> bool:
@@ -44,23 +45,17 @@ def is_torn(file: Path) -> bool:
     return file.exists() and not file.read_bytes().endswith(b"\n")
 
 
-def mend(file: Path) -> None:
-    """Take a torn line off the end of a file that was read, so that the next one stands alone.
-
-    Raises:
-        WriteError: it is still there.
-
-    """
-    content = file.read_bytes()
-    if not content.endswith(b"\n"):
-        atomic.shorten(file, content.rfind(b"\n") + 1)
+def content_of(file: Path) -> bytes:
+    """Read a file, or say why that is not possible."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def append(file: Path, line: Mapping[str, Any]) -> None:
-    """Add a line, and sync it.
-
-    Raises:
-        WriteError: the line is not there; those before it are.
-
-    """
-    atomic.append(file, json.dumps(line, separators=(",", ":")).encode() + b"\n")
+def parsed(text: bytes, name: str) -> Any:
+    """Parse JSON, or say why that is not possible."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{name} is not JSON: {error}") from error

@@ -10,8 +10,9 @@ from mnist_mlp import atomic
 
 def run(options: argparse.Namespace) -> int:
     """Write the run, and print how much of it there is."""
-    found = journal.read(options.journal)
-    atomic.write({options.output: json.dumps(found.run(), indent=4).encode()})
-    torn = "; a last line that was never finished is left out" if found.is_torn else ""
-    print(f"wrote {options.output}: {counted(len(found.lines), 'case')}{torn}")
+    kept = journal.read(options.journal)
+    run = {key: kept.header[key] for key in journal.RUN} | {"benchmarks": kept.cases()}
+    atomic.write({options.output: json.dumps(run, indent=4).encode()})
+    torn = "; a last line that was never finished is left out" if kept.is_torn else ""
+    print(f"wrote {options.output}: {counted(len(kept.lines), 'case')}{torn}")
     return 0

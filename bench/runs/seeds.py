@@ -1,4 +1,4 @@
-"""Several seeds of one batch size: what they took to the target, and what counts for all."""
+"""Measured cases by engine, batch size and seed."""
 
 import math
 import statistics
@@ -6,6 +6,35 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.runs.case import MeasuredCase
+
+
+def of_verb(
+    cases: Iterable[MeasuredCase], verb: str, engine: str | None = None
+) -> list[MeasuredCase]:
+    """Return the cases of a verb, of one engine or of all, from the smallest batch size up."""
+    chosen = [case for case in cases if case.verb == verb and engine in {None, case.engine}]
+    return sorted(chosen, key=lambda case: case.batch_size)
+
+
+def engines(cases: Iterable[MeasuredCase]) -> list[str]:
+    """Name the engines in the order in which they ran."""
+    return list(dict.fromkeys(case.engine for case in cases))
+
+
+def step_seconds(cases: Sequence[MeasuredCase], engine: str, verb: str) -> dict[int, float]:
+    """Return median seconds of a step by batch size: of "step" cases, or of "epoch" cases.
+
+    The seconds of an epoch, over its steps, hold more than a step: batches are shuffled and
+    gathered, and several small steps are one call where that pays.
+    """
+    timed = of_verb(cases, verb, engine)
+    if verb == "step":
+        return {case.batch_size: case.seconds for case in timed}
+    return {
+        case.batch_size: case.seconds / math.ceil(case.samples / case.batch_size)
+        for case in timed
+        if case.batch_size <= case.samples  # else it is one step of fewer samples
+    }
 
 
 def median_over_seeds(values: Iterable[float]) -> float:
@@ -24,17 +53,17 @@ class Seeds:
 
     @property
     def batch_size(self) -> int:
-        """Samples a step."""
+        """Samples per step."""
         return self.cases[0].batch_size
 
     @property
     def seconds(self) -> list[float]:
-        """Each seed's time to the target, infinite where it missed it."""
+        """Each seed's time to the target, infinite where it missed the target."""
         return [case.seconds if case.reached else math.inf for case in self.cases]
 
     @property
     def steps(self) -> list[float]:
-        """Each seed's steps to the target, infinite where it missed it."""
+        """Each seed's steps to the target, infinite where it missed the target."""
         return [case.steps if case.reached else math.inf for case in self.cases]
 
     @property
@@ -43,9 +72,10 @@ class Seeds:
         return median_over_seeds(self.seconds)
 
     @property
-    def median_steps(self) -> float:
-        """Steps to the target."""
-        return median_over_seeds(self.steps)
+    def middle(self) -> MeasuredCase:
+        """The seed with the median time to the target; those that missed it come last."""
+        ordered = sorted(self.cases, key=lambda case: (not case.reached, case.seconds))
+        return ordered[len(ordered) // 2]
 
     @property
     def reached(self) -> int:
@@ -69,8 +99,7 @@ class Seeds:
 
     def overlaps(self, other: "Seeds") -> bool:
         """Whether some seed of each took no longer than some seed of the other."""
-        mine, theirs = self.seconds, other.seconds
-        return min(mine) <= max(theirs) and min(theirs) <= max(mine)
+        return min(self.seconds) <= max(other.seconds) and min(other.seconds) <= max(self.seconds)
 
 
 def by_series(cases: Iterable[MeasuredCase]) -> dict[tuple[str, str], list[Seeds]]:

@@ -1,35 +1,36 @@
-"""How long a run will take, from a first short call of each engine on this machine."""
+"""How long a run will take, from short calls of each engine on this machine."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
-
-import torch
 
 from bench import cases
 from bench.suite.workbench import Workbench, learning_steps
-from mnist_mlp.batches import steps_per_epoch
+from mnist_mlp.batches import clamped, steps_per_epoch
+from mnist_mlp.clock import shortest_seconds
 from mnist_mlp.convergence import evaluation_steps
-from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
 
-SINGLES = 50  # steps of one sample, and one step of FULL, make a short call
-FULL = 1024
+SHORT_CALLS = {1: 30, 1024: 1024}  # batch size -> samples of a call
+# Calls repeat for so long, and the shortest counts: threads of the call before may still spin.
+REPEATED_SECONDS = 0.2
+COMPILED, LIKE_COMPILED = "compiled", "eager"  # which compiles nothing, and costs about as much
+COMPILING_STEPS = 30_000  # of the loader take about as long as compiling from a cold cache
 CASE_SECONDS = 0.4  # of every case: a fresh engine, a floor, a place in the table
-COMPILING_SINGLES = 30_000  # of the loader take about as long as compiling from a cold cache
-STARTING = 2.0  # times the seconds of alignment's turns are its processes and its turns
-WORKERS_VERBS = {"workers_step", "workers_epoch", "exchange"}
-WORKERS_CASE_SECONDS = 1.5
-UNCOMPILED = "eager"  # costs about what the compiled engine does
+# Of cases that only a whole run has, and of which some seconds more or less do not matter.
+SECONDS_OF_AXES = dict.fromkeys(
+    ("threads", "loading", "feeding", "alignment", "workers_step", "workers_epoch", "exchange"), 1.5
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What steps of an engine cost: a step of B samples takes `step + B sample` seconds."""
+    """What an engine costs: a step of B samples takes `step + B sample` seconds."""
 
     step: float
     sample: float
+    evaluation: float
 
     def epoch(self, samples: int, batch_size: int) -> float:
         """Seconds of a pass over so many samples."""
@@ -37,82 +38,78 @@ class Cost:
 
 
 class Forecast:
-    """Knows what each engine's steps cost here, and what a case is made of."""
+    """What each engine's steps cost here, and how many steps a case is made of."""
 
     def __init__(self, workbench: Workbench) -> None:
-        self.workbench = workbench
-        self.samples = len(workbench.data.train)
-        self._costs: dict[str, Cost] = {}
-        engine = workbench.new_engine("eager")
-        evaluate(engine.logits, workbench.data.test)
-        self._evaluation_seconds = _seconds(lambda: evaluate(engine.logits, workbench.data.test))
+        self.costs: dict[str, Cost] = {}  # of engines that were asked for, measured once
+        self._workbench = workbench
+        self._options = workbench.options
+        self._samples = len(workbench.data.train)
+
+    def epoch_seconds(self, engine: str, batch_size: int) -> float:
+        """Estimate the seconds of an epoch."""
+        samples = self._options.epoch_samples or self._samples
+        return self._cost(engine).epoch(samples, clamped(batch_size, self._samples))
 
     def seconds(self, chosen: Iterable[tuple[str, Mapping[str, Any]]]) -> float:
         """Forecast cases that are given by verb and parameters."""
         listed = list(chosen)
         total = sum(CASE_SECONDS + self._case(verb, parameters) for verb, parameters in listed)
-        if any(parameters.get("engine") == "compiled" for _, parameters in listed):
-            total += COMPILING_SINGLES * self._cost("loader").step
+        if any(parameters.get("engine") == COMPILED for _, parameters in listed):
+            total += COMPILING_STEPS * self._cost("loader").step
         return total
 
     def _case(self, verb: str, parameters: Mapping[str, Any]) -> float:
-        cost = self._cost(parameters.get("engine", "loader"))
-        size = min(parameters.get("batch_size", cases.AXIS_BATCH_SIZE), self.samples)
-        if verb == "convergence":
-            memory = cost.epoch(max(cases.MEMORY_SAMPLES, size), size)
-            return memory + self._convergence(cost, size, parameters)
-        if verb in {"step", "epoch"}:
-            learning = cost.epoch(learning_steps(size) * size, size)
-            return learning + self._timed(verb, cost, size)
-        if verb == "alignment":
-            return STARTING * cases.ALIGNMENT_SECONDS / len(cases.NEIGHBOURS)
-        if verb == "threads":
-            return 3 * cost.epoch(self.samples, size)
-        if verb in {"loading", "feeding", *WORKERS_VERBS}:
-            fed = cost.epoch(cases.FED_SAMPLES, size)
-            return WORKERS_CASE_SECONDS if verb in WORKERS_VERBS else fed
-        turn = cost.epoch(min(self.samples, size * cases.PEER_STEPS), size)  # of the peers
-        return turn * (1 + cases.PEER_ROUNDS)
+        if verb in SECONDS_OF_AXES:
+            return SECONDS_OF_AXES[verb]
+        size = clamped(parameters["batch_size"], self._samples)
+        engine = parameters.get("engine", "loader")
+        cost = self._cost(engine)
+        part = cost.epoch(max(cases.MEMORY_SAMPLES, size), size)  # the untimed call for memory
+        learning = cost.epoch(learning_steps(size) * size, size)
+        match verb:
+            case "step":
+                step = cost.epoch(size, size)
+                return step * (2 + 1.1 * cases.rounds(verb, step)) + learning
+            case "epoch":
+                epoch = self.epoch_seconds(engine, size)
+                return 2 * part + epoch * cases.rounds(verb, epoch) + learning
+            case "convergence":
+                return part + self._training(cost, size, parameters)
+            case _:  # peers take a few passes each
+                passed = cost.epoch(min(self._samples, size * cases.PEER_STEPS), size)
+                return passed * (1 + cases.PEER_ROUNDS)
 
-    def _timed(self, verb: str, cost: Cost, size: int) -> float:
-        """Seconds of a step's or an epoch's rounds, and of the call for memory."""
-        if verb == "step":
-            call = cost.epoch(size, size)
-            return call * cases.rounds(verb, call)
-        call = cost.epoch(self.workbench.options.epoch_samples or self.samples, size)
-        memory = cost.epoch(max(cases.MEMORY_SAMPLES, size), size)
-        return memory + call * cases.rounds(verb, call)
-
-    def _convergence(self, cost: Cost, size: int, parameters: Mapping[str, Any]) -> float:
-        options = self.workbench.options
+    def _training(self, cost: Cost, size: int, parameters: Mapping[str, Any]) -> float:
+        options = self._options
         expected = cases.expected_steps(parameters["lr_rule"], size)
-        budget = options.max_epochs * steps_per_epoch(self.samples, size)
-        if expected > 2 * budget and parameters["seed"] != options.seeds[0]:
+        per_epoch = steps_per_epoch(self._samples, size)
+        budget: int = options.max_epochs * per_epoch
+        is_first = parameters["seed"] == options.seeds[0]
+        if expected > 2 * budget and not is_first and not options.full:
             return 0.0  # is left out
         steps = min(expected, budget)
-        grid = evaluation_steps(steps_per_epoch(self.samples, size), max_epochs=options.max_epochs)
+        grid = evaluation_steps(per_epoch, max_epochs=options.max_epochs)
         evaluations = sum(step <= steps for step in grid)
-        return cost.epoch(steps * size, size) + evaluations * self._evaluation_seconds
+        return cost.epoch(steps * size, size) + evaluations * cost.evaluation
 
     def _cost(self, engine: str) -> Cost:
-        if engine == "compiled":
-            engine = UNCOMPILED
-        if engine not in self._costs:
-            self._costs[engine] = self._measure(self.workbench.new_engine(engine))
-        return self._costs[engine]
+        if engine == COMPILED:
+            engine = LIKE_COMPILED
+        if engine not in self.costs:
+            self.costs[engine] = self._measured(engine)
+        return self.costs[engine]
 
-    def _measure(self, engine: Engine) -> Cost:
-        train = self.workbench.data.train
-        seconds = {}
-        for size, samples in ((1, SINGLES), (FULL, FULL)):
-            part, order = train.head(samples), torch.arange(min(samples, len(train)))
+    def _measured(self, name: str) -> Cost:
+        engine, data = self._workbench.new_engine(name), self._workbench.data
+        per_sample = []
+        for size, samples in SHORT_CALLS.items():
+            part, order = data.train.head(samples), self._workbench.places(samples)
             engine.prepare(size, part)
-            engine.run(part, order[:size], size)
-            seconds[size] = _seconds(lambda: engine.run(part, order, size)) / len(order)  # noqa: B023
-        return Cost(step=max(0.0, seconds[1] - seconds[FULL]), sample=seconds[FULL])
-
-
-def _seconds(call: Any) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+            call = partial(engine.run, part, order, size)
+            per_sample.append(shortest_seconds(call, for_seconds=REPEATED_SECONDS) / len(order))
+        return Cost(
+            step=max(0.0, per_sample[0] - per_sample[1]),
+            sample=per_sample[1],
+            evaluation=shortest_seconds(partial(evaluate, engine.logits, data.test), for_seconds=0),
+        )

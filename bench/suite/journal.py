@@ -1,10 +1,16 @@
-"""Keeps each case of a run in a journal from the moment it ends, and goes on with such a run."""
+"""Keeps each case of a run in a journal from the moment it ends, and goes on with such a run.
+
+A journal is locked for as long as its run lives. Of the journals that nobody named, the newest
+`NEWEST` are kept, and of older ones the `LONGEST` that hold the most measured seconds. So a day of
+short tries does not remove the journal of a long run.
+"""
 
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -19,15 +25,21 @@ from pytest_benchmark.utils import safe_dumps
 
 import bench
 import mnist_mlp
+from bench import options as declared
 from bench.runs import journal, json_lines
-from bench.runs.journal import OUTCOME, PASSED, Case, JournalError
-from bench.suite.options import Options
+from bench.runs.journal import OUTCOME, PASSED, Case
 from bench.units import counted
 from mnist_mlp import atomic
-from mnist_mlp.atomic import WriteError
+from mnist_mlp.errors import UserError
 
 FOLDER = "journals"  # beside the runs that pytest-benchmark saves
-KEPT = 10  # journals that were not named
+OWN_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+\.jsonl")
+NEWEST = 10
+LONGEST = 5
+# Names of the options that decide what a case measures.
+OPTIONS = {flag.lstrip("-").replace("-", "_") for flag in declared.OPTIONS["suite"]} - {
+    *("journal", "resume", "rerun_disturbed")
+}
 VERSIONS = ("numba", "pytest_benchmark")  # beside those that the machine is described by
 # What is timed and what times it, less what reads finished runs.
 SOURCES = {
@@ -39,13 +51,12 @@ SOURCES = {
 class CaseJournal:
     """A pytest plugin: appends each case that ends to a file."""
 
-    def __init__(self, session: Any, options: Options, announce: Callable[[str], None]) -> None:
+    def __init__(self, session: Any, announce: Callable[[str], None]) -> None:
         self.restored: list[Case] = []  # cases that an earlier process measured
         self.ended: set[str] = set()  # full names of cases that ran to their end
-        self.file: Path | None = None
         self._session = session  # pytest-benchmark's
-        self._options = options
         self._announce = announce
+        self._writer: json_lines.Writer | None = None
         self._is_broken = False
         self._kept: set[str] = set()  # full names of cases that --resume would take
         self._unseen: set[str] = set()  # full names of cases that are still to run
@@ -54,77 +65,78 @@ class CaseJournal:
         """Begin a journal under a name that the user gave.
 
         Raises:
-            UsageError: the file holds something, or cannot be written.
+            UserError: the file holds something, or cannot be written.
 
         """
         if file.exists() and file.stat().st_size:
-            raise pytest.UsageError(
+            raise UserError(
                 f"{file} exists: name another file, or go on with its run by --resume={file}"
             )
-        try:
-            atomic.append(file, b"")
-        except WriteError as error:
-            raise pytest.UsageError(str(error)) from error
-        self.file = file
+        self._writer = json_lines.Writer(file)
 
     def resume(self, file: Path, items: Sequence[pytest.Item]) -> None:
         """Take over the cases of an earlier process that passed: they need not run again.
 
         Raises:
-            UsageError: the journal is none, or its run had other code, options, cases or machine.
+            UserError: it is no journal, not of such a run, or another process writes it.
 
         """
-        try:
-            found = journal.read(file)
-            changed = journal.differences(found.header, self._header())
-        except JournalError as error:
-            raise pytest.UsageError(str(error)) from error
+        before = journal.read(file)
+        changed = journal.differences(before.header, self._header())
         if changed:
             others = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
-            raise pytest.UsageError(
+            raise UserError(
                 f"{file} is of a run that differs in {changed[0]}{others}: start a new run"
             )
         asked = {item.nodeid for item in items}
-        for case in found.cases():
+        for case in before.cases():
             if case["fullname"] not in asked:
-                raise pytest.UsageError(
+                raise UserError(
                     f"{file} holds {case['fullname']}, which this run does not collect: give the "
                     "paths, -k and -m of that run"
                 )
-        try:
-            json_lines.mend(file)
-        except WriteError as error:
-            raise pytest.UsageError(str(error)) from error
-        self.file = file
-        self.restored = found.cases(passed_only=True)
+        self._writer = json_lines.Writer(file)  # which takes a torn line off
+        self.restored = journal.read(file).cases(passed_only=True)
         self._kept = {case["fullname"] for case in self.restored}
         self.ended |= self._kept
         self._session.benchmarks += map(_restored, self.restored)
-        torn = "; a line that was never finished is dropped" if found.is_torn else ""
+        torn = "; a line that was never finished is dropped" if before.is_torn else ""
         self._announce(f"taken from {file}: {counted(len(self.restored), 'case')}{torn}")
+
+    @property
+    def hopeless(self) -> set[tuple[str, int, str]]:
+        """Engine, batch size and rule of trainings whose first seed missed the target clearly."""
+        infos = [case["extra_info"] for case in self.restored]
+        hopeless = [info for info in infos if info.get("seeds_left_out")]
+        return {(info["engine"], info["batch_size"], info["lr_rule"]) for info in hopeless}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Learn which cases are to run."""
         self._unseen = {item.nodeid for item in session.items}
 
+    def pytest_unconfigure(self) -> None:
+        """Let other processes write the journal."""
+        if self._writer:
+            self._writer.close()
+
+    @property
+    def recover(self) -> str:
+        """The command that makes a run file of the journal; nothing where the journal lacks it."""
+        if not (self._writer and self._kept) or self._is_broken:
+            return ""
+        return f"`python -m bench recover {self._writer.file} -o RUN.json`"
+
     @property
     def left(self) -> str:
         """How to go on with a run that did not come to its end; nothing where it did."""
         left = self._unseen - self._kept
-        if not left or not self._kept or self._is_broken:
+        if not (left and self.recover and self._writer):
             return ""
+        file = self._writer.file
         return (
-            f"{counted(len(self._kept), 'case')} kept in {self.file}, {len(left)} left: add "
-            f"--resume={self.file} to go on, or save what is there with `python -m bench recover "
-            f"{self.file} -o RUN.json`"
+            f"{counted(len(self._kept), 'case')} kept in {file}, {len(left)} left: add "
+            f"--resume={file} to go on, or save what is there with {self.recover}"
         )
-
-    @property
-    def elsewhere(self) -> str:
-        """How to save what could not be saved; nothing where the journal lacks it, too."""
-        if not self._kept or self._is_broken:
-            return ""
-        return f"; `python -m bench recover {self.file} -o RUN.json` saves the run elsewhere"
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Append a case whose call has ended, passed or failed."""
@@ -135,24 +147,20 @@ class CaseJournal:
         if report.failed and report.nodeid in self.ended:
             return  # it ran again, and its first run is kept
         self.ended.add(report.nodeid)
-        for measured in reversed(self._session.benchmarks):
-            if measured.fullname == report.nodeid:
-                if measured and not measured.has_error:
-                    self._keep(measured.as_dict() | {OUTCOME: report.outcome})
-                return
+        same = [each for each in self._session.benchmarks if each.fullname == report.nodeid]
+        if same and same[-1] and not same[-1].has_error and not self._is_broken:
+            self._keep(same[-1].as_dict() | {OUTCOME: report.outcome})
 
     def _keep(self, case: Case) -> None:
-        if self._is_broken:
-            return
         try:
-            if not self.file:
-                self.file = _new_file(self._session.storage)
-            if not self.file.exists() or not self.file.stat().st_size:
-                json_lines.append(self.file, self._header())
-            json_lines.append(self.file, _plain(case))
+            if not self._writer:
+                self._writer = json_lines.Writer(_new_file(self._session.storage))
+            if not self._writer.file.stat().st_size:
+                self._writer.append(self._header())
+            self._writer.append(_plain(case))
             if case[OUTCOME] == PASSED:
                 self._kept.add(case["fullname"])
-        except (WriteError, OSError) as error:
+        except (UserError, OSError) as error:
             self._is_broken = True
             self._announce(
                 f"the journal cannot be written, so cases are saved only when the run ends: {error}"
@@ -168,7 +176,7 @@ class CaseJournal:
             "commit_info": commit,
             "datetime": datetime.now(UTC).isoformat(),
             "version": version("pytest-benchmark"),
-            "options": asdict(self._options)
+            "options": {key: config.getoption(key) for key in OPTIONS}
             | {key: str(value) for key, value in self._session.options.items()},
             "code": _hashes(),
             "versions": {name: version(name) for name in VERSIONS if find_spec(name)},
@@ -184,27 +192,36 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hashes() -> dict[str, str]:
     """Hash each source file that has a part in what a case measures."""
-    files = [
-        (folder, file)
+    return {
+        file.relative_to(folder.parent).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for folder, patterns in SOURCES.items()
         for pattern in patterns
         for file in sorted(folder.glob(pattern))
-    ]
-    return {
-        file.relative_to(folder.parent).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
-        for folder, file in files
     }
 
 
 def _new_file(storage: Any) -> Path:
-    """Name a new journal beside the saved runs, and remove the oldest of those before it."""
+    """Name a new journal beside the saved runs, and remove those that are worth the least."""
     beside = storage.path if isinstance(storage, FileStorage) else Path(".benchmarks")
     folder = beside / FOLDER
     atomic.make_folder(folder)
-    older = sorted(folder.glob("*.jsonl"), key=lambda file: file.stat().st_mtime)
-    for file in older[: max(0, len(older) + 1 - KEPT)]:
-        file.unlink(missing_ok=True)
+    journals = [file for file in folder.iterdir() if OWN_NAME.fullmatch(file.name)]
+    journals.sort(key=lambda file: file.stat().st_mtime, reverse=True)
+    older = sorted(journals[NEWEST - 1 :], key=_measured_seconds, reverse=True)
+    for file in older[LONGEST:]:
+        with suppress(UserError, OSError):  # another process writes it, or has removed it
+            writer = json_lines.Writer(file)
+            file.unlink()
+            writer.close()
     return folder / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{os.getpid()}.jsonl"
+
+
+def _measured_seconds(file: Path) -> float:
+    """Return the seconds that the cases of a journal were timed for; 0 of a damaged one."""
+    try:
+        return sum(float(line["stats"]["total"]) for line in json_lines.read(file)[1:])
+    except (UserError, KeyError, TypeError, ValueError):
+        return 0.0
 
 
 def _restored(case: Case) -> Metadata:

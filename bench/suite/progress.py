@@ -21,7 +21,7 @@ def own_stdout() -> TextIO:
 
 
 class CaseProgress:
-    """A pytest plugin: one live line on a terminal, one plain line a case where there is none.
+    """A pytest plugin: one live line on a terminal, else one plain line per case.
 
     It draws when a case starts and when a case reports how far it is, never in timed code. A thread
     that redraws would disturb what is measured.

@@ -1,82 +1,80 @@
-"""Check, before a case starts, that there is enough memory for it."""
+"""Checks, before a case starts, that there is enough memory for it."""
 
-import os
+import multiprocessing
 import signal
-import warnings
+import sys
+from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from mnist_mlp import memory
+from bench.measure import processes
+from mnist_mlp import datasets, engines, memory
 from mnist_mlp.memory import BatchMemory, NotEnoughMemoryError
+from mnist_mlp.model import MLP
+
+PATIENCE_SECONDS = 120.0
 
 
-class Room:
-    """Predicts the peak of each engine's batches, by the line through two small ones."""
+def require(known: BatchMemory, engine: str, samples: int, options: Namespace) -> None:
+    """Skip the case where a batch of so many samples does not fit, by what is known of it.
 
-    def __init__(self, *, force: bool) -> None:
-        self._force = force
-        self._known: dict[str, BatchMemory] = {}
-
-    def require(self, engine: str, samples: int, train_on: Callable[[int], object]) -> None:
-        """Skip the case where so many samples a step do not fit.
-
-        With --force the batch is first tried in a child process, and the case fails where that one
-        dies; not on a GPU, which a forked process cannot use.
-
-        Args:
-            engine: that trains.
-            samples: of a step.
-            train_on: trains on one batch of so many samples.
-
-        """
-        known = self._known.setdefault(engine, BatchMemory(engine, train_on))
-        try:
-            known.require(
-                samples, instead="choose a smaller one, close other programs, or add --force"
+    With --force the batch is first tried in a fresh process, which loads the data once more, and
+    the case fails where that process does. A GPU's batch is not tried.
+    """
+    try:
+        known.require(samples, instead="choose a smaller one, close other programs, or add --force")
+    except NotEnoughMemoryError as error:
+        if not options.force:
+            pytest.skip(str(error))
+        start = engine, samples, options.lr, options.data_root, options.cache_dir
+        cause = "" if torch.cuda.is_initialized() else fate(_train, *start)
+        if cause:
+            needs, _, _ = str(error).rpartition(": ")
+            pytest.fail(
+                f"{cause}, and {needs}: choose a smaller one, or close other programs",
+                pytrace=False,
             )
-        except NotEnoughMemoryError as error:
-            if not self._force:
-                pytest.skip(str(error))
-            cause = "" if torch.cuda.is_initialized() else fate(lambda: train_on(samples))
-            if cause:
-                needs, _, _ = str(error).rpartition(": ")
-                pytest.fail(
-                    f"{cause}, and {needs}: choose a smaller one, or close other programs",
-                    pytrace=False,
-                )
 
 
-def fate(call: Callable[[], object]) -> str:
-    """Make a call in a forked process, and return why it failed; nothing where it did not."""
+def fate(
+    call: Callable[..., object], *arguments: Any, patience_seconds: float = PATIENCE_SECONDS
+) -> str:
+    """Make a call in a fresh process, and return why it failed; nothing where it did not."""
     kills = memory.kills()
-    with warnings.catch_warnings():  # of Python and of JAX: threads do not survive a fork
-        warnings.simplefilter("ignore")  # the child starts none
-        child = os.fork()
-    if not child:
-        _try(call)
+    processes.start_server()
+    start = multiprocessing.get_context("forkserver").Process
+    child = start(target=_try, args=(call, *arguments), daemon=True)
+    child.start()
     try:
-        _, status = os.waitpid(child, 0)
-    except KeyboardInterrupt:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        raise
-    if os.WIFSIGNALED(status):
-        number = signal.Signals(os.WTERMSIG(status)).name
-        ran_out = memory.kills() > kills
-        trial = "memory ran out" if ran_out else "a trial in a child process was killed"
-        return f"{trial} ({number})"
-    return "a trial in a child process failed" if status else ""
-
-
-def _try(call: Callable[[], object]) -> None:
-    """Make the call and end this process, before any other where memory runs out."""
-    code = 1
-    try:
-        memory.offer()
-        torch.set_num_threads(1)  # OpenMP's threads are not in this process
-        call()
-        code = 0
+        child.join(patience_seconds)
+        if child.is_alive():
+            return f"a trial in a fresh process did not end within {patience_seconds:g} s"
     finally:
-        os._exit(code)
+        child.kill()
+        child.join()
+    code = child.exitcode or 0
+    if code >= 0:
+        return "a trial in a fresh process failed" if code else ""
+    trial = "memory ran out" if memory.kills() > kills else "a trial in a fresh process was killed"
+    return f"{trial} ({signal.Signals(-code).name})"
+
+
+def _try(call: Callable[..., object], *arguments: Any) -> None:
+    memory.offer()  # the system kills this process before any other
+    try:
+        call(*arguments)
+    except Exception:  # noqa: BLE001 - whatever it is, the case would fail, too
+        sys.exit(1)
+
+
+def _train(
+    engine: str, samples: int, learning_rate: float, data_root: Path | None, cache_dir: Path | None
+) -> None:
+    data = datasets.load(data_root=data_root, cache_dir=cache_dir)
+    part = data.train.head(samples)
+    subject = engines.load(engine)(MLP(seed=0), learning_rate=learning_rate)
+    subject.run(part, torch.arange(len(part)), len(part))

@@ -1,13 +1,12 @@
 """A case that takes turns with others, in an order drawn anew for each round."""
 
-import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from bench.measure.ratio import paired
+from bench.measure.turns import Draw, paired
 
 CONFIDENCE = 0.95  # of the interval of a ratio
 
@@ -26,10 +25,10 @@ def take(
     same one, and ours has no place of its own.
     """
     seconds: dict[str, list[float]] = {name: [] for name in others}
-    order = _order(list(others), rounds)
+    order = Draw().rounds([*others, None], rounds)  # None is ours
 
     def turns_until_ours() -> None:
-        for name in order:
+        for _, name in order:
             if name is None:
                 return
             tell(name)
@@ -42,13 +41,6 @@ def take(
     ratios = {}
     if benchmark.stats:
         for name, spent in seconds.items():
-            found = paired(spent, benchmark.stats.stats.data, confidence=CONFIDENCE)
-            ratios[name] = found.ratio, found.low, found.high
+            ratio = paired(spent, benchmark.stats.stats.data, confidence=CONFIDENCE)
+            ratios[name] = ratio.ratio, ratio.low, ratio.high
     return {"peer_seconds": seconds, "peer_ratios": ratios}
-
-
-def _order(others: list[str], rounds: int) -> Iterator[str | None]:
-    """Yield whose turn it is; None is ours."""
-    draw = random.Random(0)  # noqa: S311 - an order keeps no secret
-    for _ in range(rounds):
-        yield from draw.sample([*others, None], len(others) + 1)

@@ -25,7 +25,7 @@ class Watch:
         announce: Callable[[str], None],
     ) -> None:
         self._session = session  # pytest-benchmark's
-        self._passed = set(passed)  # full names of cases, of an earlier process at first
+        self._passed = set(passed)  # full names of cases, at first those of an earlier process
         self._most_reruns = most_reruns  # of a case
         self._announce = announce
         self._reruns = Counter(self._passed)  # what runs again here has had its first run
@@ -65,7 +65,7 @@ class Watch:
         return result
 
     def is_disturbed(self, name: str) -> bool:
-        """Whether a case is there and was disturbed."""
+        """Whether a case was measured and was disturbed."""
         return any(
             case.fullname == name and case.extra_info.get("disturbed")
             for case in self._session.benchmarks
@@ -82,16 +82,16 @@ def _watched(benchmark: BenchmarkFixture, begun: disturbance.Reading) -> Callabl
             return timed(*arguments, **options)
         finally:
             after = disturbance.read()
-            found = disturbance.between(begun, before, after)
+            between = disturbance.between(begun, before, after)
             shares = {
                 key: round(value, DIGITS) if isinstance(value, float) else value
-                for key, value in asdict(found).items()
+                for key, value in asdict(between).items()
             }
             calm = "" if after.busy else None  # None: this system does not count others' time
-            benchmark.extra_info.update(disturbance=shares, disturbed=found.cause or calm)
+            benchmark.extra_info.update(disturbance=shares, disturbed=between.cause or calm)
 
     return pedantic
 
 
 def _amount(case: Any) -> float:
-    return disturbance.Disturbance(**case.extra_info["disturbance"]).amount
+    return disturbance.amount(case.extra_info["disturbance"])

@@ -2,15 +2,7 @@
 
 import sys
 
-from mnist_mlp import interrupts
-
-
-def main() -> int:
-    """Run the command line; return the exit code."""
-    from mnist_mlp import command  # noqa: PLC0415 - torch takes seconds
-
-    return command.main()
-
+from mnist_mlp import command, interrupts
 
 if __name__ == "__main__":
-    sys.exit(interrupts.run(main))
+    sys.exit(interrupts.run(command.main))

@@ -1,18 +1,19 @@
-"""Command-line options that several commands share, and types for their values.
+"""The trainer's command-line options, those that other commands share, and types for their values.
 
-A type rejects a bad value with one sentence. This module imports torch only to check a device.
+A type rejects a bad value with one sentence. Nothing here imports torch, except to check a GPU.
 """
 
 import argparse
 import math
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_mlp import cache, engines
+from mnist_mlp import cache, engines, memory
 
 LARGEST = 2**31 - 1
+
+Option = dict[str, Any]  # keyword arguments of argparse's add_argument, or of pytest's addoption
 
 
 def whole_number(text: str) -> int:
@@ -23,11 +24,11 @@ def whole_number(text: str) -> int:
 
 
 def threads(text: str) -> int:
-    """Parse a thread count that this machine has cores for."""
-    count, cores = whole_number(text), os.cpu_count() or 1
+    """Parse a thread count that this process has cores for."""
+    count, cores = whole_number(text), memory.usable_cores()
     if count > cores:
         raise argparse.ArgumentTypeError(
-            f"{count} threads on {cores} cores: ask for {cores} or fewer"
+            f"{count} threads on {cores} usable cores: ask for {cores} or fewer"
         )
     return count
 
@@ -49,12 +50,13 @@ def seed(text: str) -> int:
 
 def device(text: str) -> str:
     """Parse cpu, or a GPU that this machine and this build of torch have."""
-    from mnist_mlp.device import available  # noqa: PLC0415 - torch takes seconds to import
+    if text != "cpu":
+        from mnist_mlp.device import available  # noqa: PLC0415 - torch takes seconds to import
 
-    if text not in available():
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not available here: use {' or '.join(available())}"
-        )
+        if text not in available():
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not available here: use {' or '.join(available())}"
+            )
     return text
 
 
@@ -66,41 +68,96 @@ def number(text: str) -> float:
         return math.nan
 
 
-# Each option, and its keyword arguments to argparse's add_argument or to pytest's addoption.
-OPTIONS: dict[str, dict[str, Any]] = {
-    "--engine": {
-        "choices": tuple(engines.ENGINES),
-        "help": "loader: torchvision dataset and DataLoader, as in the question; eager: resident "
-        "tensors; compiled: the same through torch.compile, which needs a C++ compiler and some "
-        "seconds before the first epoch; native: the fastest form of a step on this CPU; "
-        "ddp: for the processes of torchrun, where it is the default "
-        "(default: %(default)s)",
+# Options that other commands share.
+OPTIONS: dict[str, Option] = {
+    "--threads": {
+        "type": threads,
+        "help": "threads that torch computes with (default: torch's own)",
     },
-    "--lr": {"type": positive_number, "help": "learning rate (default: %(default)s)"},
-    "--threads": {"type": threads, "help": "that torch computes with (default: torch's own)"},
     "--device": {
         "type": device,
         "default": "cpu",
         "help": "cpu, cuda or cuda:N (default: %(default)s)",
     },
-    "--data-root": {"type": Path, "help": "a data set in torchvision's layout instead of MNIST"},
-    "--force": {
-        "action": "store_true",
-        "help": "start although memory will not suffice, by a prediction",
+    "--data-root": {
+        "type": Path,
+        "help": "a data set in torchvision's layout instead of MNIST",
     },
     "--cache-dir": {
         "type": Path,
-        "help": f"for the unpacked MNIST (or set {cache.CACHE_VARIABLE})",
+        "help": f"folder for the unpacked MNIST (or set {cache.CACHE_VARIABLE})",
     },
+    "--force": {
+        "action": "store_true",
+        "help": "start even if the forecast says that memory will not suffice",
+    },
+}
+# The options of python -m mnist_mlp.
+TRAINER: dict[str, Option] = {
+    "--batch-size": {
+        "type": whole_number,
+        "default": 64,
+        "metavar": "B",
+        "help": "samples per step (default: %(default)s)",
+    },
+    "--epochs": {
+        "type": whole_number,
+        "default": 10,
+        "metavar": "N",
+        "help": "epochs of the whole run, resumed ones included (default: %(default)s)",
+    },
+    "--engine": {
+        "choices": tuple(engines.ENGINES),
+        "default": "eager",
+        "help": "loader: torchvision dataset and DataLoader, as in the question; eager: resident "
+        "tensors; compiled: the same through torch.compile, which needs a C++ compiler and some "
+        "seconds before the first epoch; native: the fastest form of a step on this CPU; "
+        "ddp: for the processes of torchrun, where it is the default (default: %(default)s)",
+    },
+    "--lr": {
+        "dest": "learning_rate",
+        "type": positive_number,
+        "default": 0.1,
+        "metavar": "RATE",
+        "help": "learning rate (default: %(default)s)",
+    },
+    "--seed": {
+        "type": seed,
+        "default": 0,
+        "metavar": "N",
+        "help": "seed of the network and the shuffling (default: %(default)s)",
+    },
+    **OPTIONS,
+    "--checkpoints": {
+        "type": Path,
+        "default": Path("checkpoints"),
+        "help": "folder for checkpoints (default: %(default)s)",
+    },
+    "--resume": {
+        "type": Path,
+        "metavar": "FILE",
+        "help": "continue the run of this checkpoint",
+    },
+}
+# Of these a resumed run keeps its own values, unless the option is given.
+RESUMED = {
+    "engine": "--engine",
+    "batch_size": "--batch-size",
+    "learning_rate": "--lr",
+    "seed": "--seed",
 }
 
 
-def add(
-    add_option: Callable[..., object],
-    *flags: str,
-    options: Mapping[str, dict[str, Any]] = OPTIONS,
-    **overrides: Any,
-) -> None:
-    """Add some of `options` to a parser, all of them with these `overrides`."""
-    for flag in flags:
-        add_option(flag, **options[flag] | overrides)
+def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the trainer's command line; an option in `RESUMED` that is not given is None."""
+    parser = argparse.ArgumentParser(
+        prog="python -m mnist_mlp",
+        description="Train the 784-256-10 sigmoid network on MNIST with plain SGD, and print each "
+        "epoch's losses, test accuracy and training seconds. Under torchrun, the processes that it "
+        "starts share each batch.",
+        epilog="Every epoch writes CHECKPOINTS/NAME.last.pt, and CHECKPOINTS/NAME.best.pt when the "
+        "test loss is the lowest so far; NAME lists the settings. --resume continues from either.",
+    )
+    for flag, option in TRAINER.items():
+        parser.add_argument(flag, **option)
+    return parser.parse_args(words, argparse.Namespace(**dict.fromkeys(RESUMED)))

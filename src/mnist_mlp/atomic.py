@@ -2,7 +2,8 @@
 
 Content goes to a temporary name in the file's own folder, is synced, and is then renamed. A process
 that is killed before it renames leaves that temporary file, which the next write to the folder
-removes. Nothing is imported but the standard library.
+removes. A file that grows line by line has one writer at a time. Nothing is imported but the
+standard library.
 """
 
 import errno
@@ -14,10 +15,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from mnist_mlp.errors import UserError
 
 PREFIX = ".writing-"
+RANDOM_BYTES = 8  # in the name of a temporary file, as hex digits
 STREAMS = {Path("/dev/stdout"): 1, Path("/dev/stderr"): 2}  # of this process
 CAUSES = {
     errno.ENOSPC: "the disk is full",
@@ -65,42 +68,61 @@ def write(files: Mapping[Path, bytes]) -> None:
                 _sync_folder(target.parent)
 
 
-def append(file: Path, line: bytes) -> None:
-    """Add a line to the end of a file, and sync it; a line that does not fit is taken off again.
+class Appender:
+    """A file that only this process adds lines to, for as long as it is open.
 
-    Raises:
-        WriteError: the line is not there.
-
+    The file is made if it is not there. WriteError is raised if it cannot be opened, or another
+    process has it open as an `Appender`.
     """
-    with _explained(file), file.open("ab", buffering=0) as log:
-        before = log.tell()
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        with _explained(file):
+            self._log = file.open("a+b", buffering=0)
         try:
-            _write_all(log.fileno(), line)
-            os.fsync(log.fileno())
-        except OSError:
-            with suppress(OSError):  # the first failure is the cause
-                os.ftruncate(log.fileno(), before)
-            raise
+            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self.close()
+            raise WriteError(
+                f"{file} is being written by another process: wait for its end, or name another "
+                "file"
+            ) from error
+        except OSError:  # a file system without locks
+            pass
 
+    def __enter__(self) -> Self:
+        return self
 
-def shorten(file: Path, size_bytes: int) -> None:
-    """Cut off what a file holds beyond a size.
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    Raises:
-        WriteError: it is as it was.
+    def append(self, line: bytes) -> None:
+        """Add a line to the end, and sync it; a line that does not fit is taken off again."""
+        with _explained(self.file):
+            before = self._log.seek(0, os.SEEK_END)
+            try:
+                _write_all(self._log.fileno(), line)
+                os.fsync(self._log.fileno())
+            except OSError:
+                with suppress(OSError):  # the first failure is the cause
+                    self._log.truncate(before)
+                raise
 
-    """
-    with _explained(file):
-        os.truncate(file, size_bytes)
+    def mend(self) -> None:
+        """Cut off a last line that was never finished, so that the next one stands alone."""
+        with _explained(self.file):
+            self._log.seek(0)
+            content = self._log.readall()
+            if not content.endswith(b"\n"):
+                self._log.truncate(content.rfind(b"\n") + 1)
+
+    def close(self) -> None:
+        """Let other processes write the file."""
+        self._log.close()
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where there are none.
-
-    Raises:
-        WriteError: it cannot be made.
-
-    """
+    """Make a folder and those above it, where there are none; WriteError if that fails."""
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -125,18 +147,18 @@ def _staged(target: Path, content: bytes) -> Iterator[Path]:
 def _new_temporary(folder: Path) -> tuple[Path, int]:
     """Make a file that is locked for as long as this process lives and keeps it open."""
     while True:
-        temporary = folder / f"{PREFIX}{secrets.token_hex(8)}"
+        temporary = folder / f"{PREFIX}{secrets.token_hex(RANDOM_BYTES)}"
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-        with suppress(OSError):  # a file system without locks: then nothing is taken for abandoned
+        with suppress(OSError):  # a file system without locks: then no file is seen as abandoned
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return temporary, descriptor
-        os.close(descriptor)  # another process took it for abandoned before it was locked
+        os.close(descriptor)  # another process removed it as abandoned before it was locked
 
 
 def _remove_abandoned(folder: Path) -> None:
     """Remove the temporary files of processes that no longer live."""
-    for temporary in folder.glob(f"{PREFIX}*"):
+    for temporary in folder.glob(PREFIX + 2 * RANDOM_BYTES * "[0-9a-f]"):
         with suppress(OSError), temporary.open("r+b") as file:  # OSError: it is locked, or gone
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             temporary.unlink()
@@ -166,12 +188,6 @@ def _explained(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         cause = CAUSES.get(error.errno or 0, error.strerror or str(error))
-        left = "its old content is unchanged" if _is_there(file) else "the file does not exist"
+        is_there = os.access(file, os.F_OK)
+        left = "its old content is unchanged" if is_there else "the file does not exist"
         raise WriteError(f"{file} cannot be written: {cause}; {left}") from error
-
-
-def _is_there(file: Path) -> bool:
-    try:
-        return file.exists()
-    except OSError:  # such as a loop of symbolic links
-        return False

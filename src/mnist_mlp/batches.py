@@ -6,28 +6,28 @@ import torch
 from torch import Tensor
 
 
-def check_batch_size(batch_size: object) -> int:
-    """Return `batch_size` if it is an int of at least 1.
+def clamped(batch_size: object, samples: int) -> int:
+    """Return how many samples a batch has: `batch_size`, or all samples where there are fewer.
 
     Raises:
-        TypeError: not an int; a bool does not count as an int.
-        ValueError: less than 1.
+        TypeError: the batch size is not an int; a bool does not count as an int.
+        ValueError: the batch size is less than 1.
 
     """
     if not isinstance(batch_size, int) or isinstance(batch_size, bool):
         raise TypeError(f"batch size {batch_size!r} is no whole number: give an int of at least 1")
     if batch_size < 1:
         raise ValueError(f"batch size {batch_size} is too small: give an int of at least 1")
-    return batch_size
+    return min(batch_size, samples)
 
 
 def steps_per_epoch(samples: int, batch_size: int) -> int:
-    """Optimizer steps in one pass over `samples`, the short last batch included."""
-    return math.ceil(samples / check_batch_size(batch_size))
+    """Return the optimizer steps of one pass over `samples`, the short last batch included."""
+    return math.ceil(samples / clamped(batch_size, max(1, samples)))
 
 
 def shuffled(samples: int, *, generator: torch.Generator) -> Tensor:
-    """Every index below `samples` once, in random order: (samples,) int64."""
+    """Return every index below `samples` once, in random order: (samples,) int64."""
     return torch.randperm(samples, generator=generator)
 
 
@@ -39,8 +39,8 @@ def mean_over_samples(losses: Tensor, samples: int, batch_size: int) -> float:
 
 
 def share(samples: int, worker: int, workers: int) -> slice:
-    """Return the part of so many samples that one of several workers takes.
+    """Return the part of so many samples that a worker takes.
 
-    The parts follow each other, and their sizes differ by one sample at most.
+    The parts follow each other, and their sizes differ by at most one sample.
     """
     return slice(samples * worker // workers, samples * (worker + 1) // workers)

@@ -23,10 +23,6 @@ SHA256_OF_UNPACKED = {
 UNPACKED_MEGABYTES = 55
 
 
-class CacheError(UserError):
-    """The cache folder cannot hold the unpacked archives."""
-
-
 def default_folder() -> Path:
     """Return the folder that MNIST_MLP_CACHE names, or the platform's own place for caches."""
     chosen = os.environ.get(CACHE_VARIABLE)
@@ -39,7 +35,7 @@ def unpacked(folder: Path) -> Path:
     Two processes may unpack at once: both write the same bytes.
 
     Raises:
-        CacheError: the folder cannot be read or written.
+        UserError: the folder cannot be read or written.
 
     """
     raw = folder / "MNIST" / "raw"
@@ -49,7 +45,7 @@ def unpacked(folder: Path) -> Path:
             if not _is_intact(raw / name, sha256):
                 atomic.write({raw / name: _archive(name)})
     except WriteError as error:
-        raise CacheError(
+        raise UserError(
             f"the unpacked MNIST file {error}: use --cache-dir or {CACHE_VARIABLE} to name a "
             f"folder with {UNPACKED_MEGABYTES} MB free"
         ) from error
@@ -60,7 +56,7 @@ def _is_intact(path: Path, sha256: str) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except OSError:  # then it is written, or the reason is told why it cannot be
+    except OSError:  # it will be written, or the failure to write it is reported
         return False
 
 

@@ -9,16 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mnist_mlp import atomic
-from mnist_mlp.atomic import WriteError
 from mnist_mlp.errors import UserError
 
 HINT = "name a file that python -m mnist_mlp wrote"
 
 Settings = dict[str, str | int | float]
-
-
-class CheckpointError(UserError):
-    """A checkpoint that cannot be written, read or continued from."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +26,7 @@ class Checkpoint:
     epoch: int  # epochs completed
     test_loss: float  # after that epoch
     best_test_loss: float  # of any epoch so far
-    launch: str = ""  # of torchrun's that wrote it: its restarts go on from here
+    launch: str = ""  # names the torchrun that wrote it; its restarts continue from here
 
 
 @dataclass(kw_only=True)
@@ -47,12 +42,7 @@ class Keeper:
     def keep(
         self, network: nn.Module, generator: torch.Generator, *, epoch: int, test_loss: float
     ) -> None:
-        """Write the state after `epoch` epochs to `last`, and to `best` at the lowest test loss.
-
-        Raises:
-            CheckpointError: they cannot be written; both are as they were before.
-
-        """
+        """Write the state after `epoch` epochs to `last`, and to `best` at the lowest test loss."""
         self.best_test_loss = min(self.best_test_loss, test_loss)
         checkpoint = Checkpoint(
             settings=self.settings,
@@ -68,36 +58,28 @@ class Keeper:
 
 
 def save(checkpoint: Checkpoint, *paths: Path) -> None:
-    """Write a checkpoint: each path holds a whole one, old or new.
-
-    Raises:
-        CheckpointError: one of them cannot be written.
-
-    """
+    """Write a checkpoint to all of the paths, or to none and raise WriteError."""
     content = io.BytesIO()
     torch.save(asdict(checkpoint), content)
-    try:
-        for path in paths:
-            atomic.make_folder(path.parent)
-        atomic.write(dict.fromkeys(paths, content.getvalue()))
-    except WriteError as error:
-        raise CheckpointError(f"the checkpoint {error}") from error
+    for path in paths:
+        atomic.make_folder(path.parent)
+    atomic.write(dict.fromkeys(paths, content.getvalue()))
 
 
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint, tensors and plain values only (`weights_only=True`).
 
     Raises:
-        CheckpointError: no such file, or not a checkpoint of ours.
+        UserError: there is no such file, or it is not a checkpoint of ours.
 
     """
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+        raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     except Exception as error:  # torch.load raises whatever the damage causes
-        raise CheckpointError(f"{path} is damaged or no checkpoint: {HINT}") from error
+        raise UserError(f"{path} is damaged or no checkpoint: {HINT}") from error
     names = {field.name for field in fields(Checkpoint)}
     if not isinstance(state, dict) or set(state) | {"launch"} != names:
-        raise CheckpointError(f"{path} is no checkpoint of a training run: {HINT}")
+        raise UserError(f"{path} is no checkpoint of a training run: {HINT}")
     return Checkpoint(**state)

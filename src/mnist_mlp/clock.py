@@ -18,7 +18,7 @@ class Stopwatch:
         self._paused_seconds = 0.0
 
     def __call__(self) -> float:
-        """Seconds; only the difference of two readings means something."""
+        """Return seconds, of which only the difference of two readings means something."""
         device.wait()
         return time.perf_counter() - self._paused_seconds
 

@@ -1,4 +1,4 @@
-"""Training until a target test accuracy is reached."""
+"""Training with evaluations in between, until a target test accuracy is reached."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -12,20 +12,24 @@ from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, Walk
 
-GRID_RATIO = 1.1  # from one evaluation to the next, steps grow by at most this factor,
-EVALUATIONS_PER_EPOCH = 50  # or by this part of an epoch where that is more
+# From one evaluation to the next, steps grow by this factor or by this part of an epoch,
+# whichever is more.
+GRID_RATIO = 1.1
+EVALUATIONS_PER_EPOCH = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class TracePoint:
     """One evaluation of a run."""
 
-    train_seconds: float  # until then, evaluations not included
+    train_seconds: float  # evaluations not included
     steps: int
     epochs: float  # fractions counted
     test_accuracy: float  # fraction of the test set, 0 to 1
+    diverged: bool = False  # a loss was not finite, which ends the run
 
 
+NextStep = Callable[[TracePoint | None], int | None]
 Watch = Callable[[TracePoint], bool | None]
 
 
@@ -38,10 +42,51 @@ class Convergence:
     epochs: float  # passes over the training set, fractions counted
     train_seconds: float  # evaluations not included
     test_accuracy: float  # fraction of the test set, 0 to 1
-    reached: bool  # False: censored by the budget, by the watcher, or because the loss diverged
+    reached: bool  # False: the budget was spent, the watcher ended the run, or the loss diverged
     diverged: bool  # a loss that is not finite ended the run
     # Of each evaluation: training seconds until then, steps, test accuracy.
     trace: tuple[tuple[float, int, float], ...]
+
+
+def evaluations(
+    walk: Walk, test: Split, next_step: NextStep, *, clock: Stopwatch = stopwatch
+) -> Iterator[TracePoint]:
+    """Train, and yield an evaluation at each step that is asked for.
+
+    The clock is paused while the network is evaluated and while the caller looks at the result.
+
+    Args:
+        walk: trains the network.
+        test: the samples that accuracy is measured on.
+        next_step: gives the step of the next evaluation from the last one (None before the first),
+            or None to end.
+        clock: measures training time.
+
+    """
+    started = clock()
+    step = next_step(None)
+    while step is not None:
+        diverged = not _has_advanced(walk, step)
+        train_seconds = clock() - started
+        with clock.paused():
+            point = TracePoint(
+                train_seconds=train_seconds,
+                steps=walk.steps,
+                epochs=walk.epochs,
+                test_accuracy=evaluate(walk.engine.logits, test).accuracy,
+                diverged=diverged,
+            )
+            yield point
+            step = None if diverged else next_step(point)
+
+
+def _has_advanced(walk: Walk, steps: int) -> bool:
+    """Train up to so many steps; False if the loss diverged."""
+    try:
+        walk.advance(steps - walk.steps)
+    except NotFiniteError:
+        return False
+    return True
 
 
 def evaluation_steps(steps_per_epoch: int, *, max_epochs: int) -> Iterator[int]:
@@ -74,48 +119,25 @@ def train_until(
         target_accuracy: fraction of the test set, above 0 and at most 1.
         max_epochs: the budget.
         generator: for shuffling.
-        clock: measures training time; it is paused before the first step and during evaluations.
+        clock: as in `evaluations`.
         watch: is called with each evaluation while the clock is paused; True ends the run.
 
     Raises:
         TypeError, ValueError: not a batch size; nothing was trained.
 
     """
-    with clock.paused():  # choosing a form of a step is no training
+    with clock.paused():  # preparing the engine is not training
         walk = Walk(engine, data.train, batch_size, generator=generator)
+    grid = evaluation_steps(walk.steps_per_epoch, max_epochs=max_epochs)
     trace = []
-    started = clock()
-    for grid_step in evaluation_steps(walk.steps_per_epoch, max_epochs=max_epochs):
-        diverged = not _has_advanced(walk, grid_step)
-        train_seconds = clock() - started
-        with clock.paused():
-            point = _evaluated(walk, data.test, train_seconds)
-            trace.append(point)
-            is_stopped = watch is not None and watch(point)
-        if diverged or is_stopped or point.test_accuracy >= target_accuracy:
+    for point in evaluations(walk, data.test, lambda _: next(grid, None), clock=clock):
+        trace.append(point)
+        is_stopped = watch is not None and watch(point)
+        if is_stopped or point.test_accuracy >= target_accuracy:
             break
     return Convergence(
         batch_size=batch_size,
         **asdict(point),
-        reached=point.test_accuracy >= target_accuracy and not diverged,
-        diverged=diverged,
+        reached=point.test_accuracy >= target_accuracy and not point.diverged,
         trace=tuple((each.train_seconds, each.steps, each.test_accuracy) for each in trace),
-    )
-
-
-def _has_advanced(walk: Walk, steps: int) -> bool:
-    """Train up to so many steps; False if the loss diverged."""
-    try:
-        walk.advance(steps - walk.steps)
-    except NotFiniteError:
-        return False
-    return True
-
-
-def _evaluated(walk: Walk, test: Split, train_seconds: float) -> TracePoint:
-    return TracePoint(
-        train_seconds=train_seconds,
-        steps=walk.steps,
-        epochs=walk.epochs,
-        test_accuracy=evaluate(walk.engine.logits, test).accuracy,
     )

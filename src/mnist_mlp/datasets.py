@@ -12,17 +12,11 @@ from torch.utils.data import Dataset
 from mnist_mlp import cache, idx, memory
 from mnist_mlp.data import CLASSES, PIXELS, Data, Split
 from mnist_mlp.errors import UserError
-from mnist_mlp.idx import IdxError
-from mnist_mlp.memory import NotEnoughMemoryError
 
 MNIST = "MNIST"
 KNOWN_DATASETS = (MNIST, "FashionMNIST", "KMNIST")
-PARTS = ("train", "t10k")  # as the files of the training set and of the test set begin
-BYTES_OF_PIXEL = 5  # as the file's byte, which the loader engine reads, and as float32
-
-
-class DataError(UserError):
-    """A data folder that cannot be trained on."""
+PARTS = ("train", "t10k")  # how the names of the training and test files begin
+BYTES_PER_PIXEL = 5  # one for the loader engine's dataset, four as float32
 
 
 def load(
@@ -37,9 +31,9 @@ def load(
         device: where the tensors live.
 
     Raises:
-        DataError: `data_root` holds no such files, several such folders, or damaged files; or
-            memory does not suffice for them.
-        CacheError: the cache folder cannot be used.
+        UserError: `data_root` holds no such files, several such folders, or damaged files; or the
+            cache folder cannot be used.
+        NotEnoughMemoryError: the data does not fit in memory.
 
     """
     if data_root is None:
@@ -53,14 +47,10 @@ def load(
 
 def _require_memory(name: str, root: Path) -> None:
     """Refuse files whose pixels, as bytes and as floats, need more memory than is free."""
-    raw = (root / name / "raw").glob("*-ubyte")
-    pixels = sum(file.stat().st_size for file in raw)
-    try:
-        memory.require(
-            BYTES_OF_PIXEL * pixels, f"loading {name} from {root}", instead="close other programs"
-        )
-    except NotEnoughMemoryError as error:
-        raise DataError(str(error)) from error
+    pixels = sum(file.stat().st_size for file in (root / name / "raw").glob("*-ubyte"))
+    memory.require(
+        BYTES_PER_PIXEL * pixels, f"loading {name} from {root}", instead="close other programs"
+    )
 
 
 def _read(name: str, root: Path, part: str, device: str) -> Split:
@@ -68,15 +58,15 @@ def _read(name: str, root: Path, part: str, device: str) -> Split:
     try:
         pixels = idx.read(raw / f"{part}-images-idx3-ubyte")
         labels = idx.read(raw / f"{part}-labels-idx1-ubyte")
-    except (OSError, IdxError) as error:
-        raise DataError(f"cannot read {name} in {root}: {error}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {name} in {root}: {error}") from error
     if pixels.shape[1:] != (28, 28) or len(pixels) == 0:
-        raise DataError(
+        raise UserError(
             f"{raw} holds images of shape {tuple(pixels.shape)}: one or more images of 28x28 bytes "
             "are needed"
         )
     if labels.shape != pixels.shape[:1] or labels.max() >= CLASSES:
-        raise DataError(f"{raw} needs one label from 0 to 9 for each image")
+        raise UserError(f"{raw} needs one label from 0 to 9 for each image")
     new_dataset = partial(_torchvision_dataset, name, root, part)
     return resident(pixels, labels, new_dataset, device=device)
 
@@ -84,14 +74,9 @@ def _read(name: str, root: Path, part: str, device: str) -> Split:
 def resident(
     pixels: Tensor, labels: Tensor, new_dataset: Callable[[], Dataset[Any]], *, device: str = "cpu"
 ) -> Split:
-    """Put samples in memory, scaled as ToTensor scales them.
+    """Put pixels, (N, 28, 28) uint8, in memory, scaled as ToTensor scales them, with labels, (N,).
 
-    Args:
-        pixels: (N, 28, 28) uint8.
-        labels: (N,) integers from 0 to 9.
-        new_dataset: makes the dataset that serves the same samples one by one.
-        device: where the tensors live.
-
+    `new_dataset` makes the dataset that serves the same samples one at a time.
     """
     images = pixels.reshape(-1, PIXELS).to(torch.float32).div_(255)  # (N, 784)
     return Split(images=images.to(device), labels=labels.long().to(device), new_dataset=new_dataset)
@@ -104,7 +89,7 @@ def _torchvision_dataset(name: str, root: Path, part: str) -> Dataset[Any]:
     try:
         made: Dataset[Any] = kind(root, train=part == PARTS[0], transform=transforms.ToTensor())
     except Exception as error:  # torchvision raises whatever a changed file causes
-        raise DataError(f"cannot read {name} in {root} any more: {error}") from error
+        raise UserError(f"cannot read {name} in {root} any more: {error}") from error
     return made
 
 
@@ -112,15 +97,14 @@ def _find_dataset(data_root: Path) -> tuple[str, Path]:
     for name in KNOWN_DATASETS:
         if data_root.resolve().name == name and (data_root / "raw").is_dir():
             return name, data_root.resolve().parent
-    found = [name for name in KNOWN_DATASETS if (data_root / name / "raw").is_dir()]
-    if len(found) == 1:
-        return found[0], data_root.resolve()
-    if found:
-        raise DataError(
-            f"{data_root} holds several data sets, {', '.join(found)}: name the folder of one of "
-            "them"
+    names = [name for name in KNOWN_DATASETS if (data_root / name / "raw").is_dir()]
+    if len(names) == 1:
+        return names[0], data_root.resolve()
+    if names:
+        raise UserError(
+            f"{data_root} holds several data sets, {', '.join(names)}: name the folder of only one"
         )
-    raise DataError(
+    raise UserError(
         f"{data_root} holds no folder NAME/raw, where NAME is one of {', '.join(KNOWN_DATASETS)}: "
         "name a folder in torchvision's layout that holds the four IDX files, unpacked"
     )

@@ -6,7 +6,6 @@ gives it work, so whoever reads a clock waits for it first.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
 
 import torch
 
@@ -46,32 +45,3 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def gpu_name() -> str | None:
-    """Return the model of the GPU; None where none is in use."""
-    return torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
-
-
-class GpuPeak:
-    """The most memory that torch allocates on the GPU during a `with` block.
-
-    After the block `bytes` is that peak, less what was allocated before; it is None where no GPU
-    was in use.
-    """
-
-    def __init__(self) -> None:
-        self.bytes: int | None = None
-        self._bytes_before: int | None = None
-
-    def __enter__(self) -> Self:
-        if torch.cuda.is_initialized():
-            wait()
-            torch.cuda.reset_peak_memory_stats()
-            self._bytes_before = torch.cuda.memory_allocated()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bytes_before is not None:
-            wait()
-            self.bytes = torch.cuda.max_memory_allocated() - self._bytes_before

@@ -1,7 +1,7 @@
 """Files of unsigned bytes in IDX, the format that MNIST is published in (LeCun et al. 1998).
 
-torchvision reads them, too. Importing it takes as long as importing torch, and processes that train
-on resident tensors do not need it.
+torchvision reads them, too, but importing it takes as long as importing torch, and processes that
+train on resident tensors do not need it.
 """
 
 import math
@@ -10,12 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-UNSIGNED_BYTES = b"\x00\x00\x08"  # how such a file begins; the number of dimensions follows
-LENGTH_BYTES = 4  # of a dimension, the most significant byte first
-
-
-class IdxError(ValueError):
-    """A file that is not in this format, or is cut off."""
+UNSIGNED_BYTES = b"\x00\x00\x08"  # the first bytes; the number of dimensions follows
+LENGTH_BYTES = 4  # per dimension, the most significant byte first
 
 
 def read(path: Path) -> Tensor:
@@ -23,22 +19,22 @@ def read(path: Path) -> Tensor:
 
     Raises:
         OSError: the file cannot be read.
-        IdxError: it does not hold what its beginning says.
+        ValueError: the file is not in this format, or is cut off.
 
     """
     content = bytearray(path.read_bytes())
     if len(content) <= len(UNSIGNED_BYTES) or not content.startswith(UNSIGNED_BYTES):
-        raise IdxError(f"{path.name} does not begin like an IDX file of unsigned bytes")
+        raise ValueError(f"{path.name} does not begin like an IDX file of unsigned bytes")
     dimensions, begin = content[len(UNSIGNED_BYTES)], len(UNSIGNED_BYTES) + 1
     first = begin + LENGTH_BYTES * dimensions
     if len(content) < first:
-        raise IdxError(f"{path.name} is cut off before its data")
+        raise ValueError(f"{path.name} is cut off before its data")
     lengths = [
         int.from_bytes(content[at : at + LENGTH_BYTES]) for at in range(begin, first, LENGTH_BYTES)
     ]
-    found, expected = len(content) - first, math.prod(lengths)
-    if found != expected:
-        raise IdxError(f"{path.name} holds {found} bytes of data where it announces {expected}")
+    size, expected = len(content) - first, math.prod(lengths)
+    if size != expected:
+        raise ValueError(f"{path.name} holds {size} bytes of data where it announces {expected}")
     if not expected:
         return torch.empty(lengths, dtype=torch.uint8)
     return torch.frombuffer(content, dtype=torch.uint8, offset=first).view(lengths)

@@ -1,10 +1,11 @@
-"""How much memory is free here, by what Linux counts, and how much a batch will need.
+"""The memory and the cores that this process may use, and the memory that a batch will need.
 
 Nothing is imported but the standard library.
 """
 
 import ctypes
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -13,14 +14,15 @@ from pathlib import Path
 
 from mnist_mlp.errors import UserError
 
-PROBES = (512, 1024, 2048, 4096)  # samples of a batch; the last two peaks give a line
-WARY = 4  # times the last peak must be free for the next probe, of twice the size
+PROBES = (512, 1024, 2048, 4096)  # batch sizes; a line goes through the last two peaks
+CAUTION = 4  # the next probe is twice as large, and needs this many times the last peak to be free
 CGROUPS = Path("/sys/fs/cgroup")
-# By version of control groups: the limit, what is used, and the parts of it that can be taken back.
+# By version of control groups: the limit, what is used, and the parts of it that can be reclaimed.
 CGROUP_FILES = {
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes"),
     2: ("memory.max", "memory.current"),
 }
+CPU_FILES = {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)}
 RECLAIMABLE = {1: ("total_inactive_file", "total_active_file"), 2: ("inactive_file", "active_file")}
 
 
@@ -33,22 +35,15 @@ def free_bytes() -> int | None:
 
     None where the system does not report it, as on macOS.
     """
-    found = [left for left in (_free_on_machine(), *_free_in_cgroups()) if left is not None]
-    return min(found, default=None)
+    in_groups = (_free_in(folder, version) for version, folder in cgroups("memory"))
+    amounts = [amount for amount in (_free_on_machine(), *in_groups) if amount is not None]
+    return min(amounts, default=None)
 
 
 def _free_on_machine() -> int | None:
-    told = _read(Path("/proc/meminfo"))
-    available = _kib(told, "MemAvailable:")
-    return None if available is None else available + (_kib(told, "SwapFree:") or 0)
-
-
-def _free_in_cgroups() -> Iterator[int]:
-    """Yield what is left below each limit that holds for this process."""
-    for version, folder in cgroups("memory"):
-        left = _free_in(folder, version)
-        if left is not None:
-            yield left
+    text = _read(Path("/proc/meminfo"))
+    available = _kib(text, "MemAvailable:")
+    return None if available is None else available + (_kib(text, "SwapFree:") or 0)
 
 
 def cgroups(controller: str) -> Iterator[tuple[int, Path]]:
@@ -65,6 +60,26 @@ def cgroups(controller: str) -> Iterator[tuple[int, Path]]:
                 break
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use: its affinity and its control groups' quota."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    quotas = (_core_quota(folder, version) for version, folder in cgroups("cpu"))
+    return max(1, min([cores, *(quota for quota in quotas if quota is not None)]))
+
+
+def _core_quota(folder: Path, version: int) -> int | None:
+    """Return the cores that a control group may use in whole; None where there is no limit."""
+    words = [word for name in CPU_FILES[version] for word in _read(folder / name).split()]
+    try:
+        quota, period = map(int, words)
+    except ValueError:  # no such group, or "max"
+        return None
+    return quota // period if quota > 0 else None
+
+
 def _free_in(folder: Path, version: int) -> int | None:
     limit, usage = CGROUP_FILES[version]
     try:
@@ -77,18 +92,18 @@ def _free_in(folder: Path, version: int) -> int | None:
 
 
 def own_bytes() -> int:
-    """Return what this process holds for itself alone; 0 where the system does not tell."""
+    """Return the memory that this process shares with no other; 0 where it is not reported."""
     return _kib(_read(Path("/proc/self/status")), "RssAnon:") or 0
 
 
 def peak_bytes(call: Callable[[], object]) -> int | None:
     """Make a call, and return how much more memory was resident at its peak than before.
 
-    By the kernel's own high-water mark. None where it cannot be reset, and the call is not made.
+    The kernel keeps the peak. Where it cannot be reset, None is returned and no call is made.
     """
     release_free()
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # resets the mark to what is resident now
+        Path("/proc/self/clear_refs").write_text("5")  # sets the peak to what is resident now
     except OSError:
         return None
     before = _kib(_read(Path("/proc/self/status")), "VmRSS:") or 0
@@ -101,37 +116,15 @@ def release_free() -> None:
     """Return freed memory to the system, so that it does not count as resident."""
     gc.collect()
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl hasn't
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
         if trim:
             trim(0)
 
 
-def peaks_of_probes(train_on: Callable[[int], object]) -> dict[int, int]:
-    """Measure the peak of training on one batch of each size in `PROBES`, as far as they fit.
-
-    Args:
-        train_on: trains on one batch of so many samples.
-
-    Returns:
-        Batch size -> bytes; nothing where the system does not tell.
-
-    """
-    peaks: dict[int, int] = {}
-    for size in PROBES:
-        free = free_bytes()
-        if free is not None and peaks and WARY * max(peaks.values()) > free:
-            break
-        train_on(size)  # the first of its kind allocates what later ones find
-        peak = peak_bytes(lambda: train_on(size))  # noqa: B023
-        if peak is not None:
-            peaks[size] = peak
-    return peaks
-
-
 def predicted_bytes(peaks: Mapping[int, int], batch_size: int) -> float:
-    """Return the peak of a larger batch, on the line through those of the two largest probes.
+    """Return the peak of a larger batch, on the line through the peaks of the two largest probes.
 
-    Where memory sufficed for one probe alone, the line begins at 0; without any, 0 is returned.
+    With only one probe, the line begins at 0; without any, 0 is returned.
     """
     if not peaks:
         return 0.0
@@ -140,16 +133,9 @@ def predicted_bytes(peaks: Mapping[int, int], batch_size: int) -> float:
 
 
 def require(needed: float, what: str, *, instead: str) -> None:
-    """Refuse what needs more memory than is free.
+    """Raise NotEnoughMemoryError if `what` needs more bytes, beyond those held now, than are free.
 
-    Args:
-        needed: bytes more than this process holds now.
-        what: needs them.
-        instead: what the user can do.
-
-    Raises:
-        NotEnoughMemoryError: gives what is needed, what is free, and what to do.
-
+    The message ends with what the user can do instead.
     """
     free = free_bytes()
     if free is not None and needed > free:
@@ -160,12 +146,9 @@ def require(needed: float, what: str, *, instead: str) -> None:
 
 
 class BatchMemory:
-    """What an engine needs for one batch, by the line through small ones, measured once.
+    """The memory that an engine needs for one batch, extrapolated from small batches.
 
-    Args:
-        engine: its name.
-        train_on: trains on one batch of so many samples.
-
+    `train_on` trains on one batch of so many samples.
     """
 
     def __init__(self, engine: str, train_on: Callable[[int], object]) -> None:
@@ -174,20 +157,23 @@ class BatchMemory:
 
     @cached_property
     def _peaks(self) -> dict[int, int]:
-        return peaks_of_probes(self._train_on)
+        """The peak of training on one batch of each size in `PROBES`, as far as they fit: bytes."""
+        peaks: dict[int, int] = {}
+        for size in PROBES:
+            free = free_bytes()
+            if free is not None and peaks and CAUTION * max(peaks.values()) > free:
+                break
+            self._train_on(size)  # the first batch allocates what later batches reuse
+            peak = peak_bytes(lambda: self._train_on(size))  # noqa: B023
+            if peak is not None:
+                peaks[size] = peak
+        return peaks
 
     def require(self, batch_size: int, *, instead: str) -> None:
-        """Refuse a batch that needs more memory than is free; one as small as a probe fits.
-
-        Raises:
-            NotEnoughMemoryError: as `require` raises it.
-
-        """
+        """Refuse a batch that needs more memory than is free; the size of a probe always fits."""
         if batch_size > max(PROBES) and free_bytes() is not None:
-            needed = predicted_bytes(self._peaks, batch_size)
-            require(
-                needed, f"batch size {batch_size} with the {self._engine} engine", instead=instead
-            )
+            what = f"batch size {batch_size} with the {self._engine} engine"
+            require(predicted_bytes(self._peaks, batch_size), what, instead=instead)
 
 
 def kills() -> int:
@@ -197,7 +183,7 @@ def kills() -> int:
 
 
 def offer() -> None:
-    """Let this process be the first that the system kills where memory runs out, not its parent."""
+    """Let the system kill this process first if memory runs out, not its parent."""
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

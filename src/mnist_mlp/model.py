@@ -9,9 +9,6 @@ HIDDEN = 256
 
 PARAMETERS = PIXELS * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES
 
-# Each layer takes a forward product and a weight gradient; the output layer, an input gradient too.
-FLOPS_PER_SAMPLE = 2 * (2 * PIXELS * HIDDEN + 3 * HIDDEN * CLASSES)
-
 
 class MLP(nn.Module):
     """Two linear layers: (B, 784) pixels to (B, 10) logits, initialised as torch.nn.Linear does.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mnist_mlp.batches import check_batch_size, mean_over_samples, shuffled, steps_per_epoch
+from mnist_mlp.batches import clamped, mean_over_samples, shuffled, steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, Keeper
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Split
@@ -15,7 +15,7 @@ from mnist_mlp.engines.engine import Engine
 from mnist_mlp.errors import UserError
 from mnist_mlp.evaluation import evaluate
 
-CHUNKS_PER_EPOCH = 100  # an epoch calls `watch` so often
+CHUNKS_PER_EPOCH = 100  # calls of `watch` per epoch
 
 
 class NotFiniteError(UserError):
@@ -54,20 +54,15 @@ class Walk:
     """
 
     def __init__(
-        self,
-        engine: Engine,
-        split: Split,
-        batch_size: int,
-        *,
-        generator: torch.Generator,
+        self, engine: Engine, split: Split, batch_size: int, *, generator: torch.Generator
     ) -> None:
         self.engine = engine
         self.split = split
-        self.batch_size = min(check_batch_size(batch_size), len(split))
+        self.batch_size = clamped(batch_size, len(split))
         engine.prepare(self.batch_size, split)
         self.generator = generator
         self.steps = 0
-        self.steps_per_epoch = steps_per_epoch(len(split), batch_size)
+        self.steps_per_epoch = steps_per_epoch(len(split), self.batch_size)
         self._order = torch.empty(0, dtype=torch.int64)
 
     @property
@@ -77,12 +72,7 @@ class Walk:
         return passes + steps * self.batch_size / len(self.split)
 
     def advance(self, steps: int) -> Tensor:
-        """Take `steps` more steps and return their losses, (steps,).
-
-        Raises:
-            NotFiniteError: a step's loss is infinite or not a number.
-
-        """
+        """Take `steps` more steps and return their losses, (steps,), or raise NotFiniteError."""
         losses = []
         target = self.steps + steps
         while self.steps < target:
@@ -98,21 +88,19 @@ class Walk:
     def _finite(self, losses: Tensor) -> Tensor:
         if not losses.isfinite().all():
             bad = int(losses.isfinite().logical_not().nonzero()[0]) + 1
-            raise NotFiniteError(
-                f"the loss of step {self.steps - len(losses) + bad} is not finite at learning rate "
-                f"{self.engine.learning_rate:g}: try a lower one"
-            )
+            raise _not_finite("the loss of", self.steps - len(losses) + bad, self.engine)
         return losses
 
 
+def _not_finite(loss: str, step: int, engine: Engine) -> NotFiniteError:
+    return NotFiniteError(
+        f"{loss} step {step} is not finite at learning rate {engine.learning_rate:g}: "
+        "try a lower one"
+    )
+
+
 def epoch(engine: Engine, split: Split, batch_size: int, *, generator: torch.Generator) -> float:
-    """Make one full pass in random order, and return the loss averaged over samples.
-
-    Raises:
-        TypeError, ValueError: not a batch size; nothing was trained.
-        NotFiniteError: a step's loss is infinite or not a number.
-
-    """
+    """Make one full pass in random order, and return the loss averaged over samples."""
     return _finish_epoch(Walk(engine, split, batch_size, generator=generator))
 
 
@@ -150,10 +138,6 @@ def fit(
         keeper: keeps the best and the last checkpoint.
         watch: is called now and then with the number of steps since its last call.
 
-    Raises:
-        NotFiniteError: training broke down; what was kept stays.
-        CheckpointError: a checkpoint cannot be written.
-
     """
     for number in range(walk.steps // walk.steps_per_epoch + 1, epochs + 1):
         started = stopwatch()
@@ -161,10 +145,7 @@ def fit(
         seconds = stopwatch() - started
         evaluation = evaluate(walk.engine.logits, test)
         if not math.isfinite(evaluation.loss):
-            raise NotFiniteError(
-                f"the test loss after step {walk.steps} is not finite at learning rate "
-                f"{walk.engine.learning_rate:g}: try a lower one"
-            )
+            raise _not_finite("the test loss after", walk.steps, walk.engine)
         if keeper:
             keeper.keep(
                 walk.engine.network, walk.generator, epoch=number, test_loss=evaluation.loss

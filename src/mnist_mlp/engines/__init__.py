@@ -6,6 +6,8 @@ Importing it does not import torch, so that a command line can list the engines 
 import pkgutil
 from typing import TYPE_CHECKING, cast
 
+from mnist_mlp.errors import UserError
+
 if TYPE_CHECKING:
     from mnist_mlp.engines.engine import Engine
 
@@ -20,12 +22,7 @@ ENGINES: dict[str, str] = {
 
 
 def load(name: str) -> "type[Engine]":
-    """Import the class of the engine that is registered under `name`.
-
-    Raises:
-        ValueError: no engine has this name.
-
-    """
+    """Import the class of the engine that is registered under `name`, or raise UserError."""
     if name not in ENGINES:
-        raise ValueError(f"{name!r} is no engine: choose from {', '.join(ENGINES)}")
+        raise UserError(f"{name!r} is no engine: choose from {', '.join(ENGINES)}")
     return cast("type[Engine]", pkgutil.resolve_name(ENGINES[name]))

@@ -1,9 +1,6 @@
 """What torch.compile makes of one step: forward, backward and update in one graph."""
 
-import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -12,12 +9,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 from torch.nn.functional import cross_entropy
 
-from mnist_mlp.batches import check_batch_size
+from mnist_mlp.batches import clamped
 from mnist_mlp.data import PIXELS, Split
 from mnist_mlp.engines.engine import Engine, UnavailableError
 from mnist_mlp.model import MLP
 
-EXAMPLE_SAMPLES = 64  # of the batch that the graph is compiled with
+EXAMPLE_SAMPLES = 64  # of the batch that a graph is compiled with
 
 Parameters = dict[str, Tensor]
 
@@ -39,7 +36,8 @@ class Compiled(Engine):
     def prepare(self, batch_size: int, split: Split) -> float:
         """Compile the graphs that an epoch needs, and return the seconds that it took."""
         started = time.perf_counter()
-        sizes = check_batch_size(batch_size), len(split) % batch_size
+        batch_size = clamped(batch_size, len(split))
+        sizes = batch_size, len(split) % batch_size
         if max(sizes) > 1:
             graph(self.device, is_single=False)
         if 1 in sizes:
@@ -70,7 +68,7 @@ def graph(device: torch.device, *, is_single: bool) -> Any:
     network = MLP(seed=0).to(device)
     parameters = {name: each.detach() for name, each in network.named_parameters()}
     try:
-        with torch.no_grad(), _silent_on_missing_gpu():
+        with torch.no_grad():
             _compiled()(parameters, images, labels, torch.zeros((), device=device))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
@@ -99,18 +97,3 @@ def _compiled() -> Any:
         return loss
 
     return torch.compile(step, fullgraph=True)
-
-
-@contextmanager
-def _silent_on_missing_gpu() -> Iterator[None]:
-    """Drop the warning that torch logs when it compiles on a machine that has nvcc and no GPU."""
-    logger = logging.getLogger("torch.utils.cpp_extension")
-
-    def is_wanted(record: logging.LogRecord) -> bool:
-        return not record.getMessage().startswith("No CUDA runtime is found")
-
-    logger.addFilter(is_wanted)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_wanted)

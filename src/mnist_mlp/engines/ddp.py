@@ -1,16 +1,14 @@
 """The eager step in torch's own wrapper for several workers, as a torch user would write it."""
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from mnist_mlp import device
-from mnist_mlp.batches import check_batch_size, share
+from mnist_mlp.batches import clamped, share
 from mnist_mlp.data import Split
-from mnist_mlp.engines.engine import GATHERED_SAMPLES, Engine
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.workers import group
 
 
@@ -21,8 +19,8 @@ class Ddp(Engine):
     same methods in the same order, with the same arguments, so all of them hold the same network
     and know the same losses.
 
-    DistributedDataParallel averages over workers; a loss times their number, over the samples of
-    the whole batch, makes that the mean over samples, whatever each worker's share is.
+    DistributedDataParallel averages over workers. So each worker's loss is multiplied by their
+    number and divided by the samples of the whole batch, which gives the mean over samples.
     """
 
     name = "ddp"
@@ -42,10 +40,11 @@ class Ddp(Engine):
         return group.add_up(self._step_on_share(images[own], labels[own], len(labels)))
 
     def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102
-        losses = [
-            self._step_on_share(*batch)
-            for batch in own_parts(split, order.to(self.device), check_batch_size(batch_size))
-        ]
+        losses = []
+        for batch in order.to(self.device).split(clamped(batch_size, len(split))):
+            own = batch[share(len(batch), group.rank(), group.size())]
+            images, labels = split.images.index_select(0, own), split.labels.index_select(0, own)
+            losses.append(self._step_on_share(images, labels, len(batch)))
         return group.add_up(torch.stack(losses))
 
     def _step_on_share(self, images: Tensor, labels: Tensor, samples: int) -> Tensor:
@@ -61,23 +60,3 @@ class Ddp(Engine):
             (loss * group.size()).backward()
         self.optimizer.step()
         return loss.detach()
-
-
-def own_parts(split: Split, order: Tensor, batch_size: int) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """Yield this worker's images and labels of each batch, and the samples of the whole batch."""
-    batches_at_once = max(1, GATHERED_SAMPLES // batch_size)
-    for samples in order.split(batches_at_once * batch_size):
-        short = len(samples) % batch_size
-        whole = len(samples) - short
-        for part, size in ((samples[:whole], batch_size), (samples[whole:], short)):
-            own = share(size, group.rank(), group.size())
-            batches = part.view(-1, max(1, size))[:, own]  # (batches, samples of the share)
-            images = split.images.index_select(0, batches.flatten())
-            labels = split.labels.index_select(0, batches.flatten())
-            shape = batches.shape
-            yield from (
-                (*batch, size)
-                for batch in zip(
-                    images.view(*shape, images.shape[1]), labels.view(shape), strict=True
-                )
-            )

@@ -12,8 +12,8 @@ from mnist_mlp.engines.engine import Engine
 class Eager(Engine):
     """The same arithmetic on resident tensors: it gathers batches, and waits for no loss.
 
-    The update is the function that torch.optim.SGD calls. The bookkeeping of that class takes a
-    fifth of its step of one sample.
+    The update is the function that torch.optim.SGD calls. In a step of one sample, that class
+    spends a fifth of the time on bookkeeping.
     """
 
     name = "eager"

@@ -6,11 +6,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from mnist_mlp.batches import check_batch_size
+from mnist_mlp.batches import clamped
 from mnist_mlp.data import Split
 from mnist_mlp.errors import UserError
 
-GATHERED_SAMPLES = 1024  # 3 MB of images; small batches are gathered together, up to so many
+GATHERED_SAMPLES = 1024  # of small batches that are gathered together: 3 MB of images
 
 
 class UnavailableError(UserError):
@@ -20,47 +20,34 @@ class UnavailableError(UserError):
 class Engine(ABC):
     """A network, (B, 784) to (B, 10), and a way to train it with plain SGD on cross entropy.
 
-    Raises:
-        UnavailableError: the engine does not train where the network is.
-
+    An engine that cannot train here raises UnavailableError when it is made or prepared.
     """
 
     name: ClassVar[str]  # in the registry
-    is_resident: ClassVar[bool] = True  # trains on a split's tensors; False: on its dataset
-    is_shared: ClassVar[bool] = False  # trains with the other workers of a group
+    is_resident: ClassVar[bool] = True  # trains on a split's tensors, not on its dataset
+    is_shared: ClassVar[bool] = False  # trains together with the other workers of a group
 
     def __init__(self, network: nn.Module, *, learning_rate: float) -> None:
         self.network = network
         self.learning_rate = learning_rate
         self.parameters: list[Tensor] = list(network.parameters())
         self.device = self.parameters[0].device
-        # How the last steps were taken, by an engine that has several forms of a step.
+        # The form of the last steps, if the engine has several.
         self.form: str | None = None
         self.form_threads: int | None = None
 
-    def prepare(self, batch_size: int, split: Split) -> float:  # noqa: ARG002
-        """Do what would delay the first of such batches of the split.
+    def prepare(self, batch_size: int, split: Split) -> float:
+        """Do what would delay the first batch of this size: compile, or choose a form of a step.
 
-        Returns the seconds that compiling or choosing a form took.
-
-        Raises:
-            TypeError, ValueError: not a batch size.
-            UnavailableError: what the engine needs is missing on this machine.
-
+        Returns the seconds that it took.
         """
-        check_batch_size(batch_size)
+        clamped(batch_size, len(split))
         return 0.0
-
-    def keep_form(self, batch_size: int, split: Split) -> None:  # noqa: B027 - most have one form
-        """Take all later steps in the form that suits such batches of the split.
-
-        An engine that has one form of a step does so anyway.
-        """
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the network's logits, (B, 10), of images, (B, 784)."""
-        found: Tensor = self.network(images)
-        return found
+        logits: Tensor = self.network(images)
+        return logits
 
     @abstractmethod
     def step(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -70,12 +57,9 @@ class Engine(ABC):
         """Take steps over the samples that `order`, (n,) int64, lists; the last batch may be short.
 
         Returns the mean loss of each batch before its update: (steps,) float32.
-
-        Raises:
-            TypeError, ValueError: not a batch size; nothing was trained.
-
         """
-        batches_at_once = max(1, GATHERED_SAMPLES // check_batch_size(batch_size))
+        batch_size = clamped(batch_size, len(split))
+        batches_at_once = max(1, GATHERED_SAMPLES // batch_size)
         losses = []
         for samples in order.to(self.device).split(batches_at_once * batch_size):
             # index_select is three times as fast as images[samples].

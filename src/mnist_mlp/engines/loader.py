@@ -5,13 +5,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
-from mnist_mlp.batches import check_batch_size
+from mnist_mlp.batches import clamped
 from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
 
 
 class Loader(Engine):
-    """As the question wrote it: torchvision's dataset, ToTensor, DataLoader, loss.item() a step."""
+    """The question's way: a torchvision dataset, ToTensor, DataLoader, and loss.item() per step."""
 
     name = "loader"
     is_resident = False
@@ -38,7 +38,7 @@ class Loader(Engine):
         """Batches of images, (B, 1, 28, 28), and labels, (B,), as shuffle=True would make them."""
         return DataLoader(
             split.dataset,
-            check_batch_size(batch_size),
+            clamped(batch_size, len(split)),
             sampler=order.tolist(),
             num_workers=self.workers,
             generator=torch.Generator(),  # leaves the global random state alone

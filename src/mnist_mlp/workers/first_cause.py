@@ -1,7 +1,8 @@
-"""Name the worker that failed first, in one line, where one failure ends them all.
+"""Names the worker that failed first, in one line, where one failure ends them all.
 
-A worker that fails claims to be the first. One whose exchange fails has lost another: it tells that
-it lives, and waits for a claim; who then neither lives nor claims is the cause.
+A worker that fails claims to be the first. A worker whose exchange fails has lost another worker:
+it notes that it lives, and waits for a claim. A worker that neither lives nor claims is the cause.
+Importing this module does not import torch.
 """
 
 import os
@@ -13,14 +14,16 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
-
-from torch.distributed.distributed_c10d import Store
+from typing import TYPE_CHECKING
 
 from mnist_mlp import memory
 from mnist_mlp.errors import UserError
 
-GRACE_SECONDS = 2.0  # for the others to claim, or to tell that they live
-LAST_SECONDS = 2.0  # for the store to answer: what holds it may be gone, too
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
+
+GRACE_SECONDS = 2.0  # until the other workers have claimed, or noted that they live
+STORE_SECONDS = 2.0  # until the store answers, whose process may be gone, too
 POLL_SECONDS = 0.02
 CAUSE = "first cause"
 
@@ -33,11 +36,11 @@ class ToldToEndError(LostError):
     """A signal asked this worker to end, as torchrun does when another has failed."""
 
 
-def fresh_name(store: Store, *, rank: int, size: int, patience: timedelta) -> str:
+def fresh_name(store: "Store", *, rank: int, size: int, patience: timedelta) -> str:
     """Return a name that this start of the workers has for itself in torchrun's store.
 
     torchrun keeps one store over restarts, with what dead workers wrote, and each host counts its
-    restarts apart. So the first worker answers those that greet it, by the names they have drawn.
+    own restarts. So the first worker answers each worker that greets it, by the name it has drawn.
 
     Raises:
         LostError: a worker does not come.
@@ -57,19 +60,19 @@ def fresh_name(store: Store, *, rank: int, size: int, patience: timedelta) -> st
     while awaited:
         if time.monotonic() > deadline:
             raise LostError(f"rank {min(awaited)} did not start")
-        for other in sorted(awaited):
-            if store.check([f"greeting/{other}"]):
-                store.set(f"answer/{store.get(f'greeting/{other}').decode()}", name)
-            if store.check([f"started/{name}/{other}"]):
-                awaited.discard(other)
+        for worker in sorted(awaited):
+            if store.check([f"greeting/{worker}"]):
+                store.set(f"answer/{store.get(f'greeting/{worker}').decode()}", name)
+            if store.check([f"started/{name}/{worker}"]):
+                awaited.discard(worker)
         time.sleep(POLL_SECONDS)
     return name
 
 
 class Register:
-    """What workers tell each other in the store that torchrun keeps."""
+    """What workers write for each other in the store that torchrun keeps."""
 
-    def __init__(self, store: Store, *, rank: int, size: int) -> None:
+    def __init__(self, store: "Store", *, rank: int, size: int) -> None:
         self.rank = rank
         self.size = size
         self._store = store
@@ -80,25 +83,25 @@ class Register:
         """Return the sentence to print if it is this worker's turn, and None if another prints it.
 
         Args:
-            error: that ended this worker; with LostError another one was first.
+            error: what ended this worker; LostError means that another worker failed first.
 
         """
-        found: list[str | None] = []
+        answers: list[str | None] = []
         ask = self._cause_of_loss if isinstance(error, LostError) else self._claim
-        asking = threading.Thread(target=lambda: found.append(ask(error)), daemon=True)
+        asking = threading.Thread(target=lambda: answers.append(ask(error)), daemon=True)
         asking.start()
-        asking.join(GRACE_SECONDS + LAST_SECONDS)
-        if not found:
+        asking.join(GRACE_SECONDS + STORE_SECONDS)
+        if not answers:
             return f"rank {self.rank} has lost its connection to the others"
-        return found[0]
+        return answers[0]
 
     def _claim(self, error: BaseException) -> str | None:
-        is_ours = type(error).__module__.startswith("mnist_mlp")  # then it is a sentence
-        sentence = str(error) if is_ours else f"{type(error).__name__}: {error}"
-        return self._first_to_say(f"rank {self.rank}: {sentence}")
+        is_sentence = isinstance(error, UserError)
+        sentence = str(error) if is_sentence else f"{type(error).__name__}: {error}"
+        return self._first_to_print(f"rank {self.rank}: {sentence}")
 
-    def _first_to_say(self, sentence: str) -> str | None:
-        claim = f"{self.rank} {sentence}"  # two workers may find the same
+    def _first_to_print(self, sentence: str) -> str | None:
+        claim = f"{self.rank} {sentence}"  # two workers may come to the same sentence
         return sentence if self._store.compare_set(CAUSE, "", claim) == claim.encode() else None
 
     def _cause_of_loss(self, error: BaseException) -> str | None:
@@ -110,13 +113,15 @@ class Register:
             time.sleep(POLL_SECONDS)
         missing = [rank for rank in range(self.size) if not self._store.check([f"lives/{rank}"])]
         if not missing:
-            was_told = isinstance(error, ToldToEndError)
-            failed = f"rank {self.rank}: an exchange failed, though all workers live: {error}"
-            return self._first_to_say("the workers were told to end" if was_told else failed)
-        return self._first_to_say(self._fates(missing))
+            if isinstance(error, ToldToEndError):
+                return self._first_to_print("the workers were told to end")
+            return self._first_to_print(
+                f"rank {self.rank}: an exchange failed, though all workers live: {error}"
+            )
+        return self._first_to_print(self._fates(missing))
 
     def _fates(self, missing: list[int]) -> str:
-        """Say which workers that do not answer were the cause; end those that are stuck here."""
+        """Describe what became of workers that do not answer; end those on this host."""
         places = [self._store.get(f"process/{rank}").decode().split(" ", 2) for rank in missing]
         here = {
             rank: int(process)
@@ -155,5 +160,5 @@ def _process() -> str:
 
 
 def _launcher() -> str:
-    """Tell this host's torchrun from others: names of hosts may be alike."""
+    """Identify this host's torchrun: hosts may have the same name."""
     return f"{uuid.getnode():x}/{os.getppid()}"

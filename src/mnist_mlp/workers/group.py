@@ -1,7 +1,8 @@
 """The workers that train one network together, as torchrun starts them.
 
 They exchange sums through torch.distributed: gloo between CPUs, NCCL between GPUs. A process that
-torchrun did not start is a group of one, for which everything here is free.
+torchrun did not start is a group of one, for which everything here is free. A function that needs
+another worker raises LostError where that worker is gone.
 """
 
 import os
@@ -17,27 +18,22 @@ from torch import Tensor
 from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from mnist_mlp import device
+from mnist_mlp import device, memory
+from mnist_mlp.workers import PATIENCE, is_launched
 from mnist_mlp.workers.first_cause import LostError, Register, fresh_name
 
-PATIENCE = timedelta(seconds=8)  # for the others, in every exchange
-START_PATIENCE = timedelta(seconds=120)  # for all to have imported torch, or loaded the data
+START_PATIENCE = timedelta(seconds=120)  # until all have imported torch, or loaded the data
 
 T = TypeVar("T")
 
 
-def is_launched() -> bool:
-    """Whether torchrun started this process."""
-    return dist.is_torchelastic_launched()
-
-
 def size() -> int:
-    """How many workers there are."""
+    """Return how many workers there are."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Which of them this is, from 0."""
+    """Return which of them this is, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -47,9 +43,8 @@ def own_device(name: str) -> str:
 
 
 def own_threads() -> int:
-    """Return this worker's part of the cores; torchrun itself would give it a single thread."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // int(os.environ["LOCAL_WORLD_SIZE"]))
+    """Return this worker's part of the usable cores; torchrun would give it a single thread."""
+    return max(1, memory.usable_cores() // int(os.environ["LOCAL_WORLD_SIZE"]))
 
 
 def launch() -> str:
@@ -60,38 +55,28 @@ def launch() -> str:
 
 
 def _started(process: int) -> str:
-    """Tell processes of the same number apart, where the system has Linux's /proc."""
+    """Return when a process started, in ticks from the boot; nothing where there is no /proc."""
     try:
         after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]
     except OSError:
         return ""
-    return after_name.split()[19]  # ticks from the boot to its start
+    return after_name.split()[19]
 
 
 @contextmanager
 def joined(device_name: str) -> Iterator[Register]:
-    """Be one of the group while the body of the `with` runs.
-
-    Raises:
-        LostError: another worker failed, or is gone.
-
-    """
-    store, own_rank, workers = next(rendezvous("env://", timeout=START_PATIENCE))
-    name = fresh_name(store, rank=own_rank, size=workers, patience=START_PATIENCE)
+    """Be a worker of the group while the body of the `with` runs."""
+    store, rank, size = next(rendezvous("env://", timeout=START_PATIENCE))
+    name = fresh_name(store, rank=rank, size=size, patience=START_PATIENCE)
     store = PrefixStore(name, store)
-    register = Register(store, rank=own_rank, size=workers)
-    with grouped(PrefixStore("group", store), rank=own_rank, size=workers, device_name=device_name):
+    register = Register(store, rank=rank, size=size)
+    with grouped(PrefixStore("group", store), rank=rank, size=size, device_name=device_name):
         yield register
 
 
 @contextmanager
 def grouped(store: Store, *, rank: int, size: int, device_name: str = "cpu") -> Iterator[None]:
-    """Exchange with others, who meet in a part of a store, while the body of the `with` runs.
-
-    Raises:
-        LostError: another worker is gone.
-
-    """
+    """Exchange with the workers that meet in this store while the body of the `with` runs."""
     with exchanging():
         dist.init_process_group(
             "nccl" if device.is_gpu(device_name) else "gloo",
@@ -107,12 +92,7 @@ def grouped(store: Store, *, rank: int, size: int, device_name: str = "cpu") -> 
 
 
 def wait_for_all() -> None:
-    """Wait for workers that take longer to start, or to load the data.
-
-    Raises:
-        LostError: another worker is gone.
-
-    """
+    """Wait for workers that take longer to start, or to load the data."""
     if size() > 1 and dist.get_backend() == "gloo":
         with exchanging():
             dist.monitored_barrier(timeout=START_PATIENCE)
@@ -120,12 +100,7 @@ def wait_for_all() -> None:
 
 @contextmanager
 def exchanging() -> Iterator[None]:
-    """Tell a failed exchange, which torch calls a RuntimeError, from a failure of this worker.
-
-    Raises:
-        LostError: another worker is gone.
-
-    """
+    """Raise a failed exchange, for which torch raises a RuntimeError, as an error of its own."""
     try:
         yield
     except RuntimeError as error:
@@ -133,12 +108,7 @@ def exchanging() -> Iterator[None]:
 
 
 def add_up(tensor: Tensor) -> Tensor:
-    """Add up the workers' tensors, in place in each of them.
-
-    Raises:
-        LostError: another worker is gone.
-
-    """
+    """Add up the workers' tensors, in place in each of them."""
     if size() > 1:
         with exchanging():
             dist.all_reduce(tensor)
@@ -146,19 +116,11 @@ def add_up(tensor: Tensor) -> Tensor:
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """Let the first worker make something, and give it to all.
-
-    Raises:
-        LostError: another worker is gone.
-
-    """
+    """Let the first worker make something, and give it to all."""
     if size() == 1:
         return make()
     made = [make() if rank() == 0 else None]
+    place = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
     with exchanging():
-        dist.broadcast_object_list(made, device=torch.device(_exchange_device()))
+        dist.broadcast_object_list(made, device=place)
     return made[0]  # type: ignore[return-value]
-
-
-def _exchange_device() -> str:
-    return "cuda" if dist.get_backend() == "nccl" else "cpu"

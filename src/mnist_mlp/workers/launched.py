@@ -1,4 +1,7 @@
-"""A command that torchrun starts in several processes: one speaks, and all end with one cause."""
+"""A command that torchrun starts in several processes: the first prints, and all end together.
+
+Importing it does not import torch.
+"""
 
 import os
 import signal
@@ -9,7 +12,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import NoReturn
 
 from mnist_mlp.interrupts import INTERRUPTED
-from mnist_mlp.workers import group
+from mnist_mlp.workers import PATIENCE, is_launched
 from mnist_mlp.workers.first_cause import LostError, ToldToEndError
 
 FAILED = 1
@@ -17,8 +20,8 @@ FAILED = 1
 
 @contextmanager
 def first_speaks() -> Iterator[None]:
-    """Drop what other workers than the first print while the body of the `with` runs."""
-    if not group.is_launched() or os.environ["RANK"] == "0":
+    """Drop what all workers but the first print while the body of the `with` runs."""
+    if not is_launched() or os.environ["RANK"] == "0":
         yield
         return
     with (
@@ -29,22 +32,24 @@ def first_speaks() -> Iterator[None]:
         try:
             yield
         except SystemExit as end:
-            if end.code:  # torchrun would end the first one before it has told why
-                time.sleep(group.PATIENCE.total_seconds())
+            if end.code:  # if this worker ended now, torchrun would end the first before it prints
+                time.sleep(PATIENCE.total_seconds())
             raise
 
 
 def run_together(body: Callable[[], object], device_name: str) -> int:
     """Run the body in this worker of the group, and return its exit code.
 
-    Where a worker fails, one of them prints which was the first, and why; then all end.
+    Where a worker fails, one worker prints which failed first, and why; then all end.
     """
     from torch.distributed.elastic.multiprocessing.errors import (  # noqa: PLC0415 - takes long
         get_error_handler,
     )
 
+    from mnist_mlp.workers import group  # noqa: PLC0415 - imports torch
+
     register = None
-    signal.signal(signal.SIGTERM, _told_to_end)  # by torchrun, when another worker has ended
+    signal.signal(signal.SIGTERM, _end)  # torchrun sends it when another worker has ended
     try:
         with group.joined(device_name) as register, first_speaks():
             body()
@@ -52,7 +57,7 @@ def run_together(body: Callable[[], object], device_name: str) -> int:
         with first_speaks():
             print("interrupted", file=sys.stderr)
         return INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - it ends all workers, and is told by its name
+    except Exception as error:  # noqa: BLE001 - every error ends all workers
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if not isinstance(error, LostError):
             get_error_handler().record_exception(error)  # for torchrun's own report
@@ -63,6 +68,6 @@ def run_together(body: Callable[[], object], device_name: str) -> int:
     return 0
 
 
-def _told_to_end(*_: object) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+def _end(*_: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise ToldToEndError("told to end")

@@ -6,30 +6,25 @@ da = (dz W2) h (1 - h), dW2 = dz' h, db2 = sum dz, dW1 = x' da and db1 = sum da
 (Rumelhart, Hinton and Williams, 1986). A gradient times the learning rate is called a descent.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
 
 from mnist_mlp import device
-from mnist_mlp.data import CLASSES
+from mnist_mlp.engines.native import loop
 from mnist_mlp.engines.native.products import Products
-from mnist_mlp.engines.native.steps import Form, Middle, Parameters, Steps
+from mnist_mlp.engines.native.steps import Form, Parameters, Steps
 
-BLOCK_SAMPLES = 1024  # small batches are gathered together and large ones cut, to fit in a cache
-
-
-NewMiddle = Callable[[Parameters, Parameters], Middle]  # from those before a batch, and after it
+BLOCK_SAMPLES = 1024  # small batches are gathered and large ones cut, to fit in a cache
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedForm(Form):
     """The closed form on torch's threads; a process that has used several must not fork."""
 
-    products: Products  # compute the two large ones
-    middle: NewMiddle  # does the rest
+    products: Products
     threads: int
 
     @property
@@ -39,7 +34,7 @@ class ClosedForm(Form):
     @torch.no_grad()
     def take(self, steps: Steps, parameters: Parameters) -> Tensor:  # noqa: D102
         with device.threads(self.threads):
-            return _take(steps, parameters, self.products, self.middle)
+            return self._take(steps, parameters)
 
     @torch.no_grad()
     def predict(self, images: Tensor, parameters: Parameters) -> Tensor:  # noqa: D102
@@ -48,26 +43,27 @@ class ClosedForm(Form):
             hidden = self.products.sums(hidden_bias, images, hidden_weight).sigmoid_()
             return torch.addmm(output_bias, hidden, output_weight.t())
 
-
-def _take(steps: Steps, parameters: Parameters, products: Products, middle: NewMiddle) -> Tensor:
-    is_cut = min(steps.batch_size, len(steps.order)) > BLOCK_SAMPLES
-    # Sums of a batch's descents: its later samples must not see them.
-    updated = Parameters(*(torch.zeros_like(each) for each in parameters))
-    target = updated.hidden_weight if is_cut else parameters.hidden_weight
-    descend = middle(parameters, updated)
-    losses = []
-    for size, blocks in _batches(steps):
-        loss, seen = 0.0, 0
-        for images, labels in blocks:
-            seen += len(labels)
-            hidden = products.sums(parameters.hidden_bias, images, parameters.hidden_weight)
-            loss += descend(hidden, labels, steps.learning_rate / size, is_last=seen == size)
-            products.descend(target, images, hidden)
-        if is_cut:
-            parameters.hidden_weight.add_(updated.hidden_weight)
-            updated.hidden_weight.zero_()
-        losses.append(loss / size)
-    return torch.tensor(losses)
+    def _take(self, steps: Steps, parameters: Parameters) -> Tensor:
+        is_cut = min(steps.batch_size, len(steps.order)) > BLOCK_SAMPLES
+        # Sums of a batch's descents: its later samples must not see them.
+        updated = Parameters(*(torch.zeros_like(each) for each in parameters))
+        target = updated.hidden_weight if is_cut else parameters.hidden_weight
+        descend = loop.middle(parameters, updated)
+        losses = []
+        for size, blocks in _batches(steps):
+            loss, seen = 0.0, 0
+            for images, labels in blocks:
+                seen += len(labels)
+                hidden = self.products.sums(
+                    parameters.hidden_bias, images, parameters.hidden_weight
+                )
+                loss += descend(hidden, labels, steps.learning_rate / size, seen == size)
+                self.products.descend(target, images, hidden)
+            if is_cut:
+                parameters.hidden_weight.add_(updated.hidden_weight)
+                updated.hidden_weight.zero_()
+            losses.append(loss / size)
+        return torch.tensor(losses)
 
 
 Block = tuple[Tensor, Tensor]  # images, (B, 784), and labels, (B,)
@@ -89,24 +85,3 @@ def _batches(steps: Steps) -> Iterator[tuple[int, Iterator[Block]]]:
         parts = (part.split(size) for part in gathered(samples))
         for block in zip(*parts, strict=True):
             yield len(block[1]), iter((block,))
-
-
-def middle(parameters: Parameters, updated: Parameters) -> Middle:
-    """Return a function that does the middle of a step in torch's own operations."""
-    _, _, output_weight, output_bias = parameters
-
-    def descend(hidden: Tensor, labels: Tensor, scale: float, *, is_last: bool) -> float:
-        units = hidden.sigmoid()
-        logits = torch.addmm(output_bias, units, output_weight.t())  # (B, 10)
-        output_descent = (logits.softmax(1) - one_hot(labels, CLASSES)) * scale
-        torch.mul(output_descent @ output_weight, units * (1 - units), out=hidden)
-        updated.output_weight.addmm_(output_descent.t(), units, alpha=-1)
-        updated.output_bias.sub_(output_descent.sum(0))
-        updated.hidden_bias.sub_(hidden.sum(0))
-        if is_last:
-            for parameter, move in zip(parameters[1:], updated[1:], strict=True):
-                parameter.add_(move)
-                move.zero_()
-        return float(cross_entropy(logits, labels, reduction="sum"))
-
-    return descend

@@ -1,11 +1,11 @@
-"""Steps of plain SGD as a loop over samples that passes over pixels that are 0.
+"""Steps of plain SGD as a loop over samples that skips pixels that are 0.
 
 A pixel that is 0 adds nothing to the hidden sums and leaves its weights as they are: four fifths of
 MNIST's pixels. The arithmetic is that of `closed_form`; Numba compiles it.
 
-Threads share the hidden units. Each has the columns of its units in one piece: were they side by
-side in a row, a core that fetches memory ahead would take those of the other core. The threads meet
-once a block of samples, when each has its part of the logits; each adds them up for itself.
+Threads share the hidden units. Each has the columns of its units in one piece: in a common row, a
+core that fetches memory ahead would take those of the other core. The threads meet once per block
+of samples, when each has its part of the logits; each adds them up for itself.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from torch import Tensor
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.data import CLASSES, PIXELS
 from mnist_mlp.engines.native import intrinsics
-from mnist_mlp.engines.native.steps import Form, Middle, Parameters, Steps
+from mnist_mlp.engines.native.steps import Form, Parameters, Steps
 from mnist_mlp.model import HIDDEN
 
 BLOCK_SAMPLES = 1024  # a larger batch is cut into blocks, of which all that is kept fits in a cache
@@ -53,10 +53,7 @@ class Loop(Form):
     """The loop, on threads that share the hidden units; their number divides 256."""
 
     threads: int
-
-    @property
-    def name(self) -> str:  # noqa: D102
-        return "loop"
+    name = "loop"
 
     def take(self, steps: Steps, parameters: Parameters) -> Tensor:  # noqa: D102
         threads = self.threads
@@ -189,17 +186,27 @@ def _take(
         losses[step] = loss / len(batch)
 
 
-def middle(parameters: Parameters, updated: Parameters) -> Middle:
-    """Do what `closed_form.middle` does, in one pass over the samples and one call."""
+def middle(
+    parameters: Parameters, updated: Parameters
+) -> Callable[[Tensor, Tensor, float, bool], float]:
+    """Return a function that takes all of a step but the two large products, on a block of a batch.
+
+    It takes the block's hidden sums, (B, 256), which it turns to descents; its labels, (B,); the
+    learning rate over the samples of the batch; and whether the batch ends here. It returns the sum
+    of the samples' losses.
+
+    Args:
+        parameters: those before the batch.
+        updated: sums of the batch's descents, which move the parameters when it ends.
+
+    """
     weights, after = (
         Weights(*(each.view(-1, each.shape[-1]).numpy() for each in group))
         for group in (parameters, updated)
     )
-
-    def descend(hidden: Tensor, labels: Tensor, scale: float, *, is_last: bool) -> float:
-        return _middle(weights, after, hidden.numpy(), labels.numpy(), f32(scale), is_last)
-
-    return descend
+    return lambda hidden, labels, scale, is_last: _middle(
+        weights, after, hidden.numpy(), labels.numpy(), f32(scale), is_last
+    )
 
 
 @compiled

@@ -1,39 +1,22 @@
-"""The two large products of a step, by the libraries that torch brings.
+"""The two large products of a step, by the libraries that torch brings."""
 
-A `Products` multiplies the images, (B, 784), with the hidden weight, (784, 256), and descends:
-subtracts the product of the images, transposed, and the descents, (B, 256), from the weight.
-"""
-
-from abc import ABC, abstractmethod
 from functools import cache
 
 import torch
 from torch import Tensor
 
 
-class Products(ABC):
-    """One way to compute both."""
-
-    name: str
-
-    @abstractmethod
-    def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:
-        """Return bias + images @ weight: (B, 256)."""
-
-    @abstractmethod
-    def descend(self, weight: Tensor, images: Tensor, descents: Tensor) -> None:
-        """Subtract images' @ descents from the weight."""
-
-
-class Torch(Products):
-    """What torch chooses. The update is part of the product: no gradient is written to memory."""
+class Products:
+    """What torch chooses. The update is part of a product: no gradient is written to memory."""
 
     name = "torch"
 
-    def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
+    def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:
+        """Return bias + images @ weight, (B, 256), of images, (B, 784), and weight, (784, 256)."""
         return torch.addmm(bias, images, weight)
 
-    def descend(self, weight: Tensor, images: Tensor, descents: Tensor) -> None:  # noqa: D102
+    def descend(self, weight: Tensor, images: Tensor, descents: Tensor) -> None:
+        """Subtract images' @ descents from the weight."""
         weight.addmm_(images.t(), descents, alpha=-1)
 
 
@@ -46,25 +29,24 @@ class OneDnn(Products):
     name = "oneDNN"
 
     def sums(self, bias: Tensor, images: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
-        return _onednn(images, weight.t(), bias)
+        return self._product(images, weight.t(), bias)
 
     def descend(self, weight: Tensor, images: Tensor, descents: Tensor) -> None:  # noqa: D102
-        weight.sub_(_onednn(images.t(), descents.t(), None))
+        weight.sub_(self._product(images.t(), descents.t(), None))
 
-
-def _onednn(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-    operator = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - no public one exists
-    return operator(a, b, bias, "none", [], "")  # type: ignore[no-any-return]
+    def _product(self, a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+        operator = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - none is public
+        return operator(a, b, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
 @cache
 def available() -> tuple[Products, ...]:
     """The products that this build and this processor have, torch's own first."""
     weight, images, bias = torch.ones(8, 4), torch.arange(16.0).view(2, 8), torch.ones(4)
-    ours, theirs = Torch(), OneDnn()
+    ours, theirs = Products(), OneDnn()
     try:
-        found, expected = (each.sums(bias, images, weight) for each in (theirs, ours))
-        is_right = torch.allclose(found, expected)
+        actual, expected = (each.sums(bias, images, weight) for each in (theirs, ours))
+        is_right = torch.allclose(actual, expected)
     except (AttributeError, RuntimeError):  # missing, not for this processor, or changed
         return (ours,)
     return (ours, theirs) if is_right else (ours,)

@@ -1,8 +1,7 @@
-"""What a form of a step is: the parameters, the steps to take, and a way to take them."""
+"""What steps are taken on, and what a form of a step can do."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -20,8 +19,7 @@ class Parameters(NamedTuple):
         return Parameters(*(tensor.clone() for tensor in self))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steps:
+class Steps(NamedTuple):
     """Steps to take: over which samples, how many in each, at what rate."""
 
     images: Tensor  # (N, 784) float32
@@ -39,7 +37,7 @@ class Form(ABC):
     @property
     @abstractmethod
     def name(self) -> str:
-        """What it is, without its threads."""
+        """The form's name, without its threads."""
 
     @abstractmethod
     def take(self, steps: Steps, parameters: Parameters) -> Tensor:
@@ -48,18 +46,3 @@ class Form(ABC):
     @abstractmethod
     def predict(self, images: Tensor, parameters: Parameters) -> Tensor:
         """Return the logits, (N, 10), of images, (N, 784)."""
-
-
-class Middle(Protocol):
-    """All of a step but the two large products, on a block of a batch."""
-
-    def __call__(self, hidden: Tensor, labels: Tensor, scale: float, *, is_last: bool) -> float:
-        """Return the sum of the samples' losses, and descend all but the hidden weight.
-
-        Args:
-            hidden: the hidden sums, (B, 256); turned to descents at them.
-            labels: (B,) int64.
-            scale: the learning rate over the samples of the batch.
-            is_last: whether the batch ends here.
-
-        """

@@ -6,8 +6,6 @@ from importlib.metadata import version
 import psutil
 import torch
 
-from mnist_mlp import device
-
 
 def describe() -> dict[str, str | int]:
     """Return the versions and settings that decide how fast torch is, and the memory in bytes."""
@@ -23,6 +21,6 @@ def describe() -> dict[str, str | int]:
         "logical_cores": psutil.cpu_count() or 0,
         "physical_memory_bytes": psutil.virtual_memory().total,
     }
-    if gpu := device.gpu_name():
-        description["gpu"] = gpu
+    if torch.cuda.is_initialized():
+        description["gpu"] = torch.cuda.get_device_name()
     return description

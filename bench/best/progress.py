@@ -1,4 +1,4 @@
-"""A live line that says what is going on while something is timed."""
+"""The line that shows what a command is doing."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,8 +8,9 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 
 @contextmanager
-def progress_line(console: Console) -> Iterator[Callable[[str], object]]:
-    """On a terminal, a line with what is going on; its clock stands still in between."""
+def progress_line() -> Iterator[Callable[[str], object]]:
+    """On a terminal, show a line with what is going on; its clock stands still in between."""
+    console = Console()
     progress = Progress(
         TimeElapsedColumn(),
         TextColumn("{task.description}", markup=False),

@@ -1,0 +1,111 @@
+"""The predicted times to the target of an engine, in a table and sentences."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from bench.best.race import rule_of_thumb
+from bench.laws import laws
+from bench.laws.laws import TOLERANCE, LawError
+from bench.laws.time_to_target import WITHIN, TimeToTarget
+from bench.runs.seeds import median_over_seeds
+from bench.units import estimate, listed, per_cent, seconds, table, wrapped
+
+OTHERS = (32, 128)  # usual choices, beside the square root of the training set
+
+
+def lines(
+    times: TimeToTarget,
+    run_seconds: Sequence[float],
+    *,
+    engine: str,
+    target: float,
+    rates: Mapping[int, float],
+    samples: int,
+) -> list[str]:
+    """Lay out a table and sentences; trainings at the best size took `run_seconds`, by seed."""
+    sizes, best = times.batch_sizes, times.best
+    low, high = times.best_interval
+    rows = table(
+        f"{engine} engine",
+        [
+            ["batch size", *map(str, sizes)],
+            ["rate", *(f"{rates[size]:.3g}" for size in sizes)],
+            ["steps", *(f"{steps:,.0f}" for steps in times.steps)],
+            ["one step", *map(seconds, times.step_seconds)],
+            ["to target (95 %)", *(estimate(times.seconds[size], seconds) for size in sizes)],
+            ["times the best", *(_times(times, size) for size in sizes)],
+        ],
+    )
+    first = (
+        f"Batch size {best} is predicted to train fastest with the {engine} engine: "
+        f"{estimate(times.seconds[best], seconds)} to test accuracy {target:g}. The best of these "
+        f"sizes lies between {low} and {high} (95 % interval)."
+    )
+    sentences = [
+        first,
+        _plateau(times),
+        _laws(times),
+        _usual_choices(times, samples),
+        _check(times, run_seconds),
+    ]
+    return [*rows, *(line for sentence in sentences for line in wrapped(sentence))]
+
+
+def _times(times: TimeToTarget, size: int) -> str:
+    return "best" if size == times.best else estimate(times.ratios[size], "{:.3g}".format)
+
+
+def _plateau(times: TimeToTarget) -> str:
+    """Name the sizes within 10 % of the best, and those of which that is not known."""
+    others = [size for size in times.batch_sizes if size != times.best]
+    sure = [size for size in others if times.is_on_plateau(size)]
+    unsure = [size for size in others if times.is_on_plateau(size) is None]
+    within = listed(sure) if sure else "no other size"
+    return f"Within {per_cent(WITHIN)} of it: {within}." + (
+        f" Too close to call: {listed(unsure)}." if unsure else ""
+    )
+
+
+def _laws(times: TimeToTarget) -> str:
+    """Say where the two laws put the best batch size."""
+    try:
+        step, steps = times.fit_laws()
+    except LawError as error:
+        return f"The laws of step time and of steps put it at no batch size: {error}."
+    at = estimate(laws.best_batch_size(step.half_batch_size, steps.critical_batch_size))
+    off = max(step.largest_misfit, steps.largest_misfit)
+    doubt = f", though they are off by up to {per_cent(off)}" if off > TOLERANCE else ""
+    return (
+        f"The laws of step time (B_half {estimate(step.half_batch_size)}) and of steps (S_min "
+        f"{estimate(steps.smallest_steps)}, B_crit {estimate(steps.critical_batch_size)}) put it "
+        f"at {at}{doubt}."
+    )
+
+
+def _usual_choices(times: TimeToTarget, samples: int) -> str:
+    thumb = rule_of_thumb(samples)
+    costs = [
+        f"{size}{f', the power of two nearest to sqrt({samples})' * (size == thumb)}, "
+        f"{_times(times, size)}"
+        for size in (thumb, *OTHERS)
+        if size in times.batch_sizes
+    ]
+    return f"What usual choices take, in times of the best: {'; '.join(costs)}."
+
+
+def _check(times: TimeToTarget, spent: Sequence[float]) -> str:
+    """Compare the trainings at the best size with the prediction."""
+    median, missed = median_over_seeds(spent), list(spent).count(math.inf)
+    expected = times.median_of_runs(times.best, len(spent))
+    trained = f"Trained at {times.best} with {len(spent)} seeds that had no part in the choice"
+    if median == math.inf:
+        return f"{trained}: half of them or more missed the target, so the prediction fails here."
+    ends = f"{seconds(min(spent))} to {seconds(max(spent))}"
+    more = median / expected.value - 1
+    compared = f"{per_cent(abs(more))} {'more' if more > 0 else 'less'} than predicted"
+    inside = "inside" if expected.low <= median <= expected.high else "outside"
+    return (
+        f"{trained}: median {seconds(median)} ({f'{missed} missed the target' if missed else ends})"
+        f", {compared}, {inside} the 95 % interval for {len(spent)} such trainings, "
+        f"{seconds(expected.low)} to {seconds(expected.high)}."
+    )

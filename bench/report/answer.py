@@ -1,0 +1,181 @@
+"""Which batch size trains fastest, why an epoch at 1 is slow, what the largest lost: in words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from bench.laws import laws
+from bench.laws.laws import Law, LawError, StepTime
+from bench.report import axes
+from bench.report.tables import over_seeds
+from bench.runs import seeds
+from bench.runs.case import MeasuredCase
+from bench.runs.seeds import Seeds
+from bench.units import estimate, is_known, listed, per_cent, seconds
+
+Cases = Sequence[MeasuredCase]
+
+NEAR = 1.1  # times the best time to the target
+ASKED = "loader"  # the engine that the question is about
+
+
+def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
+    """Put a run into sentences, the most useful first; its machine's memory may be unknown."""
+    series = seeds.by_series(cases)
+    rates: dict[str, dict[str, list[Seeds]]] = {}
+    for (engine, rule), sizes in series.items():
+        rates.setdefault(engine, {})[rule] = sizes
+    return [
+        *(_fastest(engine, rule, sizes, cases) for (engine, rule), sizes in series.items()),
+        *_slow_epoch(cases),
+        *map(_largest, rates.values()),
+        *axes.sentences(cases, memory_bytes),
+        *(_laws(engine, rule, sizes, cases) for (engine, rule), sizes in series.items()),
+    ]
+
+
+def _fastest(engine: str, rule: str, sizes: Sequence[Seeds], cases: Cases) -> str:
+    """Name the batch size that trained fastest, and compare the others with it."""
+    first, subject = sizes[0].cases[0], f"{rule.capitalize()} learning rate, {engine} engine"
+    target = f"test accuracy {first.target_accuracy:g}"
+    best, *others = sorted(sizes, key=lambda trained: trained.median_seconds)
+    if best.is_censored:
+        closest = max(sizes, key=lambda trained: trained.missed_accuracy)
+        return (
+            f"{subject}: no batch size reached {target} within {first.max_epochs} epochs; "
+            f"{closest.batch_size} came closest, at {closest.missed_accuracy:.3f}."
+        )
+    over = f" ({over_seeds(best)} over {len(best.cases)} seeds)" if len(best.cases) > 1 else ""
+    epochs = {case.batch_size: case.seconds for case in seeds.of_verb(cases, "epoch", engine)}
+    return (
+        f"{subject}: batch size {best.batch_size} trained fastest to {target}, in "
+        f"{seconds(best.median_seconds)}{over}. "
+        + " ".join([*_rivals(best, others), *_fastest_epoch(best, sizes, epochs)])
+    )
+
+
+def _rivals(best: Seeds, others: Sequence[Seeds]) -> list[str]:
+    """Name the batch sizes that are as fast within a tenth, or that may be."""
+    near = [trained for trained in others if trained.median_seconds <= NEAR * best.median_seconds]
+    far = [trained for trained in others if trained not in near]
+    unclear = [trained for trained in far if trained.overlaps(best)]
+    ours, most = len(best.cases), max((len(trained.cases) for trained in others), default=0)
+    answers = [f"Within {per_cent(NEAR - 1)} of it: {_sizes(near)}."] if near else []
+    if ours == most == 1:
+        answers.append("One seed each cannot tell batch sizes apart: --seeds=0,1,2 runs three.")
+    elif unclear:
+        answers.append(f"Too close to call, since seeds overlap: {_sizes(unclear)}.")
+    elif far:
+        rivals = [trained for trained in far if not trained.is_censored] or far
+        # The chance that seeds of equal batch sizes would not overlap.
+        chance = max(2 / math.comb(ours + len(trained.cases), ours) for trained in rivals)
+        which = "the others" if near else "other sizes"
+        answers.append(f"All seeds of {which} were slower (p = {chance:.2g} for each size).")
+    return answers
+
+
+def _sizes(chosen: Sequence[Seeds]) -> str:
+    return listed(sorted(trained.batch_size for trained in chosen))
+
+
+def _fastest_epoch(best: Seeds, sizes: Sequence[Seeds], epochs: dict[int, float]) -> list[str]:
+    """Name the batch size with the fastest epoch of those that trained, and its time to target."""
+    timed = [trained for trained in sizes if trained.batch_size in epochs]
+    if not timed:
+        return []
+    fastest = min(timed, key=lambda trained: epochs[trained.batch_size])
+    epoch = seconds(epochs[fastest.batch_size])
+    if fastest is best:
+        return [f"Its epoch, {epoch}, is the fastest of these, too."]
+    outcome = f"took {fastest.median_seconds / best.median_seconds:.1f} times as long"
+    if fastest.is_censored:
+        outcome = "diverged" if fastest.diverged else "did not reach the target"
+    return [f"The fastest epoch, {epoch}, is that of {fastest.batch_size}, which {outcome}."]
+
+
+def _slow_epoch(cases: Cases) -> list[str]:
+    """Say what an epoch pays for its updates, by the law of an engine's own steps."""
+    overheads = {}
+    for engine in sorted(seeds.engines(cases), key=lambda name: name != ASKED):
+        with suppress(LawError):
+            overheads[engine] = _step_time(cases, engine, "step", "epoch").overhead_seconds
+    first = {case.engine: case for case in reversed(seeds.of_verb(cases, "epoch"))}
+    timed = [engine for engine in overheads if engine in first]
+    known = [engine for engine in overheads if is_known(overheads[engine])]
+    if not timed:
+        return []
+    engine = next((name for name in timed if name in known), timed[0])
+    epoch, fixed = first[engine], overheads[engine]
+    start = f"Why an epoch at batch size {epoch.batch_size} is slow ({engine} engine)"
+    if engine not in known:
+        return [f"{start}: what an update costs beside its samples {estimate(fixed)}."]
+    updates = math.ceil(epoch.samples / epoch.batch_size)
+    paid = seconds(min(updates * fixed.value, epoch.seconds))
+    others = [f"{seconds(overheads[name].value)} with {name}" for name in known if name != engine]
+    return [
+        f"{start}: each update costs {estimate(fixed, seconds)} beside its samples. The epoch pays "
+        f"that {updates:,} times, {paid} of its {seconds(epoch.seconds)}; an epoch in one batch "
+        "pays it once." + (f" That cost is {listed(others)}." if others else "")
+    ]
+
+
+def _largest(rates: Mapping[str, Sequence[Seeds]]) -> str:
+    """Say what an engine's largest batch size came to at each rate, beside the best."""
+    largest = next(iter(rates.values()))[-1].middle
+    pace = "the fewest updates"
+    if largest.epochs and largest.steps:
+        number = round(largest.steps / largest.epochs)
+        pace = "one update" if number == 1 else f"{number:,} updates"
+    answers = [f"Batch size {largest.batch_size} ({largest.engine} engine) makes {pace} per epoch."]
+    for rule, sizes in rates.items():
+        best, last = min(sizes, key=lambda trained: trained.median_seconds).middle, sizes[-1].middle
+        text = f"At the {rule} rate {_spent(last)} came to test accuracy {last.test_accuracy:.3f}"
+        if best.batch_size < last.batch_size:
+            text += f"; {best.batch_size} came to {best.test_accuracy:.3f} with {_spent(best)}"
+        answers.append(f"{text}.")
+    return " ".join(answers)
+
+
+def _spent(case: MeasuredCase) -> str:
+    epochs = "" if case.epochs is None else f" in {case.epochs:.2g} epochs"
+    return f"{case.steps:,} updates{epochs}"
+
+
+def _laws(engine: str, rule: str, sizes: Sequence[Seeds], cases: Cases) -> str:
+    """Say what the laws of step time and of steps to target tell of a series."""
+    subject = f"Laws (95 % intervals), {engine} engine, {rule} rate"
+    steps = {trained.batch_size: trained.steps for trained in sizes}
+    try:
+        if rule == "fixed":
+            slope = laws.slope_of_log_steps(steps)
+            power = f"{slope.value:z.2f} ({slope.low:z.2f} to {slope.high:z.2f})"
+            if slope.high - slope.low > 2:  # noqa: PLR2004 - a factor of ten either way at 10 B
+                power = "that cannot be told from this run"
+            return f"{subject}: steps to target go with B to the power {power}{_without(steps)}."
+        law = laws.fit_steps_to_target(steps)
+        time = _step_time(cases, engine, "epoch", "step")
+    except LawError as error:
+        return f"{subject}: none, since {error}."
+    best = laws.best_batch_size(time.half_batch_size, law.critical_batch_size)
+    return (
+        f"{subject}: step time o + c B, B_half = o / c {estimate(time.half_batch_size)}"
+        f"{_misfit(time)}; steps S_min (1 + B_crit / B), S_min {estimate(law.smallest_steps)}, "
+        f"B_crit {estimate(law.critical_batch_size)}{_misfit(law)}{_without(steps)}; so the least "
+        f"time is at B* {estimate(best)}."
+    )
+
+
+def _misfit(law: Law) -> str:
+    return f", off by up to {per_cent(law.largest_misfit)} at {law.worst_batch_size}"
+
+
+def _without(steps: Mapping[int, Sequence[float]]) -> str:
+    censored = laws.censored(steps)
+    return f" (without {listed(censored)}, which missed it)" if censored else ""
+
+
+def _step_time(cases: Cases, engine: str, verb: str, otherwise: str) -> StepTime:
+    """Fit the law of step time to the cases of a verb, or of another where they are too few."""
+    with suppress(LawError):
+        return laws.fit_step_time(seeds.step_seconds(cases, engine, verb))
+    return laws.fit_step_time(seeds.step_seconds(cases, engine, otherwise))

@@ -1,0 +1,194 @@
+"""Which cases a run measures, in which order, and which of them it leaves out for a reason."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench
+from bench import cases
+from bench.suite.forecast import Forecast
+from bench.suite.workbench import Workbench
+from bench.units import duration, listed
+from mnist_mlp import engines
+from mnist_mlp.errors import UserError
+from mnist_mlp.memory import usable_cores
+
+CASES = Path(bench.__file__).parent
+# What a default run measures; the other files are measured where they are named, or with --full.
+QUESTION = ("test_step.py", "test_epoch.py", "test_convergence.py")
+TIMED = ("step", "epoch")
+MORE_SIZES = len(set(cases.ALL_BATCH_SIZES) - set(cases.BATCH_SIZES))
+FULL = (
+    f"--full adds {MORE_SIZES} batch sizes, what was left out, every seed, and loading, threads, "
+    "workers, alignment."
+)
+
+LeftOut = tuple[str, str, int, str]  # verb, engine, batch size, reason
+
+
+class Selection:
+    """What the paths on the command line, --engines, --batch-sizes and --full choose."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        places = [config.invocation_params.dir / word.split("::")[0] for word in config.args]
+        self._named = {place.resolve() for place in places if place.is_file()}
+        self._options = config.option
+        self.left_out: list[LeftOut] = []  # the steps and epochs that were skipped
+
+    @property
+    def is_default(self) -> bool:
+        """Whether nothing but the question is measured, at the sizes of a default run."""
+        asked = self._options.engines or self._options.batch_sizes or self._options.full
+        return not (self._named or asked)
+
+    def is_whole(self, file: Path) -> bool:
+        """Whether a file is measured at all sizes."""
+        return bool(self._options.full or self._options.engines or file.resolve() in self._named)
+
+    def parametrize(self, metafunc: pytest.Metafunc) -> None:
+        """Give a case its values; ids read name=value, the mark nearest to the function first.
+
+        A parameter without values is None in one case, which `with_values` leaves out.
+        """
+        everything = self.is_whole(metafunc.definition.path)
+        values = _values(self._options, everything=everything)
+        for mark in metafunc.definition.iter_markers("each"):
+            parameter, kind = mark.args
+            metafunc.parametrize(parameter, values[kind] or [None], ids=(parameter + "={}").format)
+
+    def ignores(self, file: Path) -> bool:
+        """Whether a run of benchmarks does not even import a file."""
+        if file.resolve() in self._named or file.suffix != ".py":
+            return False
+        is_axis = file.parent == CASES and file.name not in QUESTION
+        return CASES.parent / "tests" in file.parents or (is_axis and not self._options.full)
+
+    def in_order(self, items: Sequence[pytest.Item]) -> list[pytest.Item]:
+        """Put the question's own sizes first, unless paths give an order."""
+        return list(items) if self._named else sorted(items, key=_place)
+
+    def skip(
+        self, items: Sequence[pytest.Item], workbench: Workbench, forecast: Forecast
+    ) -> list[pytest.Item]:
+        """Skip the engines that cannot train, and the epochs that a default run has no time for.
+
+        Returns the cases that are left to measure.
+        """
+        measured = []
+        why_missing = cache(workbench.missing)
+        for item in items:
+            of = parameters(item)
+            engine, size = of.get("engine", ""), of.get("batch_size", 0)
+            reason = why_missing(engine) if engine else ""
+            if self.is_default and verb(item) == "epoch" and not reason:
+                reason = _no_time(engine, size, forecast)
+            if reason:
+                item.add_marker(pytest.mark.skip(reason=reason))
+                if verb(item) in TIMED:
+                    self.left_out.append((verb(item), engine, size, reason))
+            elif not item.get_closest_marker("skip") and not any(
+                all(mark.args) for mark in item.iter_markers("skipif")
+            ):
+                measured.append(item)
+        return measured
+
+
+def each(parameter: str, kind: str) -> pytest.MarkDecorator:
+    """Mark a function that has one case for each value of a kind, as `_values` names it."""
+    return pytest.mark.each(parameter, kind)
+
+
+def _values(options: Namespace, *, everything: bool) -> dict[str, Sequence[Any]]:
+    """Return the values of each kind; all sizes, or those of a default run."""
+    sizes, training_sizes = cases.BATCH_SIZES, cases.CONVERGENCE_BATCH_SIZES
+    if everything:
+        sizes, training_sizes = cases.ALL_BATCH_SIZES, cases.ALL_CONVERGENCE_BATCH_SIZES
+    kinds = {name: engines.load(name) for name in options.engines or engines.ENGINES}
+    single = options.engines or [name for name in kinds if not kinds[name].is_shared]
+    resident = [name for name in single if kinds[name].is_resident]
+    aligned = [name for name in resident if options.engines or name in cases.ALIGNMENT_ENGINES]
+    groups = groups_of_workers(options)
+    return {
+        "engines": single,
+        "resident engines": resident,
+        "aligned engines": aligned,
+        "training engines": options.engines or cases.CONVERGENCE_ENGINES,
+        "shared engines": [name for name in kinds if kinds[name].is_shared],
+        "batch sizes": options.batch_sizes or sizes,
+        "training batch sizes": options.batch_sizes or training_sizes,
+        "worker batch sizes": options.batch_sizes or cases.WORKERS_BATCH_SIZES,
+        "worker epoch batch sizes": options.batch_sizes or (cases.WORKERS_EPOCH_BATCH_SIZE,),
+        "groups": groups,
+        "exchanging groups": [group for group in groups if not group.startswith("1x")],
+        "lr rules": options.lr_rules,
+        "seeds": options.seeds,
+    }
+
+
+def groups_of_workers(options: Namespace) -> tuple[str, ...]:
+    """Return groups of workers, as "WORKERSxTHREADS": each worker on its part of the cores.
+
+    One worker is also there on as few threads as each of the most workers has.
+    """
+    counts = sorted(options.workers or cases.shares_of_cores())
+    several = [f"{count}x{max(1, usable_cores() // count)}" for count in counts]
+    fewest_threads = several[-1].partition("x")[2]
+    return tuple(dict.fromkeys([f"1x{fewest_threads}", *several]))
+
+
+def _no_time(engine: str, size: int, forecast: Forecast) -> str:
+    """Return why a default run leaves an epoch out; nothing where it does not."""
+    if engine == cases.SLOW_ENGINE:
+        if size not in cases.SLOW_ENGINE_EPOCHS:
+            sizes = listed(cases.SLOW_ENGINE_EPOCHS)
+            return f"a default run times these epochs at {sizes} only"
+    elif forecast.epoch_seconds(engine, size) > cases.MOST_EPOCH_SECONDS:
+        most = duration(cases.MOST_EPOCH_SECONDS)
+        return f"a default run leaves out epochs of more than {most}"
+    return ""
+
+
+def parameters(item: pytest.Item) -> dict[str, Any]:
+    """Return a case's parameters by name."""
+    return dict(item.callspec.params) if hasattr(item, "callspec") else {}
+
+
+def verb(item: pytest.Item) -> str:
+    """Return what a case times: "step", "epoch", "convergence"."""
+    return item.name.partition("[")[0].removeprefix("test_")
+
+
+def with_values(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """Leave out the functions that the options leave without a value for a parameter.
+
+    Raises:
+        UserError: no case is left.
+
+    """
+    chosen, lacking = [], set()
+    for item in items:
+        missing = [name for name, value in parameters(item).items() if value is None]
+        lacking |= {f"{item.nodeid.partition('[')[0]} has no {name}" for name in missing}
+        if not missing:
+            chosen.append(item)
+    if lacking and not chosen:
+        raise UserError(
+            f"these options leave no case to measure, since {listed(sorted(lacking))}: change "
+            "--engines or --workers"
+        )
+    return chosen
+
+
+def _place(item: pytest.Item) -> tuple[int, int, int]:
+    """Sort the question's own sizes first, then times of engines, time to target, and the rest."""
+    what, of = verb(item), parameters(item)
+    if what not in TIMED:
+        return 2 if what == "convergence" else 3, 0, 0
+    size = of.get("batch_size", 0)
+    if of.get("engine") == cases.SLOW_ENGINE and size in cases.QUESTION_BATCH_SIZES:
+        return 0, size, TIMED.index(what)
+    return 1, 0, 0

@@ -1,0 +1,102 @@
+"""Which cases a run measures, in which order, and what it leaves out."""
+
+import re
+
+import pytest
+
+from bench import cases
+from bench.suite.forecast import Forecast
+from tests import idx, suite
+
+ENGINES = ("loader", "eager", "compiled", "native")
+AXES = ("alignment", "loading", "peers", "threads", "workers")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run the suite in its own folder, on 100 random images."""
+    idx.write_dataset(tmp_path / "KMNIST" / "raw", train=100, test=20)
+    monkeypatch.chdir(suite.ROOT)
+    own = f"--data-root={tmp_path}", f"--benchmark-storage={(tmp_path / 'storage').as_uri()}"
+    return lambda *words: suite.run(*own, *words)
+
+
+@pytest.fixture
+def chosen(run, monkeypatch):
+    """Return the names of the cases that a run goes through, and what it forecasts; none runs."""
+    monkeypatch.setattr("_pytest.runner.runtestprotocol", lambda *_, **__: [])
+
+    def names(*words):
+        output = run(*words).output
+        names = re.findall(r"^\[.*\] bench/test_(\S+)$", output, re.MULTILINE)
+        return names, int(re.search(r"^(\d+) cases?, about", output, re.MULTILINE).group(1))
+
+    return names
+
+
+def sizes(names, part):
+    """The batch sizes of the cases whose names hold something."""
+    return {int(re.search(r"batch_size=(\d+)", name).group(1)) for name in names if part in name}
+
+
+def test_a_default_run_measures_the_question_first(chosen, monkeypatch):
+    """Its sizes and engine, then times, then the target; slow epochs are not forecast."""
+    slow = {"loader": 9, "eager": 4, "compiled": 3, "native": 1}
+    monkeypatch.setattr(Forecast, "epoch_seconds", lambda _, engine, __: slow[engine])
+    names, measured = chosen()
+
+    first = [
+        f"{verb}.py::test_{verb}[engine=loader-batch_size={size}]"
+        for size in (1, 60000)
+        for verb in ("step", "epoch")
+    ]
+    verbs = [name.partition(".")[0] for name in names]
+    of_engines = 2 * len(ENGINES) * len(cases.BATCH_SIZES)
+    assert names[:4] == first
+    assert set(verbs[:of_engines]) == {"step", "epoch"}
+    assert set(verbs[of_engines:]) == {"convergence"}
+    assert sizes(names, "step") == set(cases.BATCH_SIZES)
+    assert sizes(names, "seed=2") == set(cases.CONVERGENCE_BATCH_SIZES)
+    assert measured == len(names) - 4 - 7  # four epochs of loader, and all of eager
+
+
+def test_what_is_named_is_measured_as_ever_and_full_measures_everything(chosen):
+    """A file and an engine at all sizes; sizes alone in the files of a default run."""
+    by_file, measured = chosen("bench/test_epoch.py", "bench/test_step.py")
+    by_engine, _ = chosen("--engines=eager")
+    by_size, _ = chosen("--batch-sizes=7,9")
+    full, _ = chosen("--full")
+
+    everywhere = set(cases.ALL_BATCH_SIZES)
+    assert measured == len(by_file) == 2 * len(ENGINES) * len(everywhere)
+    assert [name.partition(".")[0] for name in by_file] == sorted(
+        name.partition(".")[0] for name in by_file
+    )
+    assert sizes(by_engine, "epoch") == everywhere
+    assert sizes(by_engine, "seed") == set(cases.ALL_CONVERGENCE_BATCH_SIZES)
+    assert sizes(by_size, "[") == {7, 9}
+    assert len(by_size) == 2 * (2 * len(ENGINES) + len(cases.LR_RULES) * len(cases.SEEDS))
+    assert sizes(full, "step[") == everywhere
+    assert {name.partition(".")[0] for name in full} == {"step", "epoch", "convergence", *AXES}
+    assert not {name.partition(".")[0] for name in by_engine} & {*AXES}
+
+
+def test_what_is_left_out_is_skipped_for_a_reason_that_is_told_once(run):
+    """And the end says what a full run would add."""
+    done = run("-k=epoch and loader")
+
+    assert done.code == 0, done.output
+    assert "3 passed, 4 skipped" in done.output
+    assert done.output.count("a default run times these epochs at 1, 256 and 60000 only") == 1
+    assert (
+        "\n--full adds 6 batch sizes, what was left out, every seed, and loading, threads, workers"
+        in done.output
+    )
+
+
+def test_a_full_run_trains_every_seed(run):
+    """Although the first one misses the target clearly; another run leaves them out."""
+    words = "--batch-sizes=50", "--engines=eager", "--max-epochs=1", "-k=convergence and fixed"
+
+    assert "3 passed" in run(*words, "--full").output
+    assert "1 passed, 2 skipped" in run(*words).output
