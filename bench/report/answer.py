@@ -11,7 +11,7 @@ from bench.report.tables import over_seeds
 from bench.runs import seeds
 from bench.runs.case import MeasuredCase
 from bench.runs.seeds import Seeds
-from bench.units import estimate, is_known, listed, per_cent, seconds
+from bench.units import counted, estimate, is_known, listed, per_cent, seconds
 
 Cases = Sequence[MeasuredCase]
 
@@ -40,9 +40,10 @@ def _fastest(engine: str, rule: str, sizes: Sequence[Seeds], cases: Cases) -> st
     target = f"test accuracy {first.target_accuracy:g}"
     best, *others = sorted(sizes, key=lambda trained: trained.median_seconds)
     if best.is_censored:
+        budget = counted(first.max_epochs or 0, "epoch")
         closest = max(sizes, key=lambda trained: trained.missed_accuracy)
         return (
-            f"{subject}: no batch size reached {target} within {first.max_epochs} epochs; "
+            f"{subject}: no batch size reached {target} within {budget}; "
             f"{closest.batch_size} came closest, at {closest.missed_accuracy:.3f}."
         )
     over = f" ({over_seeds(best)} over {len(best.cases)} seeds)" if len(best.cases) > 1 else ""
@@ -137,8 +138,10 @@ def _largest(rates: Mapping[str, Sequence[Seeds]]) -> str:
 
 
 def _spent(case: MeasuredCase) -> str:
-    epochs = "" if case.epochs is None else f" in {case.epochs:.2g} epochs"
-    return f"{case.steps:,} updates{epochs}"
+    updates = counted(case.steps, "update")
+    if case.epochs is None:
+        return updates
+    return f"{updates} in {case.epochs:.2g} epoch" + "s" * (case.epochs != 1)
 
 
 def _laws(engine: str, rule: str, sizes: Sequence[Seeds], cases: Cases) -> str:
