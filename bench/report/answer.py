@@ -130,7 +130,8 @@ def _largest(rates: Mapping[str, Sequence[Seeds]]) -> str:
     answers = [f"Batch size {largest.batch_size} ({largest.engine} engine) makes {pace} per epoch."]
     for rule, sizes in rates.items():
         best, last = min(sizes, key=lambda trained: trained.median_seconds).middle, sizes[-1].middle
-        text = f"At the {rule} rate {_spent(last)} came to test accuracy {last.test_accuracy:.3f}"
+        accuracy = sizes[-1].missed_accuracy if sizes[-1].is_censored else last.test_accuracy
+        text = f"At the {rule} rate {_spent(last)} came to test accuracy {accuracy:.3f}"
         if best.batch_size < last.batch_size:
             text += f"; {best.batch_size} came to {best.test_accuracy:.3f} with {_spent(best)}"
         answers.append(f"{text}.")
