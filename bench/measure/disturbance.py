@@ -24,8 +24,8 @@ TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 THROTTLED = {1: ("throttled_time", 1e-9), 2: ("throttled_usec", 1e-6)}
 RUNNING = ("user", "nice", "system", "irq", "softirq")  # psutil's names of what processes had
 
-# The share of a case's seconds beyond which it counts as disturbed; docs/method.md has the
-# experiment that these come from.
+# The share of a case's seconds beyond which it counts as disturbed, from the experiment in
+# docs/reference/method.md.
 MOST_OF_OTHERS = 0.06
 MOST_STOLEN = 0.05
 MOST_THROTTLED = 0.05

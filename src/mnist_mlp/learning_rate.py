@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 # B_noise: the batch size beyond which the best rate hardly grows.
-TUNED_NOISE_BATCH_SIZE = 13.7  # of rates tuned for 0.95 at each size: docs/method.md
+TUNED_NOISE_BATCH_SIZE = 13.7  # of rates tuned for 0.95 at each size: docs/reference/method.md
 
 Rule = Callable[[float, int], float]  # rate at batch size 1, batch size -> rate
 
