@@ -20,7 +20,7 @@ def render(
 
     Args:
         cases: of one run.
-        left_out: verb, engine, batch size and reason of each case that was not measured.
+        left_out: the cases that were not measured.
         details: more columns in the tables, and an answer as long as it may be.
 
     """

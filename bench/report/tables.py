@@ -3,22 +3,32 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from bench.runs import seeds
 from bench.runs.case import MeasuredCase
+from bench.runs.files import REPORTED
 from bench.runs.seeds import Seeds, median_over_seeds
 from bench.units import counted, listed, megabytes, seconds, table, wrapped
 
-LeftOut = tuple[str, str, int, str]  # verb, engine, batch size, and why it was not measured
 HEADINGS = ("step", "epoch", "samples/s", "memory", "of floor")
 NOTHING = "-"
+
+
+class LeftOut(NamedTuple):
+    """A case that was not measured, and why."""
+
+    verb: str
+    engine: str
+    batch_size: int
+    reason: str
 
 
 def of_engines(
     cases: Sequence[MeasuredCase], left_out: Sequence[LeftOut], *, details: bool
 ) -> list[str]:
     """Lay out a table for each engine, in the order in which engines ran."""
-    timed = [case for case in cases if case.verb in {"step", "epoch", "convergence"}]
+    timed = [case for case in cases if case.verb in REPORTED]
     lines = []
     for engine in seeds.engines(timed):
         missing = [(verb, size) for verb, name, size, _ in left_out if name == engine]

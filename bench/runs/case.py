@@ -79,8 +79,8 @@ class MeasuredCase:
 
     @property
     def verb(self) -> str:
-        """What was timed: "step", "epoch", "convergence"."""
-        return self.name.partition("[")[0].removeprefix("test_")
+        """What was timed, as `verb_of` names it."""
+        return verb_of(self.name)
 
     @property
     def samples(self) -> int:
@@ -89,6 +89,11 @@ class MeasuredCase:
 
 
 _READER = TypeAdapter(MeasuredCase)
+
+
+def verb_of(name: str) -> str:
+    """Return what the case of a name times: "step", "epoch", "convergence"."""
+    return name.partition("[")[0].removeprefix("test_")
 
 
 def from_json(saved: Any) -> MeasuredCase:

@@ -12,7 +12,7 @@ from mnist_mlp.errors import UserError
 
 STORAGE = Path(".benchmarks")  # pytest-benchmark's, where pytest was started
 SAVE = "`pytest --benchmark-only --benchmark-autosave`"
-REPORTED = ("step", "epoch", "convergence")  # verbs that a report draws
+REPORTED = ("step", "epoch", "convergence")  # verbs that tables and figures show
 
 # What decides how fast a run is, and its name in a report. Host names and clock frequencies differ
 # between equal machines.

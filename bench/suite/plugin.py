@@ -249,7 +249,7 @@ class Suite:
             text = summary.render(cases, left_out=self._selection.left_out, details=details)
             reporter.write_line(text)
         if self._is_measuring:
-            known = {reason for *_, reason in self._selection.left_out} if cases else set()
+            known = {left.reason for left in self._selection.left_out} if cases else set()
             skipped = [
                 report.longrepr[2].removeprefix("Skipped: ")
                 for report in reporter.stats.get("skipped", ())

@@ -10,6 +10,8 @@ import pytest
 
 import bench
 from bench import cases
+from bench.report.tables import LeftOut
+from bench.runs.case import verb_of
 from bench.suite.forecast import Forecast
 from bench.suite.workbench import Workbench
 from bench.units import duration, listed
@@ -26,8 +28,6 @@ FULL = (
     f"--full adds {MORE_SIZES} batch sizes, what was left out, every seed, and loading, threads, "
     "workers, alignment."
 )
-
-LeftOut = tuple[str, str, int, str]  # verb, engine, batch size, reason
 
 
 class Selection:
@@ -89,7 +89,7 @@ class Selection:
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
                 if verb(item) in TIMED:
-                    self.left_out.append((verb(item), engine, size, reason))
+                    self.left_out.append(LeftOut(verb(item), engine, size, reason))
             elif not item.get_closest_marker("skip") and not any(
                 all(mark.args) for mark in item.iter_markers("skipif")
             ):
@@ -158,8 +158,8 @@ def parameters(item: pytest.Item) -> dict[str, Any]:
 
 
 def verb(item: pytest.Item) -> str:
-    """Return what a case times: "step", "epoch", "convergence"."""
-    return item.name.partition("[")[0].removeprefix("test_")
+    """Return what a case times, as `verb_of` names it."""
+    return verb_of(item.name)
 
 
 def with_values(items: Sequence[pytest.Item]) -> list[pytest.Item]:
