@@ -1,5 +1,7 @@
 """What a run measures: batch sizes, engines, and how often each case is timed."""
 
+from collections.abc import Iterable
+
 from mnist_mlp.memory import usable_cores
 
 # With --full, and where a file or an engine is named.
@@ -24,6 +26,7 @@ MOST_EPOCH_SECONDS = 3.0
 CONVERGENCE_ENGINES = ("native",)
 LEARNING_RATE = 0.1
 LR_RULES = ("fixed", "tuned")
+OWN_TASK_LR_RULES = ("fixed", "sqrt")  # "tuned" follows rates of the question's network
 TARGET_ACCURACY = 0.95
 MAX_EPOCHS = 10
 SEEDS = (0, 1, 2)
@@ -73,6 +76,11 @@ def shares_of_cores() -> tuple[int, ...]:
     """Return numbers of cores to compute on: powers of two, and all of them."""
     cores = usable_cores()
     return tuple(sorted({*(2**power for power in range(cores.bit_length())), cores}))
+
+
+def sizes_up_to(samples: int, sizes: Iterable[int]) -> tuple[int, ...]:
+    """Return the sizes below the number of samples, and that number."""
+    return (*(size for size in sizes if size < samples), samples)
 
 
 def rounds(verb: str, call_seconds: float) -> int:

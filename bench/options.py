@@ -121,6 +121,11 @@ SHARED = {
     for flag, metavar, text in (
         ("--threads", "N", "threads that torch computes with (default: torch's own)"),
         ("--device", "NAME", "device to train on: cpu, cuda or cuda:N (default: cpu)"),
+        (
+            "--task",
+            "FILE.py",
+            "a task of your own, instead of the question's: docs/your-network.md",
+        ),
         ("--data-root", "FOLDER", "a data set in torchvision's layout instead of MNIST"),
         ("--cache-dir", "FOLDER", f"for the unpacked MNIST (or set {cache.CACHE_VARIABLE})"),
     )
@@ -130,19 +135,22 @@ WAYS_TO_TRAIN = f"ways to train: {', '.join(engines.ENGINES)}"
 TARGET = valued(
     fraction,
     "FRACTION",
-    "target test accuracy, above 0 and at most 1",
-    cases.TARGET_ACCURACY,
+    "target test accuracy, above 0 and at most 1 "
+    f"(default: {cases.TARGET_ACCURACY}, or the task's)",
 )
 # What a training to the target takes; sweet-spot takes them with --search alone.
 TRAINING = {
     "--lr": valued(
-        arguments.positive_number, "RATE", "learning rate at batch size 1", cases.LEARNING_RATE
+        arguments.positive_number,
+        "RATE",
+        f"learning rate at batch size 1 (default: {cases.LEARNING_RATE}), or at the batch size of "
+        "the task (default: the task's)",
     ),
     "--lr-rules": valued(
         several(one_of("learning rate rule", tuple(RULES))),
         "NAME,...",
-        f"rules for the learning rate at other batch sizes, for time to target: {', '.join(RULES)}",
-        cases.LR_RULES,
+        f"rules for the learning rate at other batch sizes, for time to target: {', '.join(RULES)} "
+        f"(default: {listed(cases.LR_RULES)}; of a task {listed(cases.OWN_TASK_LR_RULES)})",
     ),
     "--seeds": valued(several(arguments.seed), "N,N,...", "seeds, one training each", cases.SEEDS),
     "--max-epochs": valued(
@@ -208,7 +216,7 @@ OPTIONS: dict[str, dict[str, Settings]] = {
         **{flag: TRAINING[flag] for flag in ("--lr", "--lr-rules")},
         "--target-accuracy": TARGET,
         **{flag: TRAINING[flag] for flag in ("--max-epochs", "--seeds")},
-        **{flag: SHARED[flag] for flag in ("--threads", "--device")},
+        **{flag: SHARED[flag] for flag in ("--threads", "--device", "--task")},
         "--data-root": valued(
             folder,
             "FOLDER",

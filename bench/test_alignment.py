@@ -24,12 +24,10 @@ Judge = Callable[[str, str], Likeness]  # engine, neighbours
 @pytest.fixture(scope="session")
 def judge(workbench: Workbench) -> Judge:
     """Time all sizes of an engine beside each other, once, whichever pairs are asked for."""
-    options, samples = workbench.options, len(workbench.data.train)
+    samples = len(workbench.task.train)
     setting = Setting(
         threads=torch.get_num_threads(),
-        device=options.device,
-        data_root=options.data_root,
-        cache_dir=options.cache_dir,
+        source=workbench.source,
         turn_samples=cases.ALIGNMENT_SAMPLES,
         form_of=clamped(cases.AXIS_BATCH_SIZE, samples),
     )
@@ -51,7 +49,7 @@ def judge(workbench: Workbench) -> Judge:
 
 
 def _sizes(workbench: Workbench, neighbours: str) -> tuple[int, int]:
-    samples = len(workbench.data.train)
+    samples = len(workbench.task.train)
     size, beside = (clamped(int(word), samples) for word in neighbours.split("/"))
     return size, beside
 
@@ -73,7 +71,7 @@ def test_alignment(
 
     benchmark.pedantic(
         subject.run,
-        args=(workbench.data.train, order, size),
+        args=(workbench.task.train, order, size),
         rounds=cases.ALIGNMENT_ROUNDS,
         warmup_rounds=1,
     )

@@ -1,4 +1,4 @@
-"""How long it takes to train to a target test accuracy."""
+"""How long it takes to train to a target score on the test set."""
 
 from dataclasses import asdict, replace
 from functools import partial
@@ -12,12 +12,12 @@ from bench import cases
 from bench.measure.memory import peak_memory
 from bench.suite.selection import each
 from bench.suite.workbench import Workbench
+from mnist_mlp import learning_rate
 from mnist_mlp.batches import clamped
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.convergence import train_until
-from mnist_mlp.data import Data
 from mnist_mlp.evaluation import CACHE_SIZED_BATCH
-from mnist_mlp.learning_rate import RULES
+from mnist_mlp.task import Task
 
 
 @each("seed", "seeds")
@@ -35,41 +35,44 @@ def test_convergence(
     seed: int,
 ) -> None:
     """Training time to the target; a budget spent without reaching it is a result."""
-    data, options = workbench.data, workbench.options
-    rate = RULES[lr_rule](options.lr, clamped(batch_size, len(data.train)))
+    task, options = workbench.task, workbench.options
+    size = clamped(batch_size, len(task.train))
+    rate = learning_rate.at(lr_rule, size, rate=options.lr, own=task.batch_size)
     training = (engine, batch_size, lr_rule)
     is_first = seed == options.seeds[0]
     if training in workbench.hopeless and not is_first:
         pytest.skip("the first seed missed the target clearly: another would take as long")
     compile_seconds = workbench.compile_seconds(engine, batch_size)
 
-    def fresh(data: Data, max_epochs: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    def fresh(task: Task, max_epochs: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
         subject = workbench.new_engine(engine, seed=seed, learning_rate=rate)
-        return (subject, data, batch_size), {
-            "target_accuracy": options.target_accuracy,
+        return (subject, task, batch_size), {
+            "target": options.target_accuracy,
             "max_epochs": max_epochs,
             "generator": torch.Generator().manual_seed(seed),
             "watch": lambda point: workbench.tell(
-                f"epoch {point.epochs:.2f} of {max_epochs}, test accuracy {point.test_accuracy:.3f}"
+                f"epoch {point.epochs:.2f} of {max_epochs}, "
+                f"{task.score_name} {point.test_score:.3f}"
             ),
         }
 
     # As much memory as on all data, and less time: more test samples are not evaluated at once.
-    train = data.train.head(max(cases.MEMORY_SAMPLES, batch_size))
-    part = replace(data, train=train, test=data.test.head(CACHE_SIZED_BATCH))
+    train = task.train.head(max(cases.MEMORY_SAMPLES, batch_size))
+    part = replace(task, train=train, test=task.test.head(CACHE_SIZED_BATCH))
     args, kwargs = fresh(part, max_epochs=1)
     peak = peak_memory(partial(train_until, *args, **kwargs))
-    measured = partial(fresh, data, options.max_epochs)
+    measured = partial(fresh, task, options.max_epochs)
     convergence = benchmark.pedantic(train_until, setup=measured, rounds=1)
 
     assert convergence.epochs <= options.max_epochs
     setting: dict[str, Any] = {"lr_rule": lr_rule, "seed": seed}
-    is_hopeless = convergence.test_accuracy < options.target_accuracy - cases.CLEARLY_MISSED
+    is_hopeless = convergence.test_score < options.target_accuracy - cases.CLEARLY_MISSED
     if is_hopeless and is_first and not options.full:
         workbench.hopeless.add(training)
         setting["seeds_left_out"] = len(options.seeds) - 1
-    setting |= {"target_accuracy": options.target_accuracy, "max_epochs": options.max_epochs}
-    samples = convergence.epochs * len(data.train)
+    setting |= {"target_score": options.target_accuracy, "max_epochs": options.max_epochs}
+    setting |= {"score_name": task.score_name}
+    samples = convergence.epochs * len(task.train)
     fields = setting | asdict(convergence) | {"compile_seconds": compile_seconds}
     workbench.record(benchmark, args[0], samples=samples, peak=peak, **fields)
     assert not convergence.diverged, f"the loss is not finite at learning rate {rate:g}"

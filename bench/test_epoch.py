@@ -14,14 +14,19 @@ from bench.suite.workbench import Workbench, seconds_of
 from mnist_mlp.data import Split
 from mnist_mlp.device import is_gpu
 from mnist_mlp.engines.engine import Engine
+from mnist_mlp.model import MLP
 from mnist_mlp.training import epoch
 
 
 def floor_fraction(
     benchmark: BenchmarkFixture, subject: Engine, split: Split, batch_size: int
 ) -> dict[str, float]:
-    """Return the least time for an epoch here, as a share of the shortest one; known for a CPU."""
-    if not benchmark.stats or is_gpu(subject.device):
+    """Return the least time for an epoch here, as a share of the shortest one.
+
+    It is known for the question's network on a CPU.
+    """
+    is_known = isinstance(subject.network, MLP) and not is_gpu(subject.device)
+    if not (benchmark.stats and is_known):
         return {}
     seconds = floor.epoch_seconds(split, batch_size)
     return {"floor_fraction": seconds / benchmark.stats.stats.min}
@@ -33,7 +38,7 @@ def test_epoch(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, batch_size: int
 ) -> None:
     """One pass over the training set, from a fresh network each round."""
-    everything = workbench.data.train
+    everything = workbench.task.train
     train = everything.head(workbench.options.epoch_samples or len(everything))
     benchmark.group = engine
     compile_seconds = workbench.compile_seconds(engine, batch_size)

@@ -22,7 +22,7 @@ def fetch(subject: Loader, split: Split, order: torch.Tensor) -> int:
 @pytest.mark.parametrize("workers", cases.WORKERS, ids="workers={}".format)
 def test_loading(benchmark: BenchmarkFixture, workbench: Workbench, workers: int) -> None:
     """One pass of the DataLoader over part of the training set, in so many worker processes."""
-    split = workbench.data.train.head(cases.FED_SAMPLES)
+    split = workbench.task.train.head(cases.FED_SAMPLES)
     order = shuffled(len(split), generator=torch.Generator().manual_seed(0))
     subject = workbench.fed_loader(workers=workers)
 

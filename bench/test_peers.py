@@ -17,6 +17,7 @@ from mnist_mlp.batches import clamped, shuffled
 from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.model import MLP
+from mnist_mlp.task import seeded
 from mnist_mlp.training import epoch, step
 
 INSTALLED = [name for name in PEERS if importlib.util.find_spec(MODULES[name])]
@@ -33,7 +34,7 @@ needs_all_peers = pytest.mark.skipif(
 @each("batch_size", "batch sizes")
 def test_peers(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int) -> None:
     """Our fastest engine's pass over the samples, in turns with every peer's."""
-    split = workbench.data.train.head(batch_size * cases.PEER_STEPS)
+    split = workbench.task.train.head(batch_size * cases.PEER_STEPS)
     _compare(benchmark, workbench, split, batch_size, ["loader", *INSTALLED])
 
 
@@ -43,8 +44,8 @@ def test_peers_without_zeros(
     benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int
 ) -> None:
     """The same on images without zeros, which ours cannot pass over: dense against dense."""
-    split = workbench.data.train.head(batch_size * cases.PEER_STEPS)
-    split = dataclasses.replace(split, images=split.images + DARKEST)
+    split = workbench.task.train.head(batch_size * cases.PEER_STEPS)
+    split = dataclasses.replace(split, inputs=split.inputs + DARKEST)
     _compare(benchmark, workbench, split, batch_size, ["JAX"])
 
 
@@ -55,6 +56,8 @@ def _compare(
     batch_size: int,
     names: list[str],
 ) -> None:
+    if workbench.options.task:
+        pytest.skip("the peers train the question's network: leave out --task")
     size = clamped(batch_size, len(split))
     ours = workbench.new_engine(OURS)
     compile_seconds = ours.prepare(size, split)
@@ -79,7 +82,7 @@ def _compare(
 def _pass_of(name: str, workbench: Workbench, split: Split, batch_size: int) -> Callable[[], float]:
     if name == "loader":
         return _pass_of_engine(workbench.new_engine(name), split, batch_size)
-    peer_epoch = PEERS[name](MLP(seed=0), split, batch_size, workbench.options.lr)
+    peer_epoch = PEERS[name](seeded(MLP, seed=0), split, batch_size, workbench.options.lr)
     generator = torch.Generator().manual_seed(0)
     return lambda: peer_epoch(shuffled(len(split), generator=generator))
 
@@ -96,7 +99,7 @@ def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: 
 
     That is what a step of the loader engine is, once its batch is loaded.
     """
-    batch = workbench.data.train.head(batch_size)
+    batch = workbench.task.train.head(batch_size)
     by_hand, ours = workbench.new_engine("loader"), workbench.new_engine("eager")
     count = max(1, cases.BY_HAND_SAMPLES // (cases.BY_HAND_OVERHEAD_SAMPLES + len(batch)))
 
@@ -114,4 +117,4 @@ def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: 
 def steps(engine: Engine, batch: Split, count: int) -> None:
     """So many steps on the same batch."""
     for _ in range(count):
-        step(engine, batch.images, batch.labels)
+        step(engine, batch.inputs, batch.targets)

@@ -19,16 +19,16 @@ def test_step(
 ) -> None:
     """One optimizer step on a resident batch."""
     benchmark.group = engine
-    batch = workbench.data.train.head(batch_size)
-    compile_seconds = workbench.compile_seconds(engine, len(batch))
+    compile_seconds = workbench.compile_seconds(engine, batch_size)
+    inputs, targets = next(workbench.task.train.head(batch_size).batches(batch_size))
     subject = workbench.new_engine(engine)
-    a_step = partial(step, subject, batch.images, batch.labels)
+    a_step = partial(step, subject, inputs, targets)
     peak = peak_memory(a_step)
     rounds = cases.rounds("step", seconds_of(a_step))
 
     loss = benchmark.pedantic(
         step,
-        args=(subject, batch.images, batch.labels),
+        args=(subject, inputs, targets),
         rounds=rounds,
         warmup_rounds=rounds // 10,
     )
@@ -38,7 +38,7 @@ def test_step(
         benchmark,
         subject,
         batch_size=batch_size,
-        samples=len(batch),
+        samples=len(targets),
         peak=peak,
         compile_seconds=compile_seconds,
         **workbench.first_losses(engine, batch_size),

@@ -29,7 +29,7 @@ def test_threads(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, computing_threads: int
 ) -> None:
     """One pass over resident samples, computed on some of the cores, the others idle."""
-    size, train = cases.AXIS_BATCH_SIZE, workbench.data.train
+    size, train = cases.AXIS_BATCH_SIZE, workbench.task.train
     compile_seconds = workbench.compile_seconds(engine, size)
     subject = workbench.new_engine(engine)
 
@@ -55,7 +55,7 @@ def test_threads(
 @at_each_share
 def test_feeding(benchmark: BenchmarkFixture, workbench: Workbench, computing_threads: int) -> None:
     """The question's loop over part of the training set, the cores that don't compute feed it."""
-    split = workbench.data.train.head(cases.FED_SAMPLES)
+    split = workbench.task.train.head(cases.FED_SAMPLES)
     workers = usable_cores() - computing_threads
     subject = workbench.fed_loader(workers=workers)
 

@@ -108,7 +108,7 @@ def test_workers_step(
         crew.ask(worker.new_engine, engine, workbench.options.lr)
         fields["losses"] = crew.ask(worker.losses, batch_size, steps)[0]
         assert all(map(math.isfinite, fields["losses"]))
-    samples = clamped(batch_size, len(workbench.data.train))
+    samples = clamped(batch_size, len(workbench.task.train))
     workbench.store(benchmark, samples=samples, **fields)
 
 
@@ -131,7 +131,7 @@ def test_workers_epoch(
     mean_loss = benchmark.pedantic(an_epoch, args=(crew, batch_size), rounds=2, warmup_rounds=1)
 
     assert math.isfinite(mean_loss)
-    workbench.store(benchmark, samples=len(workbench.data.train), **fields)
+    workbench.store(benchmark, samples=len(workbench.task.train), **fields)
 
 
 @by_the_slowest

@@ -21,7 +21,7 @@ from bench.runs.files import SavedRun
 
 OPTIONS = (
     *("data", "device", "threads", "precision"),
-    *("learning_rate", "lr_rule", "target_accuracy", "max_epochs"),
+    *("learning_rate", "lr_rule", "target_score", "max_epochs"),
 )
 
 

@@ -1,7 +1,8 @@
 """Time to target by batch size, T(B) = S(B) t(B), from steps and seconds that were measured apart.
 
-Draws stand for what is not known. For S(B) they are the bootstrap's: medians of seeds drawn anew,
-the same seeds at every batch size (Efron and Tibshirani 1993). For t(B) the replicates are a few
+Draws stand for what is not known. For S(B) of many seeds they are the bootstrap's: medians of seeds
+drawn anew, the same seeds at every batch size (Efron and Tibshirani 1993). Of few seeds the
+logarithms are taken as normal, with one spread at all batch sizes. For t(B) the replicates are a few
 processes: the logarithm of each one's median is normal around the truth, so that draws are those of
 a multivariate t with as many degrees of freedom as processes but one, and what processes have in
 common at all batch sizes stays common.
@@ -23,6 +24,9 @@ Floats = NDArray[np.float64]
 StepBounds = Mapping[int, Mapping[int, tuple[float, float]]]
 
 DRAWS = 2_000
+MANY_SEEDS = 10
+# Standard deviation of the logarithm of a seed's steps before any is known, and how much it weighs.
+PRIOR_SPREAD, PRIOR_FREEDOM = 0.15, 3
 FARTHEST = 20.0  # of a draw of the logarithm of t(B) from its estimate: a factor of 5e8
 WITHIN = 0.1  # of the best time: the plateau
 
@@ -34,7 +38,8 @@ class TimeToTarget:
     batch_sizes: tuple[int, ...]
     steps: Floats  # (sizes,): S(B), infinite where half the seeds missed the target
     step_seconds: Floats  # (sizes,): t(B)
-    seed_steps: Floats  # (seeds, sizes)
+    seed_steps: tuple[Floats, ...]  # of each size: (seeds,)
+    spread: float  # of the logarithm of a seed's steps, where seeds are few
     step_draws: Floats  # (draws, sizes)
     step_seconds_draws: Floats  # (draws, sizes)
     processes: int  # in which seconds were measured
@@ -80,10 +85,14 @@ class TimeToTarget:
     def median_of_runs(self, batch_size: int, runs: int) -> Estimate:
         """Predict the median time of so many runs with seeds of their own, in a new process."""
         place = self.batch_sizes.index(batch_size)
-        draw = np.random.default_rng(1)
-        picks = draw.integers(len(self.seed_steps), size=(len(self.step_draws), runs))
+        draw, steps = np.random.default_rng(1), self.seed_steps[place]
         # What a seed differs from its size's median by, around a median that is itself uncertain.
-        medians = np.median(self.seed_steps[picks, place], axis=1)
+        if _are_many(steps):
+            picks = draw.integers(len(steps), size=(len(self.step_draws), runs))
+            medians = np.median(steps[picks], axis=1)
+        else:
+            error = self.spread * _error_of_median(runs)
+            medians = self.steps[place] * np.exp(error * draw.standard_normal(len(self.step_draws)))
         shifts = self.step_draws[:, place] / self.steps[place]
         # A process of its own differs by more than the mean of several does.
         errors = self.step_seconds_draws[:, place] / self.step_seconds[place]
@@ -104,7 +113,7 @@ class TimeToTarget:
 
         """
         step_seconds = map(float, self.step_seconds)
-        seed_steps = self.seed_steps.T.tolist()
+        seed_steps = [steps.tolist() for steps in self.seed_steps]
         return (
             laws.fit_step_time(dict(zip(self.batch_sizes, step_seconds, strict=True))),
             laws.fit_steps_to_target(dict(zip(self.batch_sizes, seed_steps, strict=True))),
@@ -122,27 +131,61 @@ def combine(
     """Multiply steps by seconds.
 
     Args:
-        bounds: of steps; the same seeds at every size.
+        bounds: of steps.
         step_seconds: batch size -> process -> seconds per step of its turns; two processes or more.
 
     """
     sizes = tuple(size for size in sorted(bounds) if size in step_seconds)
-    seeds = sorted(set.intersection(*(set(bounds[size]) for size in sizes)))
-    seed_steps = np.array([[bounds[size][seed][1] for size in sizes] for seed in seeds])
+    seed_steps = tuple(
+        np.array([high for _, (_, high) in sorted(bounds[size].items())], dtype=float)
+        for size in sizes
+    )
     random = np.random.default_rng(0)
-    picks = random.integers(len(seeds), size=(DRAWS, len(seeds)))
+    # The same seeds are drawn at every size that has as many.
+    counts = sorted({len(steps) for steps in seed_steps})
+    picks = {count: random.integers(count, size=(DRAWS, count)) for count in counts}
     middles, log_draws = _of_processes([step_seconds[size] for size in sizes], random)
+    spread, freedom = _spread_of_seeds(seed_steps)
+    step_draws = [
+        np.median(steps[picks[len(steps)]], axis=1)
+        if _are_many(steps)
+        else np.median(steps)
+        * np.exp(spread * _error_of_median(len(steps)) * random.standard_t(freedom, size=DRAWS))
+        for steps in seed_steps
+    ]
     return TimeToTarget(
         batch_sizes=sizes,
         # Over seeds np.median, as bench.runs.seeds' median is too high by 1 % on 20 seeds, which is
         # as much as two sizes on the plateau differ by.
-        steps=np.median(seed_steps, axis=0),
+        steps=np.array([np.median(steps) for steps in seed_steps]),
         step_seconds=middles,
         seed_steps=seed_steps,
-        step_draws=np.median(seed_steps[picks], axis=1),
+        spread=spread,
+        step_draws=np.array(step_draws).T,
         step_seconds_draws=middles * np.exp(log_draws),
         processes=len(step_seconds[sizes[0]]),
     )
+
+
+def _are_many(steps: Floats) -> bool:
+    """Whether seeds speak for themselves: there are many, or some missed the target."""
+    return len(steps) >= MANY_SEEDS or not np.isfinite(steps).all()
+
+
+def _spread_of_seeds(seed_steps: Sequence[Floats]) -> tuple[float, int]:
+    """Pool the spread of the logarithms over batch sizes; return it and its degrees of freedom."""
+    logs = [np.log(steps) for steps in seed_steps if np.isfinite(steps).all()]
+    freedom = PRIOR_FREEDOM + sum(len(each) - 1 for each in logs)
+    squares = sum(float(np.square(each - each.mean()).sum()) for each in logs)
+    return math.sqrt((PRIOR_FREEDOM * PRIOR_SPREAD**2 + squares) / freedom), freedom
+
+
+def _error_of_median(seeds: int) -> float:
+    """Standard error of the median of so many normal numbers, in their standard deviations.
+
+    It is exact for one and for very many.
+    """
+    return math.sqrt(math.pi / 2 / (seeds + math.pi / 2 - 1))
 
 
 def seconds_per_step(turns: Sequence[Sequence[float]]) -> Estimate:

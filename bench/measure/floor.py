@@ -34,7 +34,7 @@ def epoch_seconds(split: Split, batch_size: int) -> float:
     """The floor of a pass over the split on a CPU, on as many threads as torch uses."""
     steps = steps_per_epoch(len(split), batch_size)
     dense = dense_seconds(len(split), steps)
-    density = forms.density(split.images[:DENSITY_SAMPLES])
+    density = forms.density(split.inputs[:DENSITY_SAMPLES])
     return min(dense, sparse_seconds(len(split), density))
 
 

@@ -6,12 +6,12 @@ milliseconds. A crew of fresh processes is a replicate.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from bench.measure import worker
 from bench.measure.crew import Crew, started
 from bench.measure.turns import Draw
 from mnist_mlp.model import PARAMETERS
+from mnist_mlp.task_source import Source
 
 GRADIENT_BYTES = 4 * PARAMETERS
 # What is exchanged by itself: a few numbers, all gradients, and more than them.
@@ -54,7 +54,7 @@ def measure(
     batch_sizes: Sequence[int],
     *,
     crews: int,
-    data: tuple[Path | None, Path | None],
+    source: Source,
     tell: Callable[[str], object],
 ) -> GroupTimes:
     """Time the groups' steps and exchanges.
@@ -63,7 +63,7 @@ def measure(
         groups: of one worker or several.
         batch_sizes: of all workers of a group together.
         crews: how many are started, one after the other.
-        data: a folder with a data set, and one for the unpacked MNIST.
+        source: of the task that is trained.
         tell: is called with what is going on.
 
     """
@@ -80,7 +80,7 @@ def measure(
             for of_crews in turns.values():
                 of_crews.append([])
         with started(most) as crew:
-            crew.ask(worker.load, *data)
+            crew.ask(worker.load, source)
             for visit, group in draw.rounds(groups, VISITS):
                 tell(
                     f"crew {number + 1} of {crews}, part {visit} of {VISITS}: {group.workers} "

@@ -24,8 +24,8 @@ def jax(network: nn.Module, split: Split, batch_size: int, learning_rate: float)
     import jax  # noqa: PLC0415 - an extra
     import jax.numpy as jnp  # noqa: PLC0415
 
-    images = jnp.asarray(split.images.numpy())
-    labels = jnp.asarray(split.labels.numpy(), dtype=jnp.int32)
+    images = jnp.asarray(split.inputs.numpy())
+    labels = jnp.asarray(split.targets.numpy(), dtype=jnp.int32)
     state = tuple(jnp.array(parameter.T) for parameter in _start(network))
 
     def loss(parameters: Any, images: Any, labels: Any) -> Any:
@@ -65,7 +65,7 @@ def scikit_learn(network: nn.Module, split: Split, batch_size: int, learning_rat
     """MLPClassifier.partial_fit, which is an epoch; it shuffles by itself."""
     from sklearn.neural_network import MLPClassifier  # noqa: PLC0415 - an extra
 
-    images, labels = split.images.numpy(), split.labels.numpy()
+    images, labels = split.inputs.numpy(), split.targets.numpy()
     classifier = MLPClassifier(
         HIDDEN,
         activation="logistic",
@@ -95,7 +95,7 @@ def keras(network: nn.Module, split: Split, batch_size: int, learning_rate: floa
     os.environ.setdefault("KERAS_BACKEND", "jax")
     import keras  # noqa: PLC0415 - an extra
 
-    images, labels = split.images.numpy(), split.labels.numpy()
+    images, labels = split.inputs.numpy(), split.targets.numpy()
     model = keras.Sequential(
         [
             keras.Input((PIXELS,)),

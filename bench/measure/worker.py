@@ -14,17 +14,17 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from bench.measure.memory import peak_memory
-from mnist_mlp import datasets, engines
-from mnist_mlp.data import Data
+from mnist_mlp import engines
 from mnist_mlp.engines.engine import Engine
-from mnist_mlp.model import MLP
+from mnist_mlp.task import Task
+from mnist_mlp.task_source import Source
 from mnist_mlp.training import epoch
 from mnist_mlp.workers import group
 
 _store: Store
 _rank: int
 _group = ExitStack()
-_data: Data
+_task: Task
 _engine: Engine
 
 
@@ -43,16 +43,16 @@ def regroup(size: int, threads: int, number: int) -> None:
         _group.enter_context(group.grouped(store, rank=_rank, size=size))
 
 
-def load(data_root: Path | None, cache_dir: Path | None) -> None:
-    """Load the data."""
-    global _data  # noqa: PLW0603
-    _data = datasets.load(data_root=data_root, cache_dir=cache_dir)
+def load(source: Source) -> None:
+    """Load the task."""
+    global _task  # noqa: PLW0603
+    _task = source.load()
 
 
 def new_engine(name: str, learning_rate: float) -> None:
     """Build a fresh network, for the group as it is."""
     global _engine  # noqa: PLW0603
-    _engine = engines.load(name)(MLP(seed=0), learning_rate=learning_rate)
+    _engine = engines.new(name, _task, learning_rate=learning_rate)
 
 
 def steps(batch_size: int, count: int, first: int = 0) -> float:
@@ -60,11 +60,11 @@ def steps(batch_size: int, count: int, first: int = 0) -> float:
 
     They are fewer where the training set has fewer whole batches.
     """
-    count = max(1, min(count, len(_data.train) // batch_size))
-    samples = min(count * batch_size, len(_data.train))
-    start = first * batch_size % max(1, len(_data.train) - samples + 1)
+    count = max(1, min(count, len(_task.train) // batch_size))
+    samples = min(count * batch_size, len(_task.train))
+    start = first * batch_size % max(1, len(_task.train) - samples + 1)
     order = torch.arange(start, start + samples)
-    return _seconds(lambda: _engine.run(_data.train, order, batch_size)) / count
+    return _seconds(lambda: _engine.run(_task.train, order, batch_size)) / count
 
 
 def one_epoch(batch_size: int) -> tuple[float, float]:
@@ -73,7 +73,7 @@ def one_epoch(batch_size: int) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(0)
 
     def train() -> None:
-        losses.append(epoch(_engine, _data.train, batch_size, generator=generator))
+        losses.append(epoch(_engine, _task.train, batch_size, generator=generator))
 
     return _seconds(train), losses[0]
 
@@ -91,14 +91,14 @@ def exchange(size_bytes: int, count: int) -> float:
 
 def losses(batch_size: int, count: int) -> list[float]:
     """Take steps from the training set's first batch on; return their losses."""
-    order = torch.arange(min(count * batch_size, len(_data.train)))
-    return [float(loss) for loss in _engine.run(_data.train, order, batch_size)]
+    order = torch.arange(min(count * batch_size, len(_task.train)))
+    return [float(loss) for loss in _engine.run(_task.train, order, batch_size)]
 
 
 def peak_bytes(batch_size: int) -> int:
     """Return the peak memory of a step, untimed."""
-    order = torch.arange(min(batch_size, len(_data.train)))
-    return peak_memory(lambda: _engine.run(_data.train, order, batch_size)).resident_bytes
+    order = torch.arange(min(batch_size, len(_task.train)))
+    return peak_memory(lambda: _engine.run(_task.train, order, batch_size)).resident_bytes
 
 
 def _seconds(call: Callable[[], object]) -> float:

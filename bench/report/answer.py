@@ -37,14 +37,14 @@ def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
 def _fastest(engine: str, rule: str, sizes: Sequence[Seeds], cases: Cases) -> str:
     """Name the batch size that trained fastest, and compare the others with it."""
     first, subject = sizes[0].cases[0], f"{rule.capitalize()} learning rate, {engine} engine"
-    target = f"test accuracy {first.target_accuracy:g}"
+    target = f"{first.score_name} {first.target_score:g}"
     best, *others = sorted(sizes, key=lambda trained: trained.median_seconds)
     if best.is_censored:
         budget = counted(first.max_epochs or 0, "epoch")
-        closest = max(sizes, key=lambda trained: trained.missed_accuracy)
+        closest = max(sizes, key=lambda trained: trained.missed_score)
         return (
             f"{subject}: no batch size reached {target} within {budget}; "
-            f"{closest.batch_size} came closest, at {closest.missed_accuracy:.3f}."
+            f"{closest.batch_size} came closest, at {closest.missed_score:.3f}."
         )
     over = f" ({over_seeds(best)} over {len(best.cases)} seeds)" if len(best.cases) > 1 else ""
     epochs = {case.batch_size: case.seconds for case in seeds.of_verb(cases, "epoch", engine)}
@@ -130,10 +130,10 @@ def _largest(rates: Mapping[str, Sequence[Seeds]]) -> str:
     answers = [f"Batch size {largest.batch_size} ({largest.engine} engine) makes {pace} per epoch."]
     for rule, sizes in rates.items():
         best, last = min(sizes, key=lambda trained: trained.median_seconds).middle, sizes[-1].middle
-        accuracy = sizes[-1].missed_accuracy if sizes[-1].is_censored else last.test_accuracy
-        text = f"At the {rule} rate {_spent(last)} came to test accuracy {accuracy:.3f}"
+        score = sizes[-1].missed_score if sizes[-1].is_censored else last.test_score
+        text = f"At the {rule} rate {_spent(last)} came to {last.score_name} {score:.3f}"
         if best.batch_size < last.batch_size:
-            text += f"; {best.batch_size} came to {best.test_accuracy:.3f} with {_spent(best)}"
+            text += f"; {best.batch_size} came to {best.test_score:.3f} with {_spent(best)}"
         answers.append(f"{text}.")
     return " ".join(answers)
 

@@ -8,12 +8,13 @@ import altair as alt
 
 from bench.report import look, rows
 from bench.report.rows import Row, Runs
+from bench.runs.case import ACCURACY
 
 Chart = alt.LayerChart | alt.FacetChart
 
 ACCURACY_TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 MEDIAN_HEADINGS = ["learning rate", "batch size", "median", "over seeds", "reached by", "run"]
-SEED_HEADINGS = ["learning rate", "batch size", "seed", "spent", "test accuracy", "run"]
+SEED_HEADINGS = ["learning rate", "batch size", "seed", "spent", "test score", "run"]
 EVALUATION_HEADINGS = [*SEED_HEADINGS[:3], "time", "steps", "test accuracy", "run"]
 MAKE = "pytest --benchmark-only --benchmark-autosave"
 
@@ -49,7 +50,7 @@ def figures(runs: Runs) -> list[Figure]:
         _to_target(
             *(runs, rows.medians(runs, "seconds")),
             name="time-to-target",
-            title="Time to the target accuracy",
+            title="Time to the target",
             sentence="A line joins the medians.",
             y=("seconds", "seconds of training"),
         ),
@@ -64,7 +65,7 @@ def figures(runs: Runs) -> list[Figure]:
         _to_target(
             *(runs, rows.steps_curves(runs)),
             name="steps-to-target",
-            title="Steps to the target accuracy",
+            title="Steps to the target",
             sentence="A curve is S_min (1 + B_crit / B), fitted where the learning rate grows with "
             "batch size.",
             y=("steps", "optimizer steps"),
@@ -85,14 +86,14 @@ def _to_target(
     runs: Runs, lines: list[Row], *, y: tuple[str, str], sentence: str, **text: Any
 ) -> Figure:
     """Draw what it took to reach the target, by learning rate rule."""
-    targets = " or ".join(f"{target:g}" for target in _targets(runs))
+    targets = " or ".join(f"{name} {target:g}" for name, target in _targets(runs))
     return _figure(
         *(runs, rows.medians(runs, y[0]), lines, rows.misses(runs, y[0])),
         by="learning rate",
         y=y,
         headings=MEDIAN_HEADINGS,
         command=f"{MAKE} --seeds=0,1,2 bench/test_convergence.py",
-        sentence=f"The target is test accuracy {targets}. A filled mark is the median over seeds, "
+        sentence=f"The target is {targets}. A filled mark is the median over seeds, "
         "its bar reaches from the least to the most of them. A hollow mark is a seed that missed "
         f"the target, at what it spent. {sentence}",
         **text,
@@ -146,15 +147,15 @@ def _figure(
     return Figure(chart=chart, headings=headings, rows=ordered, **text)
 
 
-def _targets(runs: Runs) -> list[float]:
-    targets = {case.target_accuracy for cases in runs.values() for case in cases}
-    return sorted(target for target in targets if target is not None)
+def _targets(runs: Runs) -> list[tuple[str, float]]:
+    trained = [case for cases in runs.values() for case in cases if case.target_score is not None]
+    return sorted({(case.score_name, case.target_score or 0.0) for case in trained})
 
 
 def _panels(marks: list[Row], runs: Runs) -> Chart:
     """Draw test accuracy against time, a panel for each learning rate rule."""
     several = len({row["learning rate"] for row in marks}) > 1
-    goals = [1 - target for target in _targets(runs)]
+    goals = [1 - target for name, target in _targets(runs) if name == ACCURACY and target < 1]
     missed = look.domain([*(row["missed"] for row in marks), *goals])
     y = alt.Y("missed:Q", scale=alt.Scale(type="log", reverse=True, nice=False, domain=missed))
     x = alt.X("seconds:Q")

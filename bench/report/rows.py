@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.laws import laws
 from bench.laws.laws import Law, LawError
-from bench.runs.case import MeasuredCase
+from bench.runs.case import ACCURACY, MeasuredCase
 from bench.runs.seeds import Seeds, by_series, engines, median_over_seeds, of_verb, step_seconds
 from bench.units import megabytes, seconds
 
@@ -127,7 +127,7 @@ def misses(runs: Runs, field: str) -> list[Row]:
             "seed": case.seed,
             field: _spent(case, field),
             "spent": f"{seconds(case.seconds)}, {case.steps:,} steps",
-            "test accuracy": f"{case.test_accuracy:.4f}",
+            "test score": f"{case.test_score:.4f}",
         }
         for name, _, sizes in series(runs)
         for trained in sizes
@@ -149,7 +149,10 @@ def steps_curves(runs: Runs) -> list[Row]:
 
 
 def evaluations(runs: Runs) -> list[Row]:
-    """Return a row for each evaluation, of the middle seed of a few batch sizes."""
+    """Return a row for each evaluation, of the middle seed of a few batch sizes.
+
+    Only accuracies have a place on the axis, which shows what is missing to 1.
+    """
     middles = [(name, trained.middle) for name, _, sizes in series(runs) for trained in sizes]
     chosen = spread_out({case.batch_size for _, case in middles if case.trace})
     return [
@@ -164,7 +167,7 @@ def evaluations(runs: Runs) -> list[Row]:
             "test accuracy": f"{accuracy:.4f}",
         }
         for name, case in middles
-        if case.batch_size in chosen
+        if case.batch_size in chosen and case.score_name == ACCURACY
         for train_seconds, steps, accuracy in case.trace
         if train_seconds > 0
     ]

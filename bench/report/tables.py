@@ -51,8 +51,8 @@ def _of_engine(
         for trained in sizes:
             rows[trained.batch_size] |= _trained(rule, trained)
     if series:
-        target = next(iter(series.values()))[0].cases[0].target_accuracy
-        title += f"; time to test accuracy {target:g}"
+        one = next(iter(series.values()))[0].cases[0]
+        title += f"; time to {one.score_name} {one.target_score:g}"
     rules = [f"{rule} rate" for _, rule in series]
     for verb, size in missing:
         for heading in rules if verb == "convergence" else [verb]:
@@ -91,7 +91,7 @@ def _trained(rule: str, trained: Seeds) -> Mapping[str, str]:
     outcome = seconds(trained.median_seconds)
     if trained.is_censored:
         missed = "diverged" if trained.diverged else "not reached"
-        outcome = f"{missed} ({trained.missed_accuracy:.3f})"
+        outcome = f"{missed} ({trained.missed_score:.3f})"
     steps = median_over_seeds(trained.steps)
     left_out = sum(case.seeds_left_out for case in trained.cases)
     return {

@@ -11,10 +11,13 @@ from mnist_mlp.errors import UserError
 
 Seconds = Annotated[float, Field(ge=1e-10, le=1e9)]  # from a cycle to thirty years
 Rate = Annotated[float, Field(gt=0, le=1e10)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Score = Annotated[float, Field(ge=-1e9, le=1e9)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]  # a float holds every smaller whole number
 Text = Annotated[str, StringConstraints(pattern=r"^[^\p{C}]*$")]  # without control characters
 
+ACCURACY = "test accuracy"  # what scores are called that are shares of samples
+# Names of fields in runs saved before.
+FORMER = {"test_accuracy": "test_score", "target_accuracy": "target_score"}
 # What every case of a verb of this suite stores.
 _TIMED = ("batch_size", "samples_per_second", "peak_memory_bytes")
 REQUIRED: Mapping[str, Sequence[str]] = {
@@ -22,7 +25,7 @@ REQUIRED: Mapping[str, Sequence[str]] = {
     "epoch": _TIMED,
     "convergence": (
         *("batch_size", "learning_rate", "seed", "steps", "reached", "diverged"),
-        *("test_accuracy", "target_accuracy", "max_epochs"),
+        *("test_score", "target_score", "max_epochs"),
     ),
 }
 
@@ -49,6 +52,7 @@ class MeasuredCase:
     form_threads: Count | None = None
     learning_rate: float = 0.0
     lr_rule: Text = "fixed"  # runs saved before there were others do not name it
+    score_name: Text = ACCURACY
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
     samples_per_second: Rate = 1.0
@@ -61,11 +65,11 @@ class MeasuredCase:
     epochs: Annotated[float, Field(ge=0, le=1e9)] | None = None
     reached: bool = True
     diverged: bool = False
-    test_accuracy: Share = 0.0
-    target_accuracy: Share | None = None
+    test_score: Score = 0.0
+    target_score: Score | None = None
     max_epochs: Count | None = None
     seeds_left_out: Count = 0  # since this seed missed the target clearly
-    trace: Sequence[tuple[float, Count, Share]] = ()  # (seconds, steps, test accuracy)
+    trace: Sequence[tuple[float, Count, Score]] = ()  # (seconds, steps, score on the test set)
 
     disturbed: Text | None = None  # by what; empty: by nothing; None: nobody watched
 
@@ -100,7 +104,7 @@ def from_json(saved: Any) -> MeasuredCase:
     """Read a case in pytest-benchmark's JSON form, live or saved."""
     match saved:
         case {"name": name, "stats": {"median": seconds, **stats}, "extra_info": {**info}}:
-            fields = {key: value for key, value in info.items() if value is not None}
+            fields = {FORMER.get(str(key), key): info[key] for key in info if info[key] is not None}
         case _:
             raise UserError("a case has no name, no stats with a median or no extra_info")
     fields |= {"name": name, "full_name": saved.get("fullname", name)}

@@ -93,9 +93,9 @@ class Seeds:
         return any(case.diverged for case in self.cases)
 
     @property
-    def missed_accuracy(self) -> float:
-        """Median test accuracy of the seeds that missed the target; at least one did."""
-        return statistics.median(case.test_accuracy for case in self.cases if not case.reached)
+    def missed_score(self) -> float:
+        """Median score of the seeds that missed the target; at least one did."""
+        return statistics.median(case.test_score for case in self.cases if not case.reached)
 
     def overlaps(self, other: "Seeds") -> bool:
         """Whether some seed of each took no longer than some seed of the other."""

@@ -44,7 +44,7 @@ class Forecast:
         self.costs: dict[str, Cost] = {}  # of engines that were asked for, measured once
         self._workbench = workbench
         self._options = workbench.options
-        self._samples = len(workbench.data.train)
+        self._samples = len(workbench.task.train)
 
     def epoch_seconds(self, engine: str, batch_size: int) -> float:
         """Estimate the seconds of an epoch."""
@@ -82,9 +82,11 @@ class Forecast:
 
     def _training(self, cost: Cost, size: int, parameters: Mapping[str, Any]) -> float:
         options = self._options
-        expected = cases.expected_steps(parameters["lr_rule"], size)
         per_epoch = steps_per_epoch(self._samples, size)
         budget: int = options.max_epochs * per_epoch
+        expected = budget
+        if not options.task:
+            expected = cases.expected_steps(parameters["lr_rule"], size)
         is_first = parameters["seed"] == options.seeds[0]
         if expected > 2 * budget and not is_first and not options.full:
             return 0.0  # is left out
@@ -101,15 +103,15 @@ class Forecast:
         return self.costs[engine]
 
     def _measured(self, name: str) -> Cost:
-        engine, data = self._workbench.new_engine(name), self._workbench.data
+        engine, task = self._workbench.new_engine(name), self._workbench.task
         per_sample = []
         for size, samples in SHORT_CALLS.items():
-            part, order = data.train.head(samples), self._workbench.places(samples)
+            part, order = task.train.head(samples), self._workbench.places(samples)
             engine.prepare(size, part)
             call = partial(engine.run, part, order, size)
             per_sample.append(shortest_seconds(call, for_seconds=REPEATED_SECONDS) / len(order))
         return Cost(
             step=max(0.0, per_sample[0] - per_sample[1]),
             sample=per_sample[1],
-            evaluation=shortest_seconds(partial(evaluate, engine.logits, data.test), for_seconds=0),
+            evaluation=shortest_seconds(partial(evaluate, engine, task.test), for_seconds=0),
         )

@@ -178,7 +178,7 @@ class CaseJournal:
             "version": version("pytest-benchmark"),
             "options": {key: config.getoption(key) for key in OPTIONS}
             | {key: str(value) for key, value in self._session.options.items()},
-            "code": _hashes(),
+            "code": _hashes(config.getoption("task")),
             "versions": {name: version(name) for name in VERSIONS if find_spec(name)},
         }
         return _plain(header)
@@ -190,9 +190,11 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _hashes() -> dict[str, str]:
+def _hashes(own_task: str | None) -> dict[str, str]:
     """Hash each source file that has a part in what a case measures."""
-    return {
+    own = Path((own_task or "").partition(".py")[0] + ".py")
+    own_hash = {str(own): hashlib.sha256(own.read_bytes()).hexdigest()} if own.is_file() else {}
+    return own_hash | {
         file.relative_to(folder.parent).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
         for folder, patterns in SOURCES.items()
         for pattern in patterns

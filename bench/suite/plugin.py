@@ -23,8 +23,9 @@ from bench.suite.journal import CaseJournal
 from bench.suite.progress import CaseProgress
 from bench.suite.watch import Watch
 from bench.suite.workbench import Workbench
-from mnist_mlp import datasets, device
+from mnist_mlp import device
 from mnist_mlp.errors import UserError
+from mnist_mlp.task_source import Source
 
 NAME = "batch size suite"  # of the plugin, and of its group of options
 
@@ -44,13 +45,16 @@ def pytest_configure(config: pytest.Config) -> None:
             "pytest-xdist's -n and --dist out of a run with --benchmark-only"
         )
     asked = config.getoption("benchmark_only") or not config.getoption("benchmark_skip")
-    suite = Suite(config, is_measuring=asked and not is_parallel)
+    try:
+        suite = Suite(config, is_measuring=asked and not is_parallel)
+    except UserError as error:  # of the task that the user names
+        raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(suite, NAME)
 
 
 @pytest.fixture(scope="session")
 def workbench(pytestconfig: pytest.Config) -> Workbench:
-    """Data, options and new engines for every case."""
+    """The task, options and new engines for every case."""
     suite: Suite = pytestconfig.pluginmanager.getplugin(NAME)
     if not suite.workbench:
         pytest.skip("benchmarks are not measured in this run")
@@ -66,7 +70,7 @@ def crew(workbench: Workbench) -> Iterator[Crew]:
     most = max(int(group.split("x")[0]) for group in selection.groups_of_workers(chosen))
     workbench.tell(f"starting {most} workers")
     with started(most) as workers:
-        workers.ask(worker.load, chosen.data_root, chosen.cache_dir)
+        workers.ask(worker.load, workbench.source)
         yield workers
 
 
@@ -76,8 +80,11 @@ class Suite:
     def __init__(self, config: pytest.Config, *, is_measuring: bool) -> None:
         self.workbench: Workbench | None = None  # from the end of the collection on
         self._config = config
-        self._selection = selection.Selection(config)
         self._is_measuring = is_measuring
+        # A task of the user's own has a say in which cases there are.
+        self._own_task = Source.of(config.option).load() if config.option.task else None
+        selection.fill_in(config.option, self._own_task)
+        self._selection = selection.Selection(config, self._own_task)
         self._baselines: list[checks.SavedJson] = []
         self._journal: CaseJournal | None = None
         self._threads_before = torch.get_num_threads()
@@ -126,7 +133,7 @@ class Suite:
         items[:] = chosen
 
     def _chosen(self, items: list[pytest.Item]) -> list[pytest.Item]:
-        """Return the cases to measure in their order; start the journal, and load the data."""
+        """Return the cases to measure in their order; start the journal, and load the task."""
         config, announce = self._config, self._progress.announce
         chosen = self._selection.in_order(selection.with_values(items))
         checks.refuse_what_fails_at_the_end(config, self._session, chosen)
@@ -142,12 +149,11 @@ class Suite:
         done = {name for name in journal.ended if not (reruns and watch.is_disturbed(name))}
         chosen = [item for item in chosen if item.nodeid not in done]
         if chosen:
-            asked = config.option
+            source = Source.of(config.option)
             self.workbench = Workbench(
-                options=asked,
-                data=datasets.load(
-                    data_root=asked.data_root, cache_dir=asked.cache_dir, device=asked.device
-                ),
+                options=config.option,
+                source=source,
+                task=self._own_task or source.load(),
                 tell=self._progress.tell,
                 hopeless=journal.hopeless,
             )
@@ -163,8 +169,9 @@ class Suite:
             seconds = forecast.seconds(
                 (selection.verb(item), selection.parameters(item)) for item in measured
             )
-            cases = units.counted(len(measured), "case")
-            self._progress.announce(f"{cases}, about {units.duration(seconds)}")
+            number = units.counted(len(measured), "case")
+            about = "at most" if self._own_task else "about"  # its steps to the target are unknown
+            self._progress.announce(f"{number}, {about} {units.duration(seconds)}")
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Add to what saved runs store about the machine."""

@@ -5,21 +5,22 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from bench.measure import processes
-from mnist_mlp import datasets, engines, memory
+from mnist_mlp import engines, memory
 from mnist_mlp.memory import BatchMemory, NotEnoughMemoryError
-from mnist_mlp.model import MLP
+from mnist_mlp.task_source import Source
 
 PATIENCE_SECONDS = 120.0
 
 
-def require(known: BatchMemory, engine: str, samples: int, options: Namespace) -> None:
+def require(
+    known: BatchMemory, engine: str, samples: int, options: Namespace, source: Source
+) -> None:
     """Skip the case where a batch of so many samples does not fit, by what is known of it.
 
     With --force the batch is first tried in a fresh process, which loads the data once more, and
@@ -30,8 +31,8 @@ def require(known: BatchMemory, engine: str, samples: int, options: Namespace) -
     except NotEnoughMemoryError as error:
         if not options.force:
             pytest.skip(str(error))
-        start = engine, samples, options.lr, options.data_root, options.cache_dir
-        cause = "" if torch.cuda.is_initialized() else fate(_train, *start)
+        on_gpu = torch.cuda.is_initialized()
+        cause = "" if on_gpu else fate(_train, engine, samples, options.lr, source)
         if cause:
             needs, _, _ = str(error).rpartition(": ")
             pytest.fail(
@@ -71,10 +72,8 @@ def _try(call: Callable[..., object], *arguments: Any) -> None:
         sys.exit(1)
 
 
-def _train(
-    engine: str, samples: int, learning_rate: float, data_root: Path | None, cache_dir: Path | None
-) -> None:
-    data = datasets.load(data_root=data_root, cache_dir=cache_dir)
-    part = data.train.head(samples)
-    subject = engines.load(engine)(MLP(seed=0), learning_rate=learning_rate)
+def _train(engine: str, samples: int, learning_rate: float, source: Source) -> None:
+    task = source.load()
+    part = task.train.head(samples)
+    subject = engines.new(engine, task, learning_rate=learning_rate)
     subject.run(part, torch.arange(len(part)), len(part))

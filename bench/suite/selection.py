@@ -18,6 +18,7 @@ from bench.units import duration, listed
 from mnist_mlp import engines
 from mnist_mlp.errors import UserError
 from mnist_mlp.memory import usable_cores
+from mnist_mlp.task import Task
 
 CASES = Path(bench.__file__).parent
 # What a default run measures; the other files are measured where they are named, or with --full.
@@ -33,10 +34,11 @@ FULL = (
 class Selection:
     """What the paths on the command line, --engines, --batch-sizes and --full choose."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, own_task: Task | None) -> None:
         places = [config.invocation_params.dir / word.split("::")[0] for word in config.args]
         self._named = {place.resolve() for place in places if place.is_file()}
         self._options = config.option
+        self._own_task = own_task  # the user's; None: the question's
         self.left_out: list[LeftOut] = []  # the steps and epochs that were skipped
 
     @property
@@ -55,7 +57,7 @@ class Selection:
         A parameter without values is None in one case, which `with_values` leaves out.
         """
         everything = self.is_whole(metafunc.definition.path)
-        values = _values(self._options, everything=everything)
+        values = _values(self._options, self._own_task, everything=everything)
         for mark in metafunc.definition.iter_markers("each"):
             parameter, kind = mark.args
             metafunc.parametrize(parameter, values[kind] or [None], ids=(parameter + "={}").format)
@@ -84,11 +86,12 @@ class Selection:
             of = parameters(item)
             engine, size = of.get("engine", ""), of.get("batch_size", 0)
             reason = why_missing(engine) if engine else ""
-            if self.is_default and verb(item) == "epoch" and not reason:
+            long = ("epoch", "convergence") if self._own_task else ("epoch",)
+            if self.is_default and verb(item) in long and not reason:
                 reason = _no_time(engine, size, forecast)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
-                if verb(item) in TIMED:
+                if verb(item) in (*TIMED, "convergence"):
                     self.left_out.append(LeftOut(verb(item), engine, size, reason))
             elif not item.get_closest_marker("skip") and not any(
                 all(mark.args) for mark in item.iter_markers("skipif")
@@ -102,11 +105,17 @@ def each(parameter: str, kind: str) -> pytest.MarkDecorator:
     return pytest.mark.each(parameter, kind)
 
 
-def _values(options: Namespace, *, everything: bool) -> dict[str, Sequence[Any]]:
+def _values(
+    options: Namespace, own_task: Task | None, *, everything: bool
+) -> dict[str, Sequence[Any]]:
     """Return the values of each kind; all sizes, or those of a default run."""
     sizes, training_sizes = cases.BATCH_SIZES, cases.CONVERGENCE_BATCH_SIZES
     if everything:
         sizes, training_sizes = cases.ALL_BATCH_SIZES, cases.ALL_CONVERGENCE_BATCH_SIZES
+    training_engines: Sequence[str] = cases.CONVERGENCE_ENGINES
+    if own_task:
+        sizes = training_sizes = cases.sizes_up_to(len(own_task.train), sizes)
+        training_engines = (own_engine(own_task),)
     kinds = {name: engines.load(name) for name in options.engines or engines.ENGINES}
     single = options.engines or [name for name in kinds if not kinds[name].is_shared]
     resident = [name for name in single if kinds[name].is_resident]
@@ -116,7 +125,7 @@ def _values(options: Namespace, *, everything: bool) -> dict[str, Sequence[Any]]
         "engines": single,
         "resident engines": resident,
         "aligned engines": aligned,
-        "training engines": options.engines or cases.CONVERGENCE_ENGINES,
+        "training engines": options.engines or training_engines,
         "shared engines": [name for name in kinds if kinds[name].is_shared],
         "batch sizes": options.batch_sizes or sizes,
         "training batch sizes": options.batch_sizes or training_sizes,
@@ -127,6 +136,32 @@ def _values(options: Namespace, *, everything: bool) -> dict[str, Sequence[Any]]
         "lr rules": options.lr_rules,
         "seeds": options.seeds,
     }
+
+
+def fill_in(options: Namespace, own_task: Task | None) -> None:
+    """Give options that were left out the values of the user's task, or of the question's.
+
+    Raises:
+        UserError: an option does not fit the task.
+
+    """
+    rate, target, rules = cases.LEARNING_RATE, cases.TARGET_ACCURACY, cases.LR_RULES
+    if own_task:
+        rate, target = own_task.learning_rate, own_task.target
+        rules = cases.OWN_TASK_LR_RULES
+        if options.target_accuracy and not own_task.is_judged_by_accuracy:
+            raise UserError(
+                f"--target-accuracy does not fit {own_task.name}, which has a score of its own: "
+                "set the target in the task"
+            )
+    options.lr = options.lr or rate
+    options.target_accuracy = options.target_accuracy or target
+    options.lr_rules = options.lr_rules or rules
+
+
+def own_engine(task: Task) -> str:
+    """Return the engine that finds the steps to the target of a user's own task."""
+    return "loader" if task.train.obstacle else "eager"
 
 
 def groups_of_workers(options: Namespace) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What every case needs: the data, new engines, and one way to record a measurement."""
+"""What every case needs: the task, new engines, and one way to record a measurement."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from bench.suite import room
 from mnist_mlp import engines
 from mnist_mlp.batches import clamped
 from mnist_mlp.clock import stopwatch
-from mnist_mlp.data import Data
 from mnist_mlp.engines.engine import Engine, UnavailableError
 from mnist_mlp.engines.loader import Loader
 from mnist_mlp.engines.native import forms
 from mnist_mlp.engines.native.native import Native
 from mnist_mlp.memory import PROBES, BatchMemory
-from mnist_mlp.model import MLP
+from mnist_mlp.task import Task
+from mnist_mlp.task_source import Source
 
 LEARNING_STEPS = 8
 LEARNING_SAMPLES = 4096
@@ -47,10 +47,11 @@ def seconds_of(call: Callable[[], object]) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Workbench:
-    """The data and options of a run, and a way for its cases to show how far they are."""
+    """The task and options of a run, and a way for its cases to show how far they are."""
 
     options: Namespace  # by the names that bench.options declares; None: not given
-    data: Data
+    source: Source
+    task: Task
     tell: Callable[[str], None]
     # Engine, batch size and rule of trainings whose first seed missed the target clearly.
     hopeless: set[tuple[str, int, str]] = field(default_factory=set)
@@ -60,11 +61,11 @@ class Workbench:
         self, engine: str, *, seed: int = 0, learning_rate: float | None = None
     ) -> Engine:
         """Build a fresh network, ready to train; the rate is --lr's unless another is given."""
-        network = MLP(seed=seed).to(self.options.device)
-        kind = engines.load(engine)
-        is_simplest = kind is Native and self.options.native_form != NATIVE_FORMS[0]
-        return kind(
-            network,
+        is_simplest = engine == Native.name and self.options.native_form != NATIVE_FORMS[0]
+        return engines.new(
+            engine,
+            self.task,
+            seed=seed,
             learning_rate=learning_rate or self.options.lr,
             **({"form": forms.simplest()} if is_simplest else {}),
         )
@@ -86,14 +87,14 @@ class Workbench:
         if not steps:
             return {}
         order = self.places(steps * batch_size)
-        return {"losses": self.new_engine(engine).run(self.data.train, order, batch_size).tolist()}
+        return {"losses": self.new_engine(engine).run(self.task.train, order, batch_size).tolist()}
 
     def compile_seconds(self, engine: str, batch_size: int) -> float:
         """Let the engine get ready for such batches, and return the seconds that it took.
 
         The case is skipped where the engine cannot train, or where memory would run out.
         """
-        train = self.data.train
+        train = self.task.train
         try:
             subject = self.new_engine(engine)
             # What small batches compile is compiled once, and a prediction of memory uses them.
@@ -103,6 +104,7 @@ class Workbench:
                 engine,
                 clamped(batch_size, len(train)),
                 self.options,
+                self.source,
             )
             return seconds + subject.prepare(batch_size, train)
         except UnavailableError as error:
@@ -110,18 +112,18 @@ class Workbench:
 
     def _trains(self, engine: str) -> Callable[[int], object]:
         return lambda samples: self.new_engine(engine).run(
-            self.data.train, self.places(samples), samples
+            self.task.train, self.places(samples), samples
         )
 
     def places(self, samples: int) -> torch.Tensor:
         """Return the places of the first so many samples of the training set."""
-        return torch.arange(min(samples, len(self.data.train)), device=self.options.device)
+        return torch.arange(min(samples, len(self.task.train)), device=self.options.device)
 
     def fed_loader(self, *, workers: int) -> Loader:
         """Build the question's engine, ready; so many processes beside this fetch its batches."""
-        loader = Loader(MLP(seed=0).to(self.options.device), learning_rate=self.options.lr)
+        loader = Loader(self.task, self.task.new_network(0), learning_rate=self.options.lr)
         loader.workers = workers
-        loader.prepare(cases.AXIS_BATCH_SIZE, self.data.train)
+        loader.prepare(cases.AXIS_BATCH_SIZE, self.task.train)
         return loader
 
     def record(
@@ -164,6 +166,6 @@ class Workbench:
         `samples` are those that one timed call used.
         """
         info = benchmark.extra_info
-        info.update(device=self.options.device, data=self.data.name, **fields)
+        info.update(device=self.options.device, data=self.task.name, **fields)
         if benchmark.stats:
             info["samples_per_second"] = samples / benchmark.stats.stats.median

@@ -60,6 +60,17 @@ def device(text: str) -> str:
     return text
 
 
+def task(text: str) -> str:
+    """Parse the place of a task: FILE.py, FILE.py:NAME or MODULE:NAME."""
+    place, _, _ = text.rpartition(":")
+    file = Path(place if place.endswith(".py") else text)
+    if file.suffix == ".py" and not file.is_file():
+        raise argparse.ArgumentTypeError(f"{text!r} names no file: give FILE.py or MODULE:NAME")
+    if file.suffix != ".py" and not (place and text.rpartition(":")[2].isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no task: give FILE.py or MODULE:NAME")
+    return text
+
+
 def number(text: str) -> float:
     """Parse a number; other text gives NaN, which lies in no range."""
     try:
@@ -78,6 +89,12 @@ OPTIONS: dict[str, Option] = {
         "type": device,
         "default": "cpu",
         "help": "cpu, cuda or cuda:N (default: %(default)s)",
+    },
+    "--task": {
+        "type": task,
+        "metavar": "FILE.py",
+        "help": "train the network of this file, which defines `task`, instead of the question's; "
+        "FILE.py:NAME and MODULE:NAME name something else",
     },
     "--data-root": {
         "type": Path,
@@ -98,7 +115,7 @@ TRAINER: dict[str, Option] = {
         "type": whole_number,
         "default": 64,
         "metavar": "B",
-        "help": "samples per step (default: %(default)s)",
+        "help": "samples per step (default: %(default)s, or the task's)",
     },
     "--epochs": {
         "type": whole_number,
@@ -109,17 +126,18 @@ TRAINER: dict[str, Option] = {
     "--engine": {
         "choices": tuple(engines.ENGINES),
         "default": "eager",
-        "help": "loader: torchvision dataset and DataLoader, as in the question; eager: resident "
+        "help": "loader: dataset and DataLoader, as in the question; eager: resident "
         "tensors; compiled: the same through torch.compile, which needs a C++ compiler and some "
-        "seconds before the first epoch; native: the fastest form of a step on this CPU; "
-        "ddp: for the processes of torchrun, where it is the default (default: %(default)s)",
+        "seconds before the first epoch; native: the question's network in the form that is "
+        "fastest on this CPU; ddp: for the processes of torchrun, where it is the default "
+        "(default: %(default)s)",
     },
     "--lr": {
         "dest": "learning_rate",
         "type": positive_number,
         "default": 0.1,
         "metavar": "RATE",
-        "help": "learning rate (default: %(default)s)",
+        "help": "learning rate (default: %(default)s, or the task's)",
     },
     "--seed": {
         "type": seed,
@@ -152,9 +170,9 @@ def parse(words: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the trainer's command line; an option in `RESUMED` that is not given is None."""
     parser = argparse.ArgumentParser(
         prog="python -m mnist_mlp",
-        description="Train the 784-256-10 sigmoid network on MNIST with plain SGD, and print each "
-        "epoch's losses, test accuracy and training seconds. Under torchrun, the processes that it "
-        "starts share each batch.",
+        description="Train the 784-256-10 sigmoid network on MNIST with plain SGD, or a task of "
+        "your own, and print each epoch's losses, test accuracy and training seconds. Under "
+        "torchrun, the processes that it starts share each batch.",
         epilog="Every epoch writes CHECKPOINTS/NAME.last.pt, and CHECKPOINTS/NAME.best.pt when the "
         "test loss is the lowest so far; NAME lists the settings. --resume continues from either.",
     )

@@ -2,13 +2,15 @@
 
 import io
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mnist_mlp import atomic
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.errors import UserError
 
 HINT = "name a file that python -m mnist_mlp wrote"
@@ -27,6 +29,7 @@ class Checkpoint:
     test_loss: float  # after that epoch
     best_test_loss: float  # of any epoch so far
     launch: str = ""  # names the torchrun that wrote it; its restarts continue from here
+    optimizer: dict[str, Any] = field(default_factory=dict)  # state_dict, where it has a state
 
 
 @dataclass(kw_only=True)
@@ -40,18 +43,19 @@ class Keeper:
     launch: str = ""
 
     def keep(
-        self, network: nn.Module, generator: torch.Generator, *, epoch: int, test_loss: float
+        self, engine: Engine, generator: torch.Generator, *, epoch: int, test_loss: float
     ) -> None:
         """Write the state after `epoch` epochs to `last`, and to `best` at the lowest test loss."""
         self.best_test_loss = min(self.best_test_loss, test_loss)
         checkpoint = Checkpoint(
             settings=self.settings,
-            network=network.state_dict(),
+            network=engine.network.state_dict(),
             generator=generator.get_state(),
             epoch=epoch,
             test_loss=test_loss,
             best_test_loss=self.best_test_loss,
             launch=self.launch,
+            optimizer=engine.optimizer.state_dict() if engine.optimizer else {},
         )
         is_best = test_loss == self.best_test_loss
         save(checkpoint, *([self.best] if is_best else []), self.last)
@@ -80,6 +84,6 @@ def load(path: Path) -> Checkpoint:
     except Exception as error:  # torch.load raises whatever the damage causes
         raise UserError(f"{path} is damaged or no checkpoint: {HINT}") from error
     names = {field.name for field in fields(Checkpoint)}
-    if not isinstance(state, dict) or set(state) | {"launch"} != names:
+    if not isinstance(state, dict) or set(state) | {"launch", "optimizer"} != names:
         raise UserError(f"{path} is no checkpoint of a training run: {HINT}")
     return Checkpoint(**state)

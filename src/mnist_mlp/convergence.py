@@ -1,4 +1,4 @@
-"""Training with evaluations in between, until a target test accuracy is reached."""
+"""Training with evaluations in between, until a target score is reached on the test set."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 import torch
 
 from mnist_mlp.clock import Stopwatch, stopwatch
-from mnist_mlp.data import Data, Split
+from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
+from mnist_mlp.task import Task
 from mnist_mlp.training import NotFiniteError, Walk
 
 # From one evaluation to the next, steps grow by this factor or by this part of an epoch,
@@ -25,7 +26,7 @@ class TracePoint:
     train_seconds: float  # evaluations not included
     steps: int
     epochs: float  # fractions counted
-    test_accuracy: float  # fraction of the test set, 0 to 1
+    test_score: float  # on the test set
     diverged: bool = False  # a loss was not finite, which ends the run
 
 
@@ -41,10 +42,10 @@ class Convergence:
     steps: int  # optimizer updates, the short last batch included
     epochs: float  # passes over the training set, fractions counted
     train_seconds: float  # evaluations not included
-    test_accuracy: float  # fraction of the test set, 0 to 1
+    test_score: float  # on the test set
     reached: bool  # False: the budget was spent, the watcher ended the run, or the loss diverged
     diverged: bool  # a loss that is not finite ended the run
-    # Of each evaluation: training seconds until then, steps, test accuracy.
+    # Of each evaluation: training seconds until then, steps, score on the test set.
     trace: tuple[tuple[float, int, float], ...]
 
 
@@ -57,7 +58,7 @@ def evaluations(
 
     Args:
         walk: trains the network.
-        test: the samples that accuracy is measured on.
+        test: the samples that the score is measured on.
         next_step: gives the step of the next evaluation from the last one (None before the first),
             or None to end.
         clock: measures training time.
@@ -73,7 +74,7 @@ def evaluations(
                 train_seconds=train_seconds,
                 steps=walk.steps,
                 epochs=walk.epochs,
-                test_accuracy=evaluate(walk.engine.logits, test).accuracy,
+                test_score=evaluate(walk.engine, test).score,
                 diverged=diverged,
             )
             yield point
@@ -101,10 +102,10 @@ def evaluation_steps(steps_per_epoch: int, *, max_epochs: int) -> Iterator[int]:
 
 def train_until(
     engine: Engine,
-    data: Data,
+    task: Task,
     batch_size: int,
     *,
-    target_accuracy: float,
+    target: float,
     max_epochs: int,
     generator: torch.Generator,
     clock: Stopwatch = stopwatch,
@@ -114,9 +115,9 @@ def train_until(
 
     Args:
         engine: whose network is trained.
-        data: the training set, and the test set that accuracy is measured on.
+        task: whose training set it is, and the test set that the score is measured on.
         batch_size: at least 1.
-        target_accuracy: fraction of the test set, above 0 and at most 1.
+        target: the score to reach.
         max_epochs: the budget.
         generator: for shuffling.
         clock: as in `evaluations`.
@@ -127,17 +128,17 @@ def train_until(
 
     """
     with clock.paused():  # preparing the engine is not training
-        walk = Walk(engine, data.train, batch_size, generator=generator)
+        walk = Walk(engine, task.train, batch_size, generator=generator)
     grid = evaluation_steps(walk.steps_per_epoch, max_epochs=max_epochs)
     trace = []
-    for point in evaluations(walk, data.test, lambda _: next(grid, None), clock=clock):
+    for point in evaluations(walk, task.test, lambda _: next(grid, None), clock=clock):
         trace.append(point)
         is_stopped = watch is not None and watch(point)
-        if is_stopped or point.test_accuracy >= target_accuracy:
+        if is_stopped or point.test_score >= target:
             break
     return Convergence(
         batch_size=batch_size,
         **asdict(point),
-        reached=point.test_accuracy >= target_accuracy and not point.diverged,
-        trace=tuple((each.train_seconds, each.steps, each.test_accuracy) for each in trace),
+        reached=point.test_score >= target and not point.diverged,
+        trace=tuple((each.train_seconds, each.steps, each.test_score) for each in trace),
     )

@@ -1,53 +1,136 @@
-"""Samples to train and test on: as tensors in memory, and as a torchvision dataset."""
+"""Samples to train and test on: as tensors in memory, and as a dataset."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
+
+from mnist_mlp import memory
 
 PIXELS = 28 * 28
 CLASSES = 10
 
+READ_AT_ONCE = 1000  # samples of a dataset
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
     """N samples in two forms: tensors in memory, and a dataset that serves one sample at a time."""
 
-    images: Tensor  # (N, 784) float32 in [0, 1]
-    labels: Tensor  # (N,) int64, 0 to 9
+    inputs: Tensor  # (N, ...); of MNIST (N, 784) float32 in [0, 1]
+    targets: Tensor  # (N, ...); of MNIST (N,) int64, 0 to 9
     new_dataset: Callable[[], Dataset[Any]]  # makes the second form, which few engines need
+    obstacle: str = ""  # why there is only the second form; the tensors are empty then
 
     @cached_property
     def dataset(self) -> Dataset[Any]:
-        """N pairs of a (1, 28, 28) float32 tensor and an int."""
+        """N pairs of an input and a target; of MNIST a (1, 28, 28) float32 tensor and an int."""
         return self.new_dataset()
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(cast("Any", self.dataset)) if self.obstacle else len(self.targets)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return self.inputs.device
+
+    def to(self, device: str) -> "Split":
+        """Move the tensors; the dataset stays where it is."""
+        inputs, targets = self.inputs.to(device), self.targets.to(device)
+        return replace(self, inputs=inputs, targets=targets, new_dataset=lambda: self.dataset)
 
     def head(self, samples: int) -> "Split":
         """The first `samples` samples, all of them if there are fewer."""
-        return self._part(0, min(samples, len(self)))
+        return self.part(slice(0, min(samples, len(self))))
 
     def tail(self, samples: int) -> "Split":
         """The last `samples` samples, all of them if there are fewer."""
-        return self._part(max(0, len(self) - samples), len(self))
+        return self.part(slice(max(0, len(self) - samples), len(self)))
 
-    def _part(self, first: int, end: int) -> "Split":
-        return Split(
-            images=self.images[first:end],
-            labels=self.labels[first:end],
-            new_dataset=lambda: Subset(self.dataset, range(first, end)),
+    def part(self, own: slice) -> "Split":
+        """The samples of a slice."""
+        return replace(
+            self,
+            inputs=self.inputs[own],
+            targets=self.targets[own],
+            new_dataset=lambda: Subset(self.dataset, range(own.start, own.stop)),
         )
 
+    def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the samples in their order, so many at a time, on the split's device."""
+        if not self.obstacle:
+            parts = zip(self.inputs.split(batch_size), self.targets.split(batch_size), strict=True)
+            yield from (part for part in parts if len(part[1]))  # an empty split has an empty part
+        else:
+            generator = torch.Generator()  # leaves the global random state alone
+            for inputs, targets in DataLoader(self.dataset, batch_size, generator=generator):
+                yield inputs.to(self.device), targets.to(self.device)
 
-@dataclass(frozen=True, kw_only=True)
-class Data:
-    """A training set and a test set."""
 
-    name: str  # "MNIST", "FashionMNIST" or "KMNIST"
-    train: Split
-    test: Split
+def split_of(samples: object) -> Split:
+    """Make a split of a pair of tensors, inputs and targets, or of a map-style dataset.
+
+    A dataset is read once, into memory. Where it is too large, or does not give the same sample
+    twice, the split has no tensors.
+
+    Raises:
+        TypeError, ValueError: neither of these, or no samples.
+
+    """
+    match samples:
+        case Split():
+            return samples
+        case [Tensor() as inputs, Tensor() as targets]:
+            if not 0 < len(inputs) == len(targets):
+                raise ValueError(
+                    f"inputs of shape {tuple(inputs.shape)} and targets of shape "
+                    f"{tuple(targets.shape)}: give as many of each, at least one"
+                )
+            dataset = TensorDataset(inputs, targets)
+            return Split(inputs=inputs, targets=targets, new_dataset=lambda: dataset)
+    if not (hasattr(samples, "__getitem__") and hasattr(samples, "__len__")):
+        raise TypeError(
+            f"{type(samples).__name__} is no set of samples: give a pair of tensors, inputs and "
+            "targets, or a dataset with a length whose items are such pairs"
+        )
+    return _read(cast("Any", samples))
+
+
+def _read(dataset: Any) -> Split:
+    if not len(dataset):
+        raise ValueError("the dataset is empty: give at least one sample")
+    first = _items(dataset, [0])
+    needed = 2 * len(dataset) * sum(each.nbytes for each in first)
+    free = memory.free_bytes()
+    if free is not None and needed > free:
+        obstacle = f"reading it needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
+        return _unread(dataset, obstacle)
+    with torch.random.fork_rng(devices=[]):
+        read = [
+            _items(dataset, range(start, min(start + READ_AT_ONCE, len(dataset))))
+            for start in range(0, len(dataset), READ_AT_ONCE)
+        ]
+        inputs, targets = map(torch.cat, zip(*read, strict=True))
+        for place in {0, len(dataset) // 2, len(dataset) - 1}:
+            again, _ = _items(dataset, [place])
+            if not torch.equal(again[0], inputs[place]):
+                return _unread(dataset, "it does not give the same sample twice")
+    return Split(inputs=inputs, targets=targets, new_dataset=lambda: dataset)
+
+
+def _items(dataset: Any, places: Any) -> list[Tensor]:
+    batch = default_collate([dataset[place] for place in places])
+    match batch:
+        case [Tensor(), Tensor()]:
+            return list(batch)
+    raise TypeError("an item of the dataset is not a pair of an input and a target, both numbers")
+
+
+def _unread(dataset: Dataset[Any], obstacle: str) -> Split:
+    empty = torch.empty(0)
+    return Split(inputs=empty, targets=empty, new_dataset=lambda: dataset, obstacle=obstacle)

@@ -1,4 +1,4 @@
-"""MNIST, or a data set in its layout: as tensors in memory, and as a torchvision dataset."""
+"""The question's task, on MNIST or on a data set in its layout."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,11 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 
 from mnist_mlp import cache, idx, memory
-from mnist_mlp.data import CLASSES, PIXELS, Data, Split
+from mnist_mlp.data import CLASSES, PIXELS, Split
 from mnist_mlp.errors import UserError
+from mnist_mlp.model import MLP, sgd
+from mnist_mlp.task import Task
 
 MNIST = "MNIST"
 KNOWN_DATASETS = (MNIST, "FashionMNIST", "KMNIST")
@@ -21,8 +24,8 @@ BYTES_PER_PIXEL = 5  # one for the loader engine's dataset, four as float32
 
 def load(
     *, data_root: Path | None = None, cache_dir: Path | None = None, device: str = "cpu"
-) -> Data:
-    """Load the embedded MNIST, or what `data_root` holds in torchvision's layout.
+) -> Task:
+    """Load the question's task with the embedded MNIST, or with what `data_root` holds.
 
     Args:
         data_root: a folder that holds one of MNIST/raw, FashionMNIST/raw and KMNIST/raw, or one of
@@ -42,7 +45,22 @@ def load(
         name, root = _find_dataset(data_root)
     _require_memory(name, root)
     train, test = (_read(name, root, part, device) for part in PARTS)
-    return Data(name=name, train=train, test=test)
+    return question(name, train, test)
+
+
+def question(name: str, train: Split, test: Split) -> Task:
+    """Train the question's network on a split, as the question did."""
+    return Task(
+        name=name,
+        network=MLP,
+        train=train,
+        test=test,
+        loss=cross_entropy,
+        optimizer=sgd,
+        target=0.95,
+        learning_rate=0.1,
+        batch_size=1,
+    )
 
 
 def _require_memory(name: str, root: Path) -> None:
@@ -79,7 +97,9 @@ def resident(
     `new_dataset` makes the dataset that serves the same samples one at a time.
     """
     images = pixels.reshape(-1, PIXELS).to(torch.float32).div_(255)  # (N, 784)
-    return Split(images=images.to(device), labels=labels.long().to(device), new_dataset=new_dataset)
+    return Split(
+        inputs=images.to(device), targets=labels.long().to(device), new_dataset=new_dataset
+    )
 
 
 def _torchvision_dataset(name: str, root: Path, part: str) -> Dataset[Any]:

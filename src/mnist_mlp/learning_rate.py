@@ -1,4 +1,4 @@
-"""Rules that give the learning rate at any batch size from the rate at batch size 1."""
+"""Rules that give the learning rate at any batch size from the rate at another one."""
 
 import math
 from collections.abc import Callable
@@ -40,3 +40,8 @@ RULES: dict[str, Rule] = {
     "tuned": tuned,
     "noise-limited": tuned,  # the name in runs saved before
 }
+
+
+def at(rule: str, batch_size: int, *, rate: float, own: int) -> float:
+    """Return the rate of a rule at a batch size, where `rate` is that of batch size `own`."""
+    return RULES[rule](rate / RULES[rule](1.0, own), batch_size)

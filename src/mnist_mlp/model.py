@@ -1,4 +1,6 @@
-"""The question's network: two linear layers, 784-256-10, with a sigmoid between them."""
+"""The question's network and optimizer."""
+
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -11,18 +13,19 @@ PARAMETERS = PIXELS * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES
 
 
 class MLP(nn.Module):
-    """Two linear layers: (B, 784) pixels to (B, 10) logits, initialised as torch.nn.Linear does.
+    """Two linear layers, 784-256-10, with a sigmoid between them."""
 
-    The parameters depend on `seed` alone: the global random state is left as it was.
-    """
-
-    def __init__(self, *, seed: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(seed)
-            self.hidden = nn.Linear(PIXELS, HIDDEN)
-            self.output = nn.Linear(HIDDEN, CLASSES)
+        self.hidden = nn.Linear(PIXELS, HIDDEN)
+        self.output = nn.Linear(HIDDEN, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, (B, 10), of images, (B, 784)."""
-        return self.output(torch.sigmoid(self.hidden(images)))  # type: ignore[no-any-return]
+        """Logits, (B, 10), of images, (B, 784) or (B, 1, 28, 28)."""
+        pixels = images.flatten(start_dim=1)
+        return self.output(torch.sigmoid(self.hidden(pixels)))  # type: ignore[no-any-return]
+
+
+def sgd(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.SGD:
+    """Plain stochastic gradient descent."""
+    return torch.optim.SGD(parameters, lr=learning_rate)

@@ -8,19 +8,19 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from mnist_mlp import checkpoint, datasets, device, engines
+from mnist_mlp import checkpoint, device, engines
 from mnist_mlp.arguments import RESUMED, TRAINER
 from mnist_mlp.batches import clamped, steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, Keeper, Settings
-from mnist_mlp.data import Data, Split
 from mnist_mlp.errors import UserError
 from mnist_mlp.memory import BatchMemory
-from mnist_mlp.model import MLP
+from mnist_mlp.task import Task
+from mnist_mlp.task_source import Source
 from mnist_mlp.training import EpochReport, Walk, fit, resume
 from mnist_mlp.workers import group, is_launched
 
 DEFAULTS: Settings = {name: TRAINER[flag]["default"] for name, flag in RESUMED.items()}
-FLAGS = {"data": "--data-root", **RESUMED}
+FLAGS = {"data": "--task or --data-root", **RESUMED}
 # Settings of earlier versions, with the only value that this version trains with.
 FORMER: Settings = {"precision": "float32", "average_every": 1}
 
@@ -38,30 +38,30 @@ def run(options: argparse.Namespace) -> None:
     device.use(place)
     if options.threads or is_launched():
         torch.set_num_threads(options.threads or group.own_threads())
-    data = datasets.load(data_root=options.data_root, cache_dir=options.cache_dir, device=place)
+    task = replace(Source.of(options), device=place).load()
     group.wait_for_all()
     before = group.from_first(lambda: checkpoint.load(options.resume) if options.resume else None)
-    settings = settle(options, data.name, before)
+    settings = settle(options, task, before)
     keeper = new_keeper(settings, options.checkpoints)
     restarted = group.from_first(lambda: after_restart(keeper))
     resumed = restarted or before
-    steps = steps_per_epoch(len(data.train), int(settings["batch_size"]))
+    steps = steps_per_epoch(len(task.train), int(settings["batch_size"]))
     print(f"{run_line(settings)}: {steps:,} steps per epoch")
     if restarted:
         print(f"going on after epoch {restarted.epoch}: the workers were started anew")
     if not options.force:
-        check_memory(settings, data, place)
-    walk = new_walk(settings, data, place)
+        check_memory(settings, task)
+    walk = new_walk(settings, task)
     if resumed:
         keeper.best_test_loss = resumed.best_test_loss
         resume(walk, resumed)
-    print_epochs(walk, data.test, options.epochs, keeper if group.rank() == 0 else None)
+    print_epochs(walk, options.epochs, keeper if group.rank() == 0 else None)
     if keeper.best.exists():
         print(f"best by test loss: {keeper.best}")
     print(f"latest:            {keeper.last}")
 
 
-def settle(options: argparse.Namespace, data: str, resumed: Checkpoint | None) -> Settings:
+def settle(options: argparse.Namespace, task: Task, resumed: Checkpoint | None) -> Settings:
     """Choose each setting: the option if it is given, else the resumed run's, else the default."""
     before = dict(resumed.settings) if resumed else {}
     for name, value in FORMER.items():
@@ -72,9 +72,12 @@ def settle(options: argparse.Namespace, data: str, resumed: Checkpoint | None) -
             )
     options_given = {name: getattr(options, name) for name in RESUMED}
     given = {name: value for name, value in options_given.items() if value is not None}
-    given["data"] = data
+    given["data"] = task.name
+    defaults = DEFAULTS
+    if options.task:
+        defaults = DEFAULTS | {"batch_size": task.batch_size, "learning_rate": task.learning_rate}
     for name, value in given.items():
-        trained = before.get(name, DEFAULTS.get(name))
+        trained = before.get(name, defaults.get(name))
         if resumed and value != trained:
             raise UserError(
                 f"{options.resume} was trained with {FLAGS[name]} {trained}, not {value}: "
@@ -85,7 +88,10 @@ def settle(options: argparse.Namespace, data: str, resumed: Checkpoint | None) -
             f"{options.resume} has {resumed.epoch} epochs already: ask for more with --epochs"
         )
     started = {"engine": "ddp"} if group.size() > 1 else {}
-    settings = {"data": data, **DEFAULTS, **started, **before, **given}
+    if task.train.obstacle and not {"engine"} & {*before, *given, *started}:
+        started = {"engine": "loader"}
+        print(f"{task.name} is not in memory ({task.train.obstacle}), so the loader engine is used")
+    settings = {"data": task.name, **defaults, **started, **before, **given}
     engine = engines.load(str(settings["engine"]))
     if group.size() > 1 and not engine.is_shared:
         raise UserError(
@@ -120,47 +126,45 @@ def after_restart(keeper: Keeper) -> Checkpoint | None:
     return last if last.launch == keeper.launch else None
 
 
-def check_memory(settings: Settings, data: Data, device: str) -> None:
+def check_memory(settings: Settings, task: Task) -> None:
     """Refuse a batch that needs more memory than is free; several workers are not checked."""
     if group.size() > 1:
         return
 
     def train_on(samples: int) -> object:
-        part = replace(data, train=data.train.head(samples))
-        return new_walk(settings | {"batch_size": samples}, part, device).advance(1)
+        part = replace(task, train=task.train.head(samples))
+        return new_walk(settings | {"batch_size": samples}, part).advance(1)
 
     BatchMemory(str(settings["engine"]), train_on).require(
-        clamped(settings["batch_size"], len(data.train)),
+        clamped(settings["batch_size"], len(task.train)),
         instead="choose a smaller --batch-size, close other programs, or add --force",
     )
 
 
-def new_walk(settings: Settings, data: Data, device: str) -> Walk:
+def new_walk(settings: Settings, task: Task) -> Walk:
     """Build a fresh network and its engine, ready for the first step."""
     seed = int(settings["seed"])
-    engine = engines.load(str(settings["engine"]))(
-        MLP(seed=seed).to(device),
-        learning_rate=float(settings["learning_rate"]),
-    )
+    rate = float(settings["learning_rate"])
+    engine = engines.new(str(settings["engine"]), task, seed=seed, learning_rate=rate)
     generator = torch.Generator().manual_seed(seed)
-    return Walk(engine, data.train, int(settings["batch_size"]), generator=generator)
+    return Walk(engine, task.train, int(settings["batch_size"]), generator=generator)
 
 
-def print_epochs(walk: Walk, test: Split, epochs: int, keeper: Keeper | None) -> None:
+def print_epochs(walk: Walk, epochs: int, keeper: Keeper | None) -> None:
     """Train up to so many epochs, print each, and show on a terminal how far the current one is."""
-    console = Console()
+    console, task = Console(), walk.engine.task
     columns = TextColumn("epoch"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     is_hidden = not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=is_hidden) as progress:
-        task = progress.add_task("epoch", total=walk.steps_per_epoch)
+        bar = progress.add_task("epoch", total=walk.steps_per_epoch)
 
         def show(steps: int) -> None:
-            progress.advance(task, steps)
+            progress.advance(bar, steps)
 
-        for report in fit(walk, test, epochs=epochs, keeper=keeper, watch=show):
-            console.print(epoch_line(report), highlight=False, soft_wrap=True)
+        for report in fit(walk, task.test, epochs=epochs, keeper=keeper, watch=show):
+            console.print(epoch_line(report, task.score_name), highlight=False, soft_wrap=True)
             group.wait_for_all()  # the first worker is still writing checkpoints
-            progress.reset(task)
+            progress.reset(bar)
 
 
 def run_line(settings: Settings) -> str:
@@ -173,10 +177,10 @@ def run_line(settings: Settings) -> str:
     )
 
 
-def epoch_line(report: EpochReport) -> str:
+def epoch_line(report: EpochReport, score_name: str) -> str:
     """Describe one epoch as the question's author printed it."""
     return (
         f"epoch {report.epoch:3d}  train loss {report.train_loss:.4f}  "
-        f"test loss {report.test_loss:.4f}  test accuracy {report.test_accuracy:.4f}  "
+        f"test loss {report.test_loss:.4f}  {score_name} {report.test_score:.4f}  "
         f"{report.seconds:.2f} s"
     )

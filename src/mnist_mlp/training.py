@@ -29,13 +29,13 @@ class EpochReport:
     epoch: int  # from 1
     train_loss: float  # averaged over samples, each before its step's update
     test_loss: float
-    test_accuracy: float  # fraction of the test set, 0 to 1
+    test_score: float
     seconds: float  # evaluation not included
 
 
-def step(engine: Engine, images: Tensor, labels: Tensor) -> Tensor:
-    """Update once on a resident batch, (B, 784) and (B,), and return its mean loss, a scalar."""
-    return engine.step(images, labels)
+def step(engine: Engine, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Update once on a resident batch, (B, ...) each, and return its mean loss, a scalar."""
+    return engine.step(inputs, targets)
 
 
 class Walk:
@@ -75,14 +75,17 @@ class Walk:
         """Take `steps` more steps and return their losses, (steps,), or raise NotFiniteError."""
         losses = []
         target = self.steps + steps
-        while self.steps < target:
-            position = self.steps % self.steps_per_epoch
-            if position == 0:
-                self._order = shuffled(len(self.split), generator=self.generator)
-            end = min(position + target - self.steps, self.steps_per_epoch)
-            samples = self._order[position * self.batch_size : end * self.batch_size]
-            losses.append(self.engine.run(self.split, samples, self.batch_size))
-            self.steps += end - position
+        with torch.random.fork_rng(devices=[]):
+            # Of dropout and of random datasets; a run that is resumed here draws the same.
+            torch.default_generator.manual_seed(self.generator.initial_seed() ^ self.steps)
+            while self.steps < target:
+                position = self.steps % self.steps_per_epoch
+                if position == 0:
+                    self._order = shuffled(len(self.split), generator=self.generator)
+                end = min(position + target - self.steps, self.steps_per_epoch)
+                samples = self._order[position * self.batch_size : end * self.batch_size]
+                losses.append(self.engine.run(self.split, samples, self.batch_size))
+                self.steps += end - position
         return self._finite(torch.cat(losses))
 
     def _finite(self, losses: Tensor) -> Tensor:
@@ -115,8 +118,10 @@ def _finish_epoch(walk: Walk, watch: Callable[[int], object] | None = None) -> f
 
 
 def resume(walk: Walk, checkpoint: Checkpoint) -> None:
-    """Set the walk's network, generator and steps to those of the checkpoint."""
+    """Set the walk's network, optimizer, generator and steps to those of the checkpoint."""
     walk.engine.network.load_state_dict(checkpoint.network)
+    if walk.engine.optimizer and checkpoint.optimizer:
+        walk.engine.optimizer.load_state_dict(checkpoint.optimizer)
     walk.generator.set_state(checkpoint.generator)
     walk.steps = checkpoint.epoch * walk.steps_per_epoch
 
@@ -143,17 +148,15 @@ def fit(
         started = stopwatch()
         train_loss = _finish_epoch(walk, watch)
         seconds = stopwatch() - started
-        evaluation = evaluate(walk.engine.logits, test)
+        evaluation = evaluate(walk.engine, test)
         if not math.isfinite(evaluation.loss):
             raise _not_finite("the test loss after", walk.steps, walk.engine)
         if keeper:
-            keeper.keep(
-                walk.engine.network, walk.generator, epoch=number, test_loss=evaluation.loss
-            )
+            keeper.keep(walk.engine, walk.generator, epoch=number, test_loss=evaluation.loss)
         yield EpochReport(
             epoch=number,
             train_loss=train_loss,
             test_loss=evaluation.loss,
-            test_accuracy=evaluation.accuracy,
+            test_score=evaluation.score,
             seconds=seconds,
         )

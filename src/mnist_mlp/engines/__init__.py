@@ -4,12 +4,13 @@ Importing it does not import torch, so that a command line can list the engines 
 """
 
 import pkgutil
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from mnist_mlp.errors import UserError
 
 if TYPE_CHECKING:
     from mnist_mlp.engines.engine import Engine
+    from mnist_mlp.task import Task
 
 # A new engine is a file beside this one and a line here: its name, and where its class is.
 ENGINES: dict[str, str] = {
@@ -26,3 +27,11 @@ def load(name: str) -> "type[Engine]":
     if name not in ENGINES:
         raise UserError(f"{name!r} is no engine: choose from {', '.join(ENGINES)}")
     return cast("type[Engine]", pkgutil.resolve_name(ENGINES[name]))
+
+
+def new(
+    name: str, task: "Task", *, seed: int = 0, learning_rate: float | None = None, **more: Any
+) -> "Engine":
+    """Put a fresh network of a task in an engine; the rate is the task's unless one is given."""
+    network = task.new_network(seed)
+    return load(name)(task, network, learning_rate=learning_rate or task.learning_rate, **more)

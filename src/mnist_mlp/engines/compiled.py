@@ -1,99 +1,121 @@
-"""What torch.compile makes of one step: forward, backward and update in one graph."""
+"""What torch.compile makes of a step."""
 
 import time
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
-from torch.nn.functional import cross_entropy
 
 from mnist_mlp.batches import clamped
-from mnist_mlp.data import PIXELS, Split
-from mnist_mlp.engines.engine import Engine, UnavailableError
-from mnist_mlp.model import MLP
+from mnist_mlp.data import Split
+from mnist_mlp.engines.engine import Autograd, UnavailableError
+from mnist_mlp.task import Task, seeded
 
 EXAMPLE_SAMPLES = 64  # of the batch that a graph is compiled with
 
 Parameters = dict[str, Tensor]
 
+_ready: set[tuple[Any, ...]] = set()  # what graphs were compiled for in this process
 
-class Compiled(Engine):
+
+class Compiled(Autograd):
     """The eager engine's step through torch.compile, as a user of torch would write it.
+
+    With plain SGD, forward, backward and update are one graph. With another optimizer, or a network
+    that keeps more than parameters, the network and its loss are compiled, and the update is not.
 
     One graph serves every batch size from 2 up; torch.compile makes another one for a batch of 1.
     """
 
     name = "compiled"
 
-    def __init__(self, network: nn.Module, *, learning_rate: float) -> None:
-        super().__init__(network, learning_rate=learning_rate)
-        self._rate = torch.tensor(learning_rate, device=self.device)
+    def __init__(self, task: Task, network: nn.Module, *, learning_rate: float) -> None:
+        super().__init__(task, network, learning_rate=learning_rate)
+        self._rate = torch.tensor(self.rate, device=self.device)
         # These share the parameters' memory, and autograd does not follow them.
         self._parameters = {name: each.detach() for name, each in network.named_parameters()}
+        self._is_whole = self.is_plain and not [*network.buffers()]
+        self._kind = task.network, task.loss, self._is_whole, self.device
 
     def prepare(self, batch_size: int, split: Split) -> float:
         """Compile the graphs that an epoch needs, and return the seconds that it took."""
         started = time.perf_counter()
         batch_size = clamped(batch_size, len(split))
         sizes = batch_size, len(split) % batch_size
-        if max(sizes) > 1:
-            graph(self.device, is_single=False)
-        if 1 in sizes:
-            graph(self.device, is_single=True)
+        for samples in (EXAMPLE_SAMPLES,) * (max(sizes) > 1) + (1,) * (1 in sizes):
+            self._compile(split.inputs, split.targets, samples)
         return time.perf_counter() - started
 
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:  # noqa: D102
-        step = graph(self.device, is_single=len(labels) == 1)
-        with torch.no_grad():
-            loss: Tensor = step(self._parameters, images, labels, self._rate)
-        return loss
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        self._compile(inputs, targets, 1 if len(targets) == 1 else EXAMPLE_SAMPLES)
+        if self._is_whole:
+            with torch.no_grad():
+                step = _step(self.task.network, self.task.loss)
+                mean: Tensor = step(self._parameters, inputs, targets, self._rate)
+                return mean
+        self.optimizer.zero_grad()
+        loss: Tensor = _loss(self.task.loss)(self.network, inputs, targets)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def _compile(self, inputs: Tensor, targets: Tensor, samples: int) -> None:
+        """Compile with an example, so that no step of a training has to wait for it.
+
+        Raises:
+            UnavailableError: there is no compiler, or it fails.
+
+        """
+        if (*self._kind, samples) in _ready:
+            return
+        inputs, targets = (each[:1].repeat_interleave(samples, 0) for each in (inputs, targets))
+        if samples > 1:
+            for tensor in (inputs, targets):
+                torch._dynamo.maybe_mark_dynamic(tensor, 0)  # noqa: SLF001 - its documented name
+        network = self.task.new_network(0).to(self.device)
+        parameters = {name: each.detach() for name, each in network.named_parameters()}
+        try:
+            if self._is_whole:
+                with torch.no_grad():
+                    step = _step(self.task.network, self.task.loss)
+                    step(parameters, inputs, targets, torch.zeros((), device=self.device))
+            else:
+                _loss(self.task.loss)(network, inputs, targets).backward()
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UnavailableError(
+                f"the compiled engine cannot compile this here ({reason}): install g++ or clang++ "
+                "if there is no compiler, or use another engine"
+            ) from error
+        _ready.add((*self._kind, samples))
 
 
 @cache
-def graph(device: torch.device, *, is_single: bool) -> Any:
-    """Compile the step with an example, so that no step of a training has to wait for it.
+def _step(network: Callable[[], nn.Module], loss: Callable[[Tensor, Tensor], Tensor]) -> Any:
+    """Return the whole step, which torch compiles when it is called."""
+    skeleton = seeded(network, seed=0)  # how the network computes; its parameters are given
 
-    Raises:
-        UnavailableError: there is no compiler, or it fails.
+    def mean_loss(parameters: Parameters, inputs: Tensor, targets: Tensor) -> Tensor:
+        return loss(functional_call(skeleton, parameters, inputs), targets)
 
-    """
-    samples = 1 if is_single else EXAMPLE_SAMPLES
-    images = torch.zeros(samples, PIXELS, device=device)
-    labels = torch.zeros(samples, dtype=torch.int64, device=device)
-    if not is_single:
-        for tensor in (images, labels):
-            torch._dynamo.mark_dynamic(tensor, 0)  # noqa: SLF001 - its documented name
-    network = MLP(seed=0).to(device)
-    parameters = {name: each.detach() for name, each in network.named_parameters()}
-    try:
-        with torch.no_grad():
-            _compiled()(parameters, images, labels, torch.zeros((), device=device))
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UnavailableError(
-            f"the compiled engine has no working compiler here ({reason}): install g++ or clang++, "
-            "or use another engine"
-        ) from error
-    return _compiled()
-
-
-@cache
-def _compiled() -> Any:
-    """Return the step, which torch compiles when it is called."""
-    with torch.device("meta"):
-        skeleton = MLP(seed=0)  # how the network computes; its parameters are given
-
-    def mean_loss(parameters: Parameters, images: Tensor, labels: Tensor) -> Tensor:
-        logits: Tensor = functional_call(skeleton, parameters, images)
-        return cross_entropy(logits, labels)
-
-    def step(parameters: Parameters, images: Tensor, labels: Tensor, rate: Tensor) -> Tensor:
-        loss: Tensor
-        gradients, loss = grad_and_value(mean_loss)(parameters, images, labels)
+    def step(parameters: Parameters, inputs: Tensor, targets: Tensor, rate: Tensor) -> Tensor:
+        mean: Tensor
+        gradients, mean = grad_and_value(mean_loss)(parameters, inputs, targets)
         for name, parameter in parameters.items():
             parameter.sub_(rate * gradients[name])
-        return loss
+        return mean
 
     return torch.compile(step, fullgraph=True)
+
+
+@cache
+def _loss(loss: Callable[[Tensor, Tensor], Tensor]) -> Any:
+    """Return the loss of a network on a batch, which torch compiles when it is called."""
+
+    def mean_loss(network: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+        return loss(network(inputs), targets)
+
+    return torch.compile(mean_loss)

@@ -1,16 +1,18 @@
-"""What every engine has: a network, and a way to train it."""
+"""What every engine has: a network, the task that it is trained for, and a way to train it."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.optim import SGD, Optimizer
 
 from mnist_mlp.batches import clamped
 from mnist_mlp.data import Split
 from mnist_mlp.errors import UserError
+from mnist_mlp.task import Task
 
-GATHERED_SAMPLES = 1024  # of small batches that are gathered together: 3 MB of images
+GATHERED_BYTES = 2**20 * 3  # of small batches that are gathered together
 
 
 class UnavailableError(UserError):
@@ -18,7 +20,7 @@ class UnavailableError(UserError):
 
 
 class Engine(ABC):
-    """A network, (B, 784) to (B, 10), and a way to train it with plain SGD on cross entropy.
+    """A network of a task, and a way to train it.
 
     An engine that cannot train here raises UnavailableError when it is made or prepared.
     """
@@ -27,11 +29,18 @@ class Engine(ABC):
     is_resident: ClassVar[bool] = True  # trains on a split's tensors, not on its dataset
     is_shared: ClassVar[bool] = False  # trains together with the other workers of a group
 
-    def __init__(self, network: nn.Module, *, learning_rate: float) -> None:
+    def __init__(self, task: Task, network: nn.Module, *, learning_rate: float) -> None:
+        if self.is_resident and task.train.obstacle:
+            raise UnavailableError(
+                f"the {self.name} engine needs the training samples of {task.name} in memory "
+                f"({task.train.obstacle}): use the loader engine"
+            )
+        self.task = task
         self.network = network
         self.learning_rate = learning_rate
         self.parameters: list[Tensor] = list(network.parameters())
         self.device = self.parameters[0].device
+        self.optimizer: Optimizer | None = None  # the task's, if it makes the updates
         # The form of the last steps, if the engine has several.
         self.form: str | None = None
         self.form_threads: int | None = None
@@ -44,14 +53,14 @@ class Engine(ABC):
         clamped(batch_size, len(split))
         return 0.0
 
-    def logits(self, images: Tensor) -> Tensor:
-        """Return the network's logits, (B, 10), of images, (B, 784)."""
-        logits: Tensor = self.network(images)
-        return logits
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Return the network's outputs, such as logits, (B, 10), of images, (B, 784)."""
+        outputs: Tensor = self.network(inputs)
+        return outputs
 
     @abstractmethod
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Update once on a batch, (B, 784) and (B,); return its mean loss before that, a scalar."""
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Update once on a batch, (B, ...) each; return its mean loss before that, a scalar."""
 
     def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:
         """Take steps over the samples that `order`, (n,) int64, lists; the last batch may be short.
@@ -59,11 +68,47 @@ class Engine(ABC):
         Returns the mean loss of each batch before its update: (steps,) float32.
         """
         batch_size = clamped(batch_size, len(split))
-        batches_at_once = max(1, GATHERED_SAMPLES // batch_size)
+        batch_bytes = batch_size * split.inputs[:1].nbytes
+        batches_at_once = max(1, GATHERED_BYTES // max(1, batch_bytes))
         losses = []
         for samples in order.to(self.device).split(batches_at_once * batch_size):
-            # index_select is three times as fast as images[samples].
-            images = split.images.index_select(0, samples).split(batch_size)
-            labels = split.labels.index_select(0, samples).split(batch_size)
-            losses += [self.step(*batch) for batch in zip(images, labels, strict=True)]
+            # index_select is three times as fast as inputs[samples].
+            inputs = split.inputs.index_select(0, samples).split(batch_size)
+            targets = split.targets.index_select(0, samples).split(batch_size)
+            losses += [self.step(*batch) for batch in zip(inputs, targets, strict=True)]
         return torch.stack(losses)
+
+
+class Autograd(Engine):
+    """An engine that trains by autograd and the task's own optimizer."""
+
+    optimizer: Optimizer
+
+    def __init__(self, task: Task, network: nn.Module, *, learning_rate: float) -> None:
+        super().__init__(task, network, learning_rate=learning_rate)
+        self.optimizer = task.optimizer(network.parameters(), learning_rate)
+        self.rate: float = self.optimizer.param_groups[0]["lr"]  # which the task may have changed
+
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        self.optimizer.zero_grad()
+        loss = self.task.loss(self.network(inputs), targets)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the update is no more than the gradient times one rate, for all parameters."""
+        (first, *_) = groups = self.optimizer.param_groups
+        hooks = (
+            *self.optimizer._optimizer_step_pre_hooks,  # noqa: SLF001 - as of a rate's schedule
+            *self.optimizer._optimizer_step_post_hooks,  # noqa: SLF001
+        )
+        extras = ("momentum", "weight_decay", "dampening", "nesterov", "maximize")
+        return (
+            type(self.optimizer) is SGD
+            and len(groups) == 1
+            and len(first["params"]) == len(self.parameters)
+            and not any(first[extra] for extra in extras)
+            and not hooks
+        )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from mnist_mlp import device
 from mnist_mlp.batches import clamped
@@ -13,6 +14,8 @@ from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine, UnavailableError
 from mnist_mlp.engines.native import forms
 from mnist_mlp.engines.native.steps import Form, Parameters, Steps
+from mnist_mlp.model import MLP, sgd
+from mnist_mlp.task import Task
 
 TRIAL_SAMPLES = 1024  # of a form's turn, some milliseconds; at most one batch of them
 DENSITY_SAMPLES = 64  # few: each new engine counts their pixels before its first step
@@ -44,9 +47,15 @@ class Native(Engine):
     name = "native"
 
     def __init__(
-        self, network: nn.Module, *, learning_rate: float, form: Form | None = None
+        self, task: Task, network: nn.Module, *, learning_rate: float, form: Form | None = None
     ) -> None:
-        super().__init__(network, learning_rate=learning_rate)
+        super().__init__(task, network, learning_rate=learning_rate)
+        is_question = task.loss is cross_entropy and task.optimizer is sgd
+        if not (is_question and isinstance(network, MLP)):
+            raise UnavailableError(
+                "the native engine trains the question's network alone, 784-256-10 with plain SGD "
+                "on cross entropy: use the eager engine"
+            )
         if device.is_gpu(self.device):
             raise UnavailableError(
                 f"the native engine is for CPUs, and the network is on {self.device}: use the "
@@ -64,27 +73,28 @@ class Native(Engine):
     def prepare(self, batch_size: int, split: Split) -> float:  # noqa: D102
         started = time.perf_counter()
         size, order = clamped(batch_size, len(split)), torch.arange(len(split))
-        steps = Steps(split.images, split.labels, order, size, self.learning_rate)
+        steps = Steps(split.inputs, split.targets, order, size, self.learning_rate)
         for is_single_step in (False, True):
             self._fastest(steps, is_single_step=is_single_step)
         return time.perf_counter() - started
 
-    def logits(self, images: Tensor) -> Tensor:
+    def outputs(self, inputs: Tensor) -> Tensor:
         """Return the network's logits, computed as the last steps were.
 
         Threads other than those of the steps would slow them: torch's spin for milliseconds.
         """
         if self._last is None:
-            return super().logits(images)
-        return self._last.predict(images, self._stored)
+            return super().outputs(inputs)
+        return self._last.predict(inputs, self._stored)
 
-    def step(self, images: Tensor, labels: Tensor) -> Tensor:  # noqa: D102
-        steps = Steps(images, labels, torch.arange(len(labels)), len(labels), self.learning_rate)
+    def step(self, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
+        samples = len(targets)
+        steps = Steps(inputs, targets, torch.arange(samples), samples, self.learning_rate)
         return self._take(steps, is_single_step=True)[0]
 
     def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102
         size = clamped(batch_size, len(split))
-        steps = Steps(split.images, split.labels, order, size, self.learning_rate)
+        steps = Steps(split.inputs, split.targets, order, size, self.learning_rate)
         return self._take(steps, is_single_step=False)
 
     def _take(self, steps: Steps, *, is_single_step: bool) -> Tensor:

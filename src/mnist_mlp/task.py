@@ -1,0 +1,85 @@
+"""A task: what is trained. The default one is the question's, in datasets.py."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mnist_mlp.batches import clamped
+from mnist_mlp.data import Split, split_of
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the share of targets, (B, ...), that have the largest of the outputs, (B, ..., C)."""
+    return (outputs.argmax(dim=-1) == targets).double().mean()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """What is trained, and what counts as trained.
+
+    Raises:
+        TypeError, ValueError: a field has a value that it cannot have.
+
+    """
+
+    name: str
+    network: Callable[[], nn.Module]  # makes a fresh network on the CPU; torch is seeded around it
+    train: Split  # may be given as anything that `split_of` takes
+    test: Split  # likewise
+    # Of outputs and targets: the mean over the batch, a scalar that is differentiated.
+    loss: Callable[[Tensor, Tensor], Tensor]
+    # Of the network's parameters and a learning rate.
+    optimizer: Callable[[Iterable[nn.Parameter], float], Optimizer]
+    target: float  # the score on the test set that training must reach
+    # What the user trains with today.
+    learning_rate: float
+    batch_size: int
+    # Of outputs and targets: the mean over samples, higher is better.
+    score: Callable[[Tensor, Tensor], Tensor | float] = accuracy
+
+    def __post_init__(self) -> None:
+        for field in ("train", "test"):
+            object.__setattr__(self, field, split_of(getattr(self, field)))
+        for field in ("network", "loss", "optimizer", "score"):
+            if not callable(getattr(self, field)):
+                raise TypeError(f"{field} is {getattr(self, field)!r}: give a function")
+        name = self.name  # checkpoints and runs are named by it
+        if not (isinstance(name, str) and name.isprintable() and name.strip() and "/" not in name):
+            raise ValueError(f"name is {name!r}: give a word or a few, without /")
+        if not (isinstance(self.learning_rate, float | int) and 0 < self.learning_rate < math.inf):
+            raise ValueError(f"learning_rate is {self.learning_rate!r}: give a number above 0")
+        if not (isinstance(self.target, float | int) and math.isfinite(self.target)):
+            raise ValueError(f"target is {self.target!r}: give a number")
+        if self.is_judged_by_accuracy and not 0 < self.target <= 1:
+            raise ValueError(
+                f"target is {self.target!r}: an accuracy is above 0 and at most 1, such as 0.95"
+            )
+        clamped(self.batch_size, len(self.train))
+
+    @property
+    def is_judged_by_accuracy(self) -> bool:
+        """Whether the score is the share of samples that are right."""
+        return self.score is accuracy
+
+    @property
+    def score_name(self) -> str:
+        """What the score on the test set is called in tables and sentences."""
+        return "test accuracy" if self.is_judged_by_accuracy else "test score"
+
+    def new_network(self, seed: int) -> nn.Module:
+        """Make a network, which depends on `seed` alone, on the device of the training set."""
+        return seeded(self.network, seed=seed).to(self.train.device)
+
+
+def seeded(network: Callable[[], Network], *, seed: int) -> Network:
+    """Make a network after seeding torch, and leave the global random state as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return network()
