@@ -2,15 +2,17 @@
 
 import torch
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn.functional import mse_loss
 
 from bench.gate.pair_tests import Pair
 from mnist_mlp import engines
-from mnist_mlp.data import Data, Split
-from mnist_mlp.datasets import resident
+from mnist_mlp.data import Split
+from mnist_mlp.datasets import question, resident
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.engines.native import forms
 from mnist_mlp.engines.native.native import Native
-from mnist_mlp.model import MLP
+from mnist_mlp.task import Task
 
 LEARNING_RATE = 0.1
 
@@ -32,6 +34,11 @@ not_batch_sizes = st.one_of(
 )
 
 
+def generator(seed=0) -> torch.Generator:
+    """A generator at the start of its sequence."""
+    return torch.Generator().manual_seed(seed)
+
+
 def in_memory(pixels, labels):
     """The MNIST of torchvision over pixels in memory: its items, none of its files."""
     from torchvision.datasets import MNIST  # noqa: PLC0415 - takes as long as importing torch
@@ -46,9 +53,9 @@ def in_memory(pixels, labels):
 
 def new_split(samples, *, seed, device="cpu"):
     """`samples` random images and labels."""
-    generator = torch.Generator().manual_seed(seed)
-    pixels = torch.randint(0, 256, (samples, 28, 28), dtype=torch.uint8, generator=generator)
-    labels = torch.randint(0, 10, (samples,), generator=generator)
+    random = generator(seed)
+    pixels = torch.randint(0, 256, (samples, 28, 28), dtype=torch.uint8, generator=random)
+    labels = torch.randint(0, 10, (samples,), generator=random)
     return resident(pixels, labels, lambda: in_memory(pixels, labels), device=device)
 
 
@@ -58,27 +65,76 @@ def splits(draw, sizes=split_sizes) -> Split:
     return new_split(draw(sizes), seed=draw(seeds))
 
 
+def new_data(train, test, *, seed=1) -> Task:
+    """The question's task on so many random samples."""
+    return question("random", new_split(train, seed=seed), new_split(test, seed=seed + 1))
+
+
+INPUTS = 16  # 64 bytes per sample: products round alike at any place of a batch in memory
+
+
+def regression_network():
+    """A network that draws random numbers in training."""
+    return nn.Sequential(nn.Linear(INPUTS, 8), nn.Tanh(), nn.Dropout(0.2), nn.Linear(8, 2))
+
+
+def without_dropout():
+    """A network that draws no random numbers."""
+    return nn.Sequential(nn.Linear(INPUTS, 8), nn.Tanh(), nn.Linear(8, 2))
+
+
+def adam(parameters, rate):
+    """An optimizer that has a state."""
+    return torch.optim.Adam(parameters, lr=rate)
+
+
+def closeness(outputs, targets):
+    """A score that is no accuracy: at most 0."""
+    return -mse_loss(outputs, targets)
+
+
+def new_regression(train, test, *, seed=1, **fields) -> Task:
+    """A task that has little in common with the question's, on so many random samples."""
+    random = generator(seed)
+    train, test = (
+        (torch.randn(size, INPUTS, generator=random), torch.randn(size, 2, generator=random))
+        for size in (train, test)
+    )
+    fields = {
+        "network": regression_network,
+        "loss": mse_loss,
+        "optimizer": adam,
+        "score": closeness,
+        "target": -0.5,
+        "learning_rate": 0.01,
+        "batch_size": 4,
+    } | fields
+    return Task(name="regression", train=train, test=test, **fields)
+
+
+QUESTION = new_data(1, 1)
+
+
 @st.composite
-def datasets(draw) -> Data:
-    """A training set and a test set."""
-    return Data(name="random", train=draw(splits()), test=draw(splits()))
+def tasks(draw) -> Task:
+    """The question's task or another one, on random samples."""
+    new = draw(st.sampled_from([new_data, new_regression]))
+    return new(draw(split_sizes), draw(split_sizes), seed=draw(seeds))
 
 
-def new_data(train, test) -> Data:
-    """A training set and a test set of these sizes."""
-    return Data(name="random", train=new_split(train, seed=1), test=new_split(test, seed=2))
+@st.composite
+def engines_and_tasks(draw) -> tuple[str, Task]:
+    """The name of an engine, and a task that it trains."""
+    task = draw(tasks())
+    names = [name for name in ENGINES if task.name == QUESTION.name or name not in FORMS]
+    return draw(st.sampled_from(names)), task
 
 
-def new_engine(name, *, seed=0, learning_rate=LEARNING_RATE) -> Engine:
+def new_engine(name, task=QUESTION, *, seed=0, learning_rate=None) -> Engine:
     """A fresh network in the engine of that name, or in the native engine with one form."""
     if form := FORMS.get(name):
-        return Native(MLP(seed=seed), learning_rate=learning_rate, form=form)
-    return engines.load(name)(MLP(seed=seed), learning_rate=learning_rate)
-
-
-def generator(seed=0) -> torch.Generator:
-    """A generator at the start of its sequence."""
-    return torch.Generator().manual_seed(seed)
+        return engines.new(Native.name, task, seed=seed, learning_rate=learning_rate, form=form)
+    return engines.new(name, task, seed=seed, learning_rate=learning_rate)
 
 
 def parameters_of(engine) -> torch.Tensor:

@@ -9,6 +9,7 @@ from mnist_mlp import checkpoint, trainer
 from mnist_mlp.checkpoint import Checkpoint, Keeper
 from mnist_mlp.errors import UserError
 from mnist_mlp.model import MLP
+from mnist_mlp.task import seeded
 
 
 @pytest.fixture
@@ -16,7 +17,7 @@ def state():
     """A run's state after three epochs."""
     return Checkpoint(
         settings={"engine": "eager", "batch_size": 64, "learning_rate": 0.1, "seed": 0},
-        network=MLP(seed=0).state_dict(),
+        network=seeded(MLP, seed=0).state_dict(),
         generator=torch.Generator().manual_seed(5).get_state(),
         epoch=3,
         test_loss=0.5,
@@ -35,7 +36,7 @@ def test_a_round_trip_loses_nothing(tmp_path, state):
     assert torch.equal(loaded.generator, state.generator)
     assert loaded.network.keys() == state.network.keys()
     assert all(torch.equal(loaded.network[name], state.network[name]) for name in state.network)
-    MLP(seed=1).load_state_dict(torch.load(file, weights_only=True)["network"])
+    seeded(MLP, seed=1).load_state_dict(torch.load(file, weights_only=True)["network"])
 
 
 @pytest.mark.parametrize("writes", [0, 1], ids="{} files fit".format)

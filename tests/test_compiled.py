@@ -6,30 +6,27 @@ import pytest
 import torch
 
 from mnist_mlp import training
-from mnist_mlp.model import MLP
-from tests.strategies import generator, new_engine, new_split, relative_error
+from tests.strategies import QUESTION, generator, new_engine, new_split, relative_error
 
 WITHOUT_COMPILER = """
 import sys
 from pathlib import Path
 import torch
-from mnist_mlp import datasets, trainer
-from mnist_mlp.engines.compiled import Compiled
-from mnist_mlp.engines.eager import Eager
+from mnist_mlp import datasets, engines, trainer
 from mnist_mlp.engines.engine import UnavailableError
-from mnist_mlp.engines.native import forms, native
-from mnist_mlp.model import MLP
+from mnist_mlp.engines.native import forms
 
-split = datasets.load(cache_dir=Path(sys.argv[1])).train
-Eager(MLP(seed=0), learning_rate=0.1).run(split, torch.arange(8), 4)
-native.Native(MLP(seed=0), learning_rate=0.1, form=forms.simplest()).run(split, torch.arange(8), 4)
+task = datasets.load(cache_dir=Path(sys.argv[1]))
+split = task.train
+engines.new("eager", task).run(split, torch.arange(8), 4)
+engines.new("native", task, form=forms.simplest()).run(split, torch.arange(8), 4)
 assert "torchvision" not in sys.modules  # which takes as long to import as torch
-engine = Compiled(MLP(seed=0), learning_rate=0.1)
+engine = engines.new("compiled", task)
 try:
-    engine.step(split.images[:20], split.labels[:20])
+    engine.step(split.inputs[:20], split.targets[:20])
 except UnavailableError as error:
     print(error)
-untrained = MLP(seed=0).parameters()
+untrained = task.new_network(0).parameters()
 assert all(map(torch.equal, engine.parameters, untrained))
 """
 
@@ -55,7 +52,7 @@ def test_one_graph_serves_every_batch_size_from_2_up():
     engine.prepare(64, split)
 
     with torch.compiler.set_stance("fail_on_recompile"):
-        engine.network.load_state_dict(MLP(seed=5).state_dict())
+        engine.network.load_state_dict(QUESTION.new_network(5).state_dict())
         for each in (engine, other):
             each.run(split, torch.arange(90), 40)
             each.run(split, torch.arange(90), 17)
@@ -79,5 +76,5 @@ def test_without_a_compiler_a_sentence_says_so_and_nothing_is_trained(tmp_path, 
     )
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("the compiled engine has no working compiler here")
-    assert "install g++ or clang++, or use another engine" in done.stdout
+    assert done.stdout.startswith("the compiled engine cannot compile this here (")
+    assert "install g++ or clang++ if there is no compiler, or use another engine" in done.stdout

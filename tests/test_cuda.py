@@ -4,8 +4,8 @@ import torch
 from bench.measure.memory import peak_memory
 from mnist_mlp import engines, training
 from mnist_mlp.clock import Stopwatch
+from mnist_mlp.datasets import question
 from mnist_mlp.engines.engine import UnavailableError
-from mnist_mlp.model import MLP
 from tests.strategies import generator, new_engine, new_split, parameters_of
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -15,8 +15,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU he
 def test_a_gpu_trains_to_the_same_parameters(name):
     """Within rounding, from the same seed and in the same order."""
     split, same = new_split(40, seed=1), new_split(40, seed=1, device="cuda")
-    on_gpu = engines.load(name)(MLP(seed=0).to("cuda"), learning_rate=0.1)
-    on_cpu = new_engine(name)
+    on_cpu, on_gpu = new_engine(name), new_engine(name, question("random", same, same))
 
     training.epoch(on_cpu, split, 7, generator=generator())
     training.epoch(on_gpu, same, 7, generator=generator())
@@ -29,7 +28,7 @@ def test_a_gpu_trains_to_the_same_parameters(name):
 def test_the_native_engine_says_that_it_is_for_cpus():
     """And what to use instead."""
     with pytest.raises(UnavailableError, match="the native engine is for CPUs"):
-        engines.load("native")(MLP(seed=0).to("cuda"), learning_rate=0.1)
+        new_engine("native", question("random", *[new_split(1, seed=1, device="cuda")] * 2))
 
 
 def test_the_stopwatch_waits_for_the_gpu():

@@ -5,6 +5,7 @@ import pytest
 from bench import cases
 from bench.suite.forecast import Cost, Forecast
 from bench.suite.workbench import Workbench
+from mnist_mlp.task_source import Source
 from tests.strategies import new_data
 
 TRAINING = {"engine": "eager", "lr_rule": "fixed"}
@@ -15,12 +16,15 @@ def new_forecast(**data):
     options = Namespace(
         **dict.fromkeys(("epoch_samples", "full")),
         lr=0.1,
+        task=None,
         max_epochs=10,
         seeds=(0, 1),
         device="cpu",
         native_form="fastest",
     )
-    return Forecast(Workbench(options=options, data=new_data(**data), tell=lambda _: None))
+    return Forecast(
+        Workbench(options=options, source=Source(), task=new_data(**data), tell=lambda _: None)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@ from hypothesis import given
 from torch import nn
 
 from mnist_mlp.model import MLP, PARAMETERS
+from mnist_mlp.task import seeded
 from tests.strategies import seeds
 
 
@@ -10,7 +11,7 @@ from tests.strategies import seeds
 def test_a_network_starts_as_torch_would_start_it(seed):
     """Its parameters are those of torch's own layers after torch.manual_seed, and are counted."""
     state = torch.get_rng_state()
-    ours = MLP(seed=seed)
+    ours = seeded(MLP, seed=seed)
     assert torch.equal(torch.get_rng_state(), state), "the global random state is left as it was"
 
     with torch.random.fork_rng():

@@ -1,21 +1,19 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from mnist_mlp import device, training
-from mnist_mlp.data import Split
+from mnist_mlp import device, engines, training
 from mnist_mlp.engines import native as native_engine
 from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.engines.native import forms, native, products
-from mnist_mlp.engines.native.native import Native
-from mnist_mlp.model import MLP
 from mnist_mlp.training import NotFiniteError
 from tests.strategies import (
     FORMS,
-    LEARNING_RATE,
+    QUESTION,
     generator,
     new_engine,
     new_split,
@@ -54,8 +52,8 @@ def with_zeros(samples, *, seed):
     """Random images of which each has its own share of zeros, from none to all."""
     split = new_split(samples, seed=seed)
     shares = torch.linspace(0, 1, samples)[:, None]
-    keep = torch.rand(split.images.shape, generator=generator(seed)) >= shares
-    return Split(images=split.images * keep, labels=split.labels, new_dataset=split.new_dataset)
+    keep = torch.rand(split.inputs.shape, generator=generator(seed)) >= shares
+    return replace(split, inputs=split.inputs * keep)
 
 
 @at_each_form
@@ -82,21 +80,21 @@ def test_a_step_equals_that_of_the_eager_engine_and_a_form_predicts_as_the_netwo
     eager, ours = new_engine("eager"), new_engine(name)
     split = with_zeros(samples, seed=3)
 
-    losses = [float(engine.step(split.images, split.labels)) for engine in (eager, ours)]
+    losses = [float(engine.step(split.inputs, split.targets)) for engine in (eager, ours)]
     with torch.no_grad():
-        logits = ours.network(split.images)
+        logits = ours.network(split.inputs)
 
     assert relative_error(ours, eager) < 1e-5
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
-    torch.testing.assert_close(ours.logits(split.images), logits, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ours.outputs(split.inputs), logits, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("form", [*FORMS.values(), *MANY_THREADS], ids=str)
 def test_a_run_equals_that_of_the_eager_engine(form):
     """More threads than cores take turns; the order may be a view, a class may be all there is."""
     split = with_zeros(600, seed=1)
-    split = Split(images=split.images, labels=torch.full((600,), 9), new_dataset=split.new_dataset)
-    eager, ours = new_engine("eager"), Native(MLP(seed=0), learning_rate=LEARNING_RATE, form=form)
+    split = replace(split, targets=torch.full((600,), 9))
+    eager, ours = new_engine("eager"), engines.new("native", QUESTION, form=form)
 
     for engine in (eager, ours):
         engine.run(split, torch.arange(600)[::2], 7)
@@ -111,8 +109,8 @@ def test_a_large_batch_is_added_up_before_it_moves_a_parameter(mnist, name):
     exact.network.double()
     ours, split = new_engine(name), mnist.train.head(20_000)
 
-    exact.step(split.images.double(), split.labels)
-    ours.step(split.images, split.labels)
+    exact.step(split.inputs.double(), split.targets)
+    ours.step(split.inputs, split.targets)
 
     assert relative_error(ours, exact) < 2e-6
 

@@ -6,6 +6,7 @@ import torch
 from bench.measure.peers import MODULES, PEERS
 from mnist_mlp import training
 from mnist_mlp.model import MLP
+from mnist_mlp.task import seeded
 from tests.strategies import generator, new_engine
 
 
@@ -16,7 +17,7 @@ def test_a_peer_learns_as_ours_does(name, batch_size, mnist):
     if not importlib.util.find_spec(MODULES[name]):
         pytest.skip(f"{name} is not installed: it comes with the extra peers")
     split = mnist.train.head(3_000)
-    peer_epoch = PEERS[name](MLP(seed=0), split, batch_size, 0.1)
+    peer_epoch = PEERS[name](seeded(MLP, seed=0), split, batch_size, 0.1)
     engine, ours, theirs = new_engine("eager"), [], []
 
     for seed in range(2):

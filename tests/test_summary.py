@@ -154,7 +154,7 @@ def test_the_first_to_the_target_is_compared_with_the_fastest_epoch(slower, word
 
 def test_where_no_batch_size_reached_the_target_the_closest_is_named():
     """And the table has how far each came."""
-    text = flat(render(training(4, reached=False), training(64, reached=False, test_accuracy=0.94)))
+    text = flat(render(training(4, reached=False), training(64, reached=False, test_score=0.94)))
 
     assert "no batch size reached test accuracy 0.95 within 10 epochs; 64 came closest, at" in text
     assert "not reached (0.900)" in text
@@ -187,7 +187,7 @@ def test_batch_sizes_are_told_apart_by_their_seeds(others, words):
 def test_of_several_seeds_the_median_counts_and_a_miss_is_the_longest():
     """One miss of three leaves the median; two leave no time at all. Seeds left out are counted."""
     misses = [
-        training(4, 1.0, reached=False, test_accuracy=accuracy, seeds_left_out=1)
+        training(4, 1.0, reached=False, test_score=accuracy, seeds_left_out=1)
         for accuracy in (0.9, 0.8)
     ]
     for others, cells in (

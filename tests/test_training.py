@@ -19,27 +19,26 @@ from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, Walk, fit, resume
 from tests.strategies import (
     batch_sizes,
-    datasets,
-    engine_names,
+    engines_and_tasks,
     generator,
     new_data,
     new_engine,
     new_split,
     parameters_of,
     seeds,
-    splits,
+    tasks,
 )
 
 SETTINGS = {"seed": 0}
 
 
-def until(engine, data, batch_size, target, *, epochs, **more):
-    """Train to a target accuracy, or for so many epochs."""
+def until(engine, task, batch_size, target, *, epochs, **more):
+    """Train to a target score, or for so many epochs."""
     return train_until(
         engine,
-        data,
+        task,
         batch_size,
-        target_accuracy=target,
+        target=target,
         max_epochs=epochs,
         generator=generator(),
         **more,
@@ -51,41 +50,44 @@ def new_keeper(folder, **more):
     return Keeper(settings=SETTINGS, best=folder / "best.pt", last=folder / "last.pt", **more)
 
 
-@given(split=splits(), batch_size=batch_sizes, seed=seeds)
-def test_evaluation_depends_on_nothing_but_network_and_split(split, batch_size, seed):
+@given(task=tasks(), batch_size=batch_sizes, seed=seeds)
+def test_evaluation_depends_on_nothing_but_network_and_split(task, batch_size, seed):
     """Any evaluation batch size gives the same result, and the network stays as it was."""
-    engine = new_engine("eager", seed=seed)
+    engine, split = new_engine("eager", task, seed=seed), task.test
     before = parameters_of(engine)
 
-    whole = evaluate(engine.network, split)
+    whole = evaluate(engine, split)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "CACHE_SIZED_BATCH", batch_size)
-        in_batches = evaluate(engine.network, split)
+        in_batches = evaluate(engine, split)
 
-    assert in_batches.accuracy == whole.accuracy
+    if task.is_judged_by_accuracy:
+        assert in_batches.score == whole.score
+    assert in_batches.score == pytest.approx(whole.score, rel=1e-5)
     assert in_batches.loss == pytest.approx(whole.loss, rel=1e-5)
     assert torch.equal(parameters_of(engine), before)
     assert all(parameter.grad is None for parameter in engine.parameters)
+    assert engine.network.training
 
 
 @settings(max_examples=12)  # each writes some twenty files, and waits for the disk
-@given(name=engine_names, data=datasets(), batch_size=batch_sizes, stop=st.integers(1, 2))
-def test_a_resumed_run_loses_nothing(tmp_path_factory, name, data, batch_size, stop):
+@given(chosen=engines_and_tasks(), batch_size=batch_sizes, stop=st.integers(1, 2))
+def test_a_resumed_run_loses_nothing(tmp_path_factory, chosen, batch_size, stop):
     """Stopped after any epoch and resumed from another state, a run ends bit for bit alike."""
-    folder = tmp_path_factory.mktemp("run")
-    straight, stopped = new_engine(name), new_engine(name)
-    walk = Walk(straight, data.train, batch_size, generator=generator())
+    folder, (name, task) = tmp_path_factory.mktemp("run"), chosen
+    straight, stopped = new_engine(name, task), new_engine(name, task)
+    walk = Walk(straight, task.train, batch_size, generator=generator())
     keeper = new_keeper(folder)
-    reports = list(fit(walk, data.test, epochs=3, keeper=keeper))
+    reports = list(fit(walk, task.test, epochs=3, keeper=keeper))
     expected_best = checkpoint.load(keeper.best)
-    walk = Walk(stopped, data.train, batch_size, generator=generator())
-    list(fit(walk, data.test, epochs=stop, keeper=new_keeper(folder)))
+    walk = Walk(stopped, task.train, batch_size, generator=generator())
+    list(fit(walk, task.test, epochs=stop, keeper=new_keeper(folder)))
 
-    resumed, kept = new_engine(name, seed=1), checkpoint.load(keeper.last)
-    walk = Walk(resumed, data.train, batch_size, generator=generator(1))
+    resumed, kept = new_engine(name, task, seed=1), checkpoint.load(keeper.last)
+    walk = Walk(resumed, task.train, batch_size, generator=generator(1))
     resume(walk, kept)
     again = new_keeper(folder, best_test_loss=kept.best_test_loss)
-    later = fit(walk, data.test, epochs=3, keeper=again)
+    later = fit(walk, task.test, epochs=3, keeper=again)
 
     assert [(r.epoch, r.train_loss, r.test_loss) for r in later] == [
         (r.epoch, r.train_loss, r.test_loss) for r in reports[stop:]
@@ -100,12 +102,12 @@ def test_a_resumed_run_loses_nothing(tmp_path_factory, name, data, batch_size, s
 
 def test_the_best_checkpoint_has_the_lowest_test_loss(tmp_path):
     """Of all epochs reported, and it reproduces that loss when loaded into a new network."""
-    data = new_data(40, 20)
+    task = new_data(40, 20)
     keeper = new_keeper(tmp_path)
 
     engine = new_engine("eager", learning_rate=4.0)
-    walk = Walk(engine, data.train, 8, generator=generator())
-    reports = list(fit(walk, data.test, epochs=12, keeper=keeper))
+    walk = Walk(engine, task.train, 8, generator=generator())
+    reports = list(fit(walk, task.test, epochs=12, keeper=keeper))
 
     best = min(reports, key=lambda report: report.test_loss)
     kept = checkpoint.load(keeper.best)
@@ -114,7 +116,7 @@ def test_the_best_checkpoint_has_the_lowest_test_loss(tmp_path):
     assert best.epoch < len(reports), "an overfitting run, or best and last are the same"
     assert kept.epoch == best.epoch
     assert checkpoint.load(keeper.last).epoch == len(reports)
-    assert evaluate(again.network, data.test).loss == pytest.approx(best.test_loss)
+    assert evaluate(again, task.test).loss == pytest.approx(best.test_loss)
 
 
 @pytest.mark.parametrize("name", ["loader", "eager"])
@@ -142,33 +144,35 @@ def test_evaluations_stand_on_a_geometric_grid_that_ends_with_the_budget(
         assert 0 < later - earlier <= largest_gap + 1
 
 
-@given(name=engine_names, data=datasets(), batch_size=batch_sizes)
-def test_a_spent_budget_is_a_result(name, data, batch_size):
-    """A target out of reach costs exactly the budget and reports the accuracy it got to."""
-    engine = new_engine(name)
+@given(chosen=engines_and_tasks(), batch_size=batch_sizes)
+def test_a_spent_budget_is_a_result(chosen, batch_size):
+    """A target out of reach costs exactly the budget and reports the score it got to."""
+    name, task = chosen
+    engine = new_engine(name, task)
 
-    result = until(engine, data, batch_size, 1.01, epochs=2)
+    result = until(engine, task, batch_size, 1.01, epochs=2)
 
     assert not result.reached
     assert result.epochs == 2
-    assert result.steps == 2 * math.ceil(len(data.train) / batch_size)
-    assert result.test_accuracy == evaluate(engine.network, data.test).accuracy
+    assert result.steps == 2 * math.ceil(len(task.train) / batch_size)
+    assert result.test_score == evaluate(engine, task.test).score
 
 
-@given(data=datasets(), batch_size=batch_sizes)
-def test_time_to_target_ends_at_the_first_evaluation_that_reaches_it(data, batch_size):
-    """Repeating the run for the steps it took gives the accuracy it reports."""
-    result = until(new_engine("eager"), data, batch_size, 0.3, epochs=5)
+@given(task=tasks(), batch_size=batch_sizes)
+def test_time_to_target_ends_at_the_first_evaluation_that_reaches_it(task, batch_size):
+    """Repeating the run for the steps it took gives the score it reports."""
+    target = 0.3 if task.is_judged_by_accuracy else task.target
+    result = until(new_engine("eager", task), task, batch_size, target, epochs=5)
 
-    again, accuracies = new_engine("eager"), [accuracy for *_, accuracy in result.trace]
-    Walk(again, data.train, batch_size, generator=generator()).advance(result.steps)
-    assert evaluate(again.network, data.test).accuracy == result.test_accuracy == accuracies[-1]
-    assert result.reached == (result.test_accuracy >= 0.3)
-    assert all(accuracy < 0.3 for accuracy in accuracies[:-1])
+    again, scores = new_engine("eager", task), [score for *_, score in result.trace]
+    Walk(again, task.train, batch_size, generator=generator()).advance(result.steps)
+    assert evaluate(again, task.test).score == result.test_score == scores[-1]
+    assert result.reached == (result.test_score >= target)
+    assert all(score < target for score in scores[:-1])
 
 
-@given(data=datasets(), batch_size=batch_sizes, last=st.integers(1, 10))
-def test_a_watcher_sees_every_evaluation_and_may_end_the_run(data, batch_size, last):
+@given(task=tasks(), batch_size=batch_sizes, last=st.integers(1, 10))
+def test_a_watcher_sees_every_evaluation_and_may_end_the_run(task, batch_size, last):
     """The run then neither reached its target nor diverged, and has budget left."""
     seen = []
 
@@ -176,9 +180,9 @@ def test_a_watcher_sees_every_evaluation_and_may_end_the_run(data, batch_size, l
         seen.append(point)
         return len(seen) == last
 
-    result = until(new_engine("eager"), data, batch_size, 1.01, epochs=20, watch=watch)
+    result = until(new_engine("eager", task), task, batch_size, 1.01, epochs=20, watch=watch)
 
-    assert result.trace == tuple((p.train_seconds, p.steps, p.test_accuracy) for p in seen)
+    assert result.trace == tuple((p.train_seconds, p.steps, p.test_score) for p in seen)
     assert (result.steps, result.epochs) == (seen[-1].steps, seen[-1].epochs)
     assert len(seen) == last
     assert not result.reached
@@ -187,15 +191,15 @@ def test_a_watcher_sees_every_evaluation_and_may_end_the_run(data, batch_size, l
 
 
 @given(
-    data=datasets(),
+    task=tasks(),
     batch_size=batch_sizes,
     gaps=st.lists(st.integers(1, 30), min_size=1, max_size=4),
 )
-def test_evaluations_stand_at_the_steps_that_are_asked_for(data, batch_size, gaps):
+def test_evaluations_stand_at_the_steps_that_are_asked_for(task, batch_size, gaps):
     """Each step may depend on the evaluation before it; training is the same as without them."""
-    stopping, straight = new_engine("eager"), new_engine("eager")
+    stopping, straight = new_engine("eager", task), new_engine("eager", task)
     walk, at_once = (
-        Walk(engine, data.train, batch_size, generator=generator())
+        Walk(engine, task.train, batch_size, generator=generator())
         for engine in (stopping, straight)
     )
     asked, left = [], iter(gaps)
@@ -205,7 +209,7 @@ def test_evaluations_stand_at_the_steps_that_are_asked_for(data, batch_size, gap
         gap = next(left, None)
         return gap and gap + (point.steps if point else 0)
 
-    points = list(evaluations(walk, data.test, next_step))
+    points = list(evaluations(walk, task.test, next_step))
 
     assert asked == [None, *points]
     assert [point.steps for point in points] == list(itertools.accumulate(gaps))
@@ -213,12 +217,12 @@ def test_evaluations_stand_at_the_steps_that_are_asked_for(data, batch_size, gap
     at_once.advance(sum(gaps))
     assert (walk.steps, walk.epochs) == (at_once.steps, at_once.epochs)
     assert torch.equal(parameters_of(stopping), parameters_of(straight))
-    assert points[-1].test_accuracy == evaluate(straight.network, data.test).accuracy
+    assert points[-1].test_score == evaluate(straight, task.test).score
 
 
 def test_the_clock_is_paused_while_an_evaluation_is_made_and_looked_at(monkeypatch):
     """Only training counts: here a tick per stretch of steps."""
-    data, now = new_data(10, 5), [0.0]
+    task, now = new_data(10, 5), [0.0]
     monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
     advance = Walk.advance
 
@@ -227,10 +231,10 @@ def test_the_clock_is_paused_while_an_evaluation_is_made_and_looked_at(monkeypat
         return advance(walk, steps)
 
     monkeypatch.setattr(Walk, "advance", ticks)
-    walk = Walk(new_engine("eager"), data.train, 10, generator=generator())
+    walk = Walk(new_engine("eager"), task.train, 10, generator=generator())
 
     seconds = []
-    for point in evaluations(walk, data.test, lambda last: 1 + (last.steps if last else 0)):
+    for point in evaluations(walk, task.test, lambda last: 1 + (last.steps if last else 0)):
         now[0] += 100
         seconds.append(point.train_seconds)
         if point.steps == 3:
@@ -241,11 +245,11 @@ def test_the_clock_is_paused_while_an_evaluation_is_made_and_looked_at(monkeypat
 
 def test_a_run_that_diverges_is_censored_at_once():
     """It never counts as reached, and doesn't spend the rest of its budget."""
-    data = new_data(10, 5)
+    task = new_data(10, 5)
     engine = new_engine("eager")
     engine.parameters[0].data.fill_(math.nan)
 
-    result = until(engine, data, 4, 1e-9, epochs=10)
+    result = until(engine, task, 4, 1e-9, epochs=10)
 
     assert not result.reached
     assert result.diverged
@@ -259,4 +263,4 @@ def test_training_learns_to_read_digits(name, mnist):
 
     training.epoch(engine, mnist.train.head(6_000), 10, generator=generator())
 
-    assert evaluate(engine.network, mnist.test).accuracy > 0.75
+    assert evaluate(engine, mnist.test).score > 0.75

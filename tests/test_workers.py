@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from functools import partial
 from threading import Thread
 
 import psutil
@@ -26,7 +27,7 @@ from mnist_mlp.workers import first_cause, group
 from mnist_mlp.workers.first_cause import LostError, Register, ToldToEndError
 from tests import idx, toy
 from tests import suite as in_process
-from tests.strategies import new_engine, new_split
+from tests.strategies import generator, new_data, new_engine, new_regression, without_dropout
 
 MOST_WORKERS = 3
 SOON = timedelta(seconds=20)
@@ -39,14 +40,14 @@ def crew():
         yield started
 
 
-def trained(samples, batch_size, seed):
-    """Train for an epoch, in each worker; the mean loss, the parameters and the accuracy."""
-    engine = new_engine("ddp", seed=seed)
-    split = new_split(samples, seed=seed)
-    loss = epoch(engine, split, batch_size, generator=torch.Generator().manual_seed(seed))
-    found = evaluate(engine.logits, split)
+def trained(new_task, samples, batch_size, seed):
+    """Train for an epoch, in each worker; the mean loss, the parameters and the evaluation."""
+    task = new_task(samples, 1, seed=seed)
+    engine = new_engine("ddp", task, seed=seed)
+    loss = epoch(engine, task.train, batch_size, generator=generator(seed))
+    found = evaluate(engine, task.train)
     parameters = [parameter.detach().numpy().copy() for parameter in engine.parameters]
-    return loss, parameters, (found.loss, found.accuracy)
+    return loss, parameters, (found.loss, found.score)
 
 
 @given(samples=st.integers(0, 1000), workers=st.integers(1, 70))
@@ -60,14 +61,19 @@ def test_every_sample_of_a_batch_is_in_one_of_the_shares_which_are_alike(samples
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 256, 60000])
-def test_several_workers_take_the_steps_of_one(crew, batch_size):
+@pytest.mark.parametrize(
+    "new_task",
+    [new_data, partial(new_regression, network=without_dropout)],
+    ids=["question", "regression"],
+)
+def test_several_workers_take_the_steps_of_one(crew, new_task, batch_size):
     """The same losses, parameters and evaluation, up to rounding; all workers hold the same."""
     samples = 30 if batch_size == 1 else 600
-    loss, parameters, evaluation = trained(samples, batch_size, 3)
+    loss, parameters, evaluation = trained(new_task, samples, batch_size, 3)
 
     for workers in (2, 3):
         crew.regroup(workers)
-        answers = crew.ask(trained, samples, batch_size, 3)
+        answers = crew.ask(trained, new_task, samples, batch_size, 3)
 
         for their_loss, theirs, their_evaluation in answers:
             assert their_loss == pytest.approx(loss, rel=1e-5)

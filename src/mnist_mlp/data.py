@@ -48,17 +48,17 @@ class Split:
         """The first `samples` samples, all of them if there are fewer."""
         return self.part(slice(0, min(samples, len(self))))
 
-    def tail(self, samples: int) -> "Split":
-        """The last `samples` samples, all of them if there are fewer."""
-        return self.part(slice(max(0, len(self) - samples), len(self)))
-
-    def part(self, own: slice) -> "Split":
-        """The samples of a slice."""
+    def part(self, own: slice | Tensor) -> "Split":
+        """The samples of a slice, or at places that a tensor lists."""
+        inputs, targets = (
+            each if self.obstacle else each[own] for each in (self.inputs, self.targets)
+        )
+        places = range(own.start, own.stop) if isinstance(own, slice) else own.tolist()
         return replace(
             self,
-            inputs=self.inputs[own],
-            targets=self.targets[own],
-            new_dataset=lambda: Subset(self.dataset, range(own.start, own.stop)),
+            inputs=inputs,
+            targets=targets,
+            new_dataset=lambda: Subset(self.dataset, places),
         )
 
     def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -33,6 +33,35 @@ def wait() -> None:
         torch.cuda.synchronize()
 
 
+class Randomness:
+    """A state of its own for torch's global generators, from which dropout draws."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._generators = [torch.default_generator]
+        if is_gpu(device):
+            self._generators.append(torch.cuda.default_generators[device.index or 0])
+        self._states = [each.get_state() for each in self._generators]
+
+    def seed(self, seed: int) -> None:
+        """Begin anew, inside of `used`."""
+        for generator in self._generators:
+            generator.manual_seed(seed)
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Draw from this state while the body of the `with` runs; the global one is not touched."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        states, self._states = self._states, [each.get_state() for each in self._generators]
+        for generator, state in zip(self._generators, states, strict=True):
+            generator.set_state(state)
+
+
 @contextmanager
 def threads(count: int) -> Iterator[None]:
     """Let torch compute on so many threads of the CPU while the body of the `with` runs.

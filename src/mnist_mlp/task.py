@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from mnist_mlp.batches import clamped
 from mnist_mlp.data import Split, split_of
+from mnist_mlp.device import Randomness
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -80,6 +81,7 @@ class Task:
 
 def seeded(network: Callable[[], Network], *, seed: int) -> Network:
     """Make a network after seeding torch, and leave the global random state as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
+    randomness = Randomness(torch.device("cpu"))
+    with randomness.used():
+        randomness.seed(seed)
         return network()

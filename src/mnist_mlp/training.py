@@ -11,6 +11,7 @@ from mnist_mlp.batches import clamped, mean_over_samples, shuffled, steps_per_ep
 from mnist_mlp.checkpoint import Checkpoint, Keeper
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Split
+from mnist_mlp.device import Randomness
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.errors import UserError
 from mnist_mlp.evaluation import evaluate
@@ -64,6 +65,7 @@ class Walk:
         self.steps = 0
         self.steps_per_epoch = steps_per_epoch(len(split), self.batch_size)
         self._order = torch.empty(0, dtype=torch.int64)
+        self._randomness = Randomness(engine.device)  # of dropout; seeded anew in each epoch
 
     @property
     def epochs(self) -> float:
@@ -75,13 +77,12 @@ class Walk:
         """Take `steps` more steps and return their losses, (steps,), or raise NotFiniteError."""
         losses = []
         target = self.steps + steps
-        with torch.random.fork_rng(devices=[]):
-            # Of dropout and of random datasets; a run that is resumed here draws the same.
-            torch.default_generator.manual_seed(self.generator.initial_seed() ^ self.steps)
+        with self._randomness.used():
             while self.steps < target:
                 position = self.steps % self.steps_per_epoch
                 if position == 0:
                     self._order = shuffled(len(self.split), generator=self.generator)
+                    self._randomness.seed(self.generator.initial_seed() ^ self.steps)
                 end = min(position + target - self.steps, self.steps_per_epoch)
                 samples = self._order[position * self.batch_size : end * self.batch_size]
                 losses.append(self.engine.run(self.split, samples, self.batch_size))

@@ -11,6 +11,7 @@ from torch.func import functional_call, grad_and_value
 
 from mnist_mlp.batches import clamped
 from mnist_mlp.data import Split
+from mnist_mlp.device import Randomness
 from mnist_mlp.engines.engine import Autograd, UnavailableError
 from mnist_mlp.task import Task, seeded
 
@@ -44,20 +45,23 @@ class Compiled(Autograd):
         """Compile the graphs that an epoch needs, and return the seconds that it took."""
         started = time.perf_counter()
         batch_size = clamped(batch_size, len(split))
-        sizes = batch_size, len(split) % batch_size
-        for samples in (EXAMPLE_SAMPLES,) * (max(sizes) > 1) + (1,) * (1 in sizes):
+        for samples in {batch_size, len(split) % batch_size} - {0}:
             self._compile(split.inputs, split.targets, samples)
         return time.perf_counter() - started
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
-        self._compile(inputs, targets, 1 if len(targets) == 1 else EXAMPLE_SAMPLES)
+        self._compile(inputs, targets, len(targets))
+        return self._take_step(inputs, targets)
+
+    def _take_step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        loss: Tensor
         if self._is_whole:
             with torch.no_grad():
                 step = _step(self.task.network, self.task.loss)
-                mean: Tensor = step(self._parameters, inputs, targets, self._rate)
-                return mean
+                loss = step(self._parameters, inputs, targets, self._rate)
+                return loss
         self.optimizer.zero_grad()
-        loss: Tensor = _loss(self.task.loss)(self.network, inputs, targets)
+        loss = _loss(self.task.loss)(self.network, inputs, targets)
         loss.backward()
         self.optimizer.step()
         return loss.detach()
@@ -69,28 +73,25 @@ class Compiled(Autograd):
             UnavailableError: there is no compiler, or it fails.
 
         """
-        if (*self._kind, samples) in _ready:
+        graph = (*self._kind, samples == 1)
+        if graph in _ready:
             return
-        inputs, targets = (each[:1].repeat_interleave(samples, 0) for each in (inputs, targets))
-        if samples > 1:
+        count = 1 if samples == 1 else EXAMPLE_SAMPLES
+        inputs, targets = (each[:1].repeat_interleave(count, 0) for each in (inputs, targets))
+        if count > 1:
             for tensor in (inputs, targets):
                 torch._dynamo.maybe_mark_dynamic(tensor, 0)  # noqa: SLF001 - its documented name
-        network = self.task.new_network(0).to(self.device)
-        parameters = {name: each.detach() for name, each in network.named_parameters()}
+        example = Compiled(self.task, self.task.new_network(0), learning_rate=self.learning_rate)
         try:
-            if self._is_whole:
-                with torch.no_grad():
-                    step = _step(self.task.network, self.task.loss)
-                    step(parameters, inputs, targets, torch.zeros((), device=self.device))
-            else:
-                _loss(self.task.loss)(network, inputs, targets).backward()
+            with Randomness(self.device).used():
+                example._take_step(inputs, targets)  # noqa: SLF001 - of the same class
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise UnavailableError(
                 f"the compiled engine cannot compile this here ({reason}): install g++ or clang++ "
                 "if there is no compiler, or use another engine"
             ) from error
-        _ready.add((*self._kind, samples))
+        _ready.add(graph)
 
 
 @cache
