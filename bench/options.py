@@ -17,7 +17,7 @@ Value = TypeVar("Value")
 
 FIGURE_KINDS = (".png", ".svg", ".html")
 NATIVE_FORMS = ("fastest", "simplest")
-SEARCH_SECONDS = 90
+RATES = ("tuned", "fixed", "sqrt", "linear")
 FEWEST_WORKERS = 2
 
 
@@ -138,7 +138,7 @@ TARGET = valued(
     "target test accuracy, above 0 and at most 1 "
     f"(default: {cases.TARGET_ACCURACY}, or the task's)",
 )
-# What a training to the target takes; sweet-spot takes them with --search alone.
+# What a training to the target takes.
 TRAINING = {
     "--lr": valued(
         arguments.positive_number,
@@ -160,17 +160,6 @@ TRAINING = {
 FIGURE = valued(
     figure_file, "FILE", "draw time to target against batch size, as .png, .svg or .html"
 )
-TIME_LIMIT = valued(
-    arguments.positive_number,
-    "SECONDS",
-    f"of the whole search, compiling and evaluating included (default: {SEARCH_SECONDS})",
-)
-
-
-def _with_search(settings: Settings) -> Settings:
-    text = f"with --search: {settings['help']}"
-    return settings | {"default": argparse.SUPPRESS, "help": text}
-
 
 # Command -> option -> settings. "suite" is `pytest --benchmark-only`.
 OPTIONS: dict[str, dict[str, Settings]] = {
@@ -244,16 +233,40 @@ OPTIONS: dict[str, dict[str, Settings]] = {
         ),
     },
     "sweet-spot": {
-        "--engines": valued(parse_engines, "NAME,...", WAYS_TO_TRAIN, cases.CONVERGENCE_ENGINES),
+        "--engines": valued(
+            parse_engines,
+            "NAME,...",
+            f"{WAYS_TO_TRAIN} (default: {listed(cases.CONVERGENCE_ENGINES)} where steps are known; "
+            "otherwise eager; one of them where trainings are made)",
+        ),
         "--target-accuracy": TARGET,
-        **{flag: SHARED[flag] for flag in ("--threads", "--device", "--force")},
+        **{flag: SHARED[flag] for flag in ("--threads", "--device", "--force", "--task")},
+        "--rates": valued(
+            one_of("way to choose rates", RATES),
+            "NAME",
+            "tuned: search the best learning rate at each batch size; fixed, sqrt or linear: scale "
+            "the task's own, at a fraction of the cost (default: tuned, or as known)",
+        ),
+        "--batch-sizes": valued(
+            several(arguments.whole_number),
+            "B,B,...",
+            "train at all of these (default: those that the search finds worth it)",
+        ),
+        "--seeds": valued(
+            at_least(2), "N", "fresh seeds at each of the fastest batch sizes (default: 7)"
+        ),
+        "--max-epochs": TRAINING["--max-epochs"] | {"default": None},
+        "--time-limit": valued(
+            arguments.positive_number, "SECONDS", "of the whole search (default: none)"
+        ),
+        "--runs": valued(
+            output_file,
+            "FILE.jsonl",
+            "keep each training here from the moment it ends, and go on from there (default: a "
+            "file in .benchmarks/ that is named by task and target)",
+        ),
         "--figure": FIGURE,
-        "--search": {
-            "action": "store_true",
-            "help": "race whole trainings, for other data, targets and learning rates",
-        },
-        **{flag: _with_search(settings) for flag, settings in TRAINING.items()},
-        "--time-limit": _with_search(TIME_LIMIT),
+        "--json": valued(output_file, "FILE", "save what was found"),
         **{flag: SHARED[flag] for flag in ("--data-root", "--cache-dir")},
     },
     "scale": {

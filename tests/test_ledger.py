@@ -1,16 +1,19 @@
-"""The ledger of a study: what is read again, what is refused, and who may write."""
+"""The ledger of a search: what is read again, what is refused, and who may write."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
-from bench.best.ledger import Ledger
-from bench.best.trial import Outcome, Trial
+from bench.best.ledger import Ledger, header_of
+from bench.best.trial import TEST, Outcome, Trial
 from mnist_mlp.errors import UserError
+from tests.strategies import new_data
 
-TRIAL = Trial(judged_on="test", batch_size=64, learning_rate=0.1, seed=0)
-OUTCOME = Outcome(bounds={0.9: (90, 100), 0.95: (180, 200)}, steps=300)
-HEADER = {"plan": {"targets": (0.9, 0.95)}, "data": "MNIST"}
+TRIAL = Trial(judged_on=TEST, batch_size=64, learning_rate=0.1, seed=0)
+OUTCOME = Outcome(steps=200, below=180, score=0.95, reached=True)
+HEADER = {"task": "digits", "target": 0.95}
 
 
 @pytest.fixture
@@ -21,13 +24,13 @@ def file(tmp_path):
 
 @pytest.fixture
 def opened(file):
-    """Open the ledger of a study, and close all of them at the end."""
+    """Open the ledger of a search, and close all of them at the end."""
     ledgers = []
 
     def open_(**changed):
         for ledger in ledgers:
             ledger.close()
-        ledgers.append(Ledger(file, header=HEADER | changed, decides=("plan", "data")))
+        ledgers.append(Ledger(file, HEADER | changed))
         return ledgers[-1]
 
     yield open_
@@ -40,62 +43,59 @@ def test_a_ledger_has_one_writer(opened, file):
     opened()
 
     with pytest.raises(UserError, match="is being written by another process"):
-        Ledger(file, header=HEADER, decides=())
+        Ledger(file, HEADER)
 
 
-@pytest.mark.parametrize("torn", ['{"setting": {"judged', "", "}"])
+@pytest.mark.parametrize("torn", ['{"trial": {"judged', "", "}"])
 def test_a_training_is_read_as_it_was_and_a_torn_line_is_dropped(opened, file, torn):
     """The next run starts on its own line."""
     opened().add(TRIAL, OUTCOME)
     with file.open("a") as end:
         end.write(torn)
 
-    ledger = opened()
-    assert ledger.outcomes == {TRIAL: OUTCOME}
-    ledger.add(TRIAL, OUTCOME)
+    opened().add(replace(TRIAL, seed=1), OUTCOME)
 
-    lines = file.read_text().splitlines()
-    assert [json.loads(line)["trial"]["seed"] for line in lines[1:]] == [0, 0]
+    assert opened().outcomes == {TRIAL: OUTCOME, replace(TRIAL, seed=1): OUTCOME}
 
 
-@pytest.mark.parametrize(
-    ("asked", "is_there"),
-    [
-        ({}, True),
-        ({"last_target": 0.97, "most_steps": 300}, True),  # it went as far, and did not reach it
-        ({"last_target": 0.97, "most_steps": 301}, False),
-    ],
-)
-def test_a_training_that_ended_too_soon_is_made_again(opened, asked, is_there):
-    """A cap may have ended it."""
-    ledger = opened()
-    ledger.add(TRIAL, OUTCOME)
+@pytest.mark.parametrize("field", ["task", "target"])
+def test_trainings_of_something_else_are_refused_by_what_differs(opened, field):
+    """And the file stays as it was."""
+    opened().add(TRIAL, OUTCOME)
 
-    assert ledger.has(TRIAL, **{"last_target": 0.95, "most_steps": 1000} | asked) == is_there
+    with pytest.raises(UserError, match=f"holds trainings with another {field}, .*, not other: "):
+        opened(**{field: "other"})
+
+    assert opened().outcomes == {TRIAL: OUTCOME}
 
 
-def test_another_study_is_not_gone_on_with(opened):
-    """Its trainings would mean something else."""
-    opened()
+@pytest.mark.parametrize("text", ['{"a": 1}\n', "[1]\n", "no line", json.dumps(HEADER) + "\n{}\n"])
+def test_a_file_that_is_no_ledger_is_refused_and_kept(opened, file, text):
+    """It may be something that the user needs."""
+    file.write_text(text)
 
-    with pytest.raises(UserError, match="holds a study with another data, MNIST"):
-        opened(data="KMNIST")
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        ('{"mine": 1}', "holds no whole line"),
-        ("no JSON\n", "is not JSON"),
-        ("[1]\n", "is not a JSON object"),
-        ('{"plan": 1}\n', "holds a study with another plan, 1"),
-        (json.dumps(HEADER) + '\n{"trial": 1}\n', "is no ledger of a study"),
-    ],
-)
-def test_a_file_that_is_no_ledger_is_refused_and_left_alone(opened, file, content, sentence):
-    """It may be somebody else's."""
-    file.write_text(content)
-
-    with pytest.raises(UserError, match=sentence):
+    with pytest.raises(UserError, match=r"a\.jsonl"):
         opened()
-    assert file.read_text() == content
+
+    assert file.read_text() == text
+
+
+def test_what_decides_how_many_steps_a_task_takes_is_in_the_header():
+    """Another network, loss, optimizer, data, target or budget is another task; a copy is not."""
+    task = new_data(40, 20)
+    header = header_of(task, max_epochs=10)
+    other = new_data(41, 20)
+    changes = {
+        "network": {"network": lambda: torch.nn.Sequential(torch.nn.Linear(784, 10))},
+        "loss": {"loss": lambda outputs, targets: 2 * task.loss(outputs, targets)},
+        "optimizer": {"optimizer": lambda parameters, rate: torch.optim.Adam(parameters, lr=rate)},
+        "data": {"train": other.train},
+        "target": {"target": 0.5},
+        "task": {"name": "other"},
+    }
+
+    assert header_of(replace(task), max_epochs=10) == header
+    assert header_of(task, max_epochs=9) != header
+    for field, change in changes.items():
+        changed = header_of(replace(task, **change), max_epochs=10)
+        assert changed[field] != header[field], field

@@ -1,6 +1,9 @@
 """A study of steps to target: one training, and the results that are kept."""
 
 import json
+import math
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,64 +11,72 @@ import torch
 
 from bench.best import reference, trial
 from bench.best.reference import Reference
-from bench.best.trial import Trial
+from bench.best.trial import TEST, VALIDATION, Trial
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import Walk
 from tests import study
 from tests.strategies import new_engine
 
-TARGETS = (0.6, 0.75)
+MAX_EPOCHS = 2
 
 
 def chosen_trial(**changed):
     """A training that is judged on the test set."""
-    fields = {"judged_on": "test", "batch_size": 64, "learning_rate": 0.4, "seed": 3}
+    fields = {"judged_on": TEST, "batch_size": 64, "learning_rate": 0.4, "seed": 3}
     return Trial(**fields | changed)
 
 
-def accuracy_after(steps, chosen, data):
+def score_after(steps, chosen, task):
     """Of a training of its own, evaluated once."""
-    subject, judge = trial.judged_by(data, chosen.judged_on)
-    engine = new_engine("eager", seed=chosen.seed)
-    engine.learning_rate = chosen.learning_rate
+    subject, judge = trial.judged_by(task, chosen.judged_on)
+    engine = new_engine("eager", seed=chosen.seed, learning_rate=chosen.learning_rate)
     generator = torch.Generator().manual_seed(chosen.seed)
     walk = Walk(engine, subject, chosen.batch_size, generator=generator)
     walk.advance(steps)
-    return evaluate(engine.logits, judge).accuracy
+    return evaluate(engine, judge).score
 
 
-@pytest.mark.parametrize("judged_on", ["test", "validation"])
-def test_each_target_lies_between_its_bounds(mnist, judged_on):
+@pytest.mark.parametrize("judged_on", [TEST, VALIDATION])
+@pytest.mark.parametrize("target", [0.6, 0.75])
+def test_the_target_lies_between_the_last_two_evaluations(mnist, judged_on, target):
     """A training that is evaluated there alone agrees."""
-    chosen = chosen_trial(judged_on=judged_on)
+    chosen, task = chosen_trial(judged_on=judged_on), replace(mnist, target=target)
 
-    found = trial.run(chosen, mnist, TARGETS, most_steps=900)
+    found = trial.run(chosen, task, "native", max_epochs=MAX_EPOCHS)
 
-    for target in TARGETS:
-        low, high = found.bounds[target]
-        assert low < high <= found.steps
-        assert accuracy_after(low, chosen, mnist) < target <= accuracy_after(high, chosen, mnist)
-        assert high <= low * trial.COARSE + 1
+    assert found.reached
+    assert found.below < found.steps <= found.below * trial.COARSE + 1
+    assert score_after(found.below, chosen, task) < target
+    assert score_after(found.steps, chosen, task) >= target
 
 
 def test_the_validation_set_is_not_trained_on(mnist):
-    """It is the last sixth of the training set."""
-    subject, judge = trial.judged_by(mnist, "validation")
+    """It is drawn from the training set, which may be sorted, and always the same."""
+    subject, judge = trial.judged_by(mnist, VALIDATION)
 
-    assert (len(subject), len(judge)) == (50_000, 10_000)
-    assert torch.equal(torch.cat([subject.labels, judge.labels]), mnist.train.labels)
-    assert judge.dataset[0][1] == int(judge.labels[0])
+    assert (len(subject), len(judge)) == (55_000, 5_000)
+    both = torch.cat([subject.targets, judge.targets])
+    assert torch.equal(both.bincount(), mnist.train.targets.bincount())
+    assert judge.targets.unique().tolist() == list(range(10))
+    assert judge.dataset[0][1] == int(judge.targets[0])
+    assert trial.judged_by(mnist, VALIDATION) == (subject, judge)
 
 
-def test_a_run_ends_with_its_budget_or_when_it_diverges(mnist):
-    """A target that it did not reach has no bounds."""
-    capped = trial.run(chosen_trial(), mnist, (0.1, 0.99), most_steps=77)
-    broken = trial.run(chosen_trial(learning_rate=1e38), mnist, (0.99,), most_steps=9000)
+def test_a_run_ends_with_its_budget_its_cap_or_when_it_diverges(mnist):
+    """What a cap ended is known to be so; a run that was told to stop has no outcome."""
+    task = replace(mnist, target=0.99, train=mnist.train.head(640))
+    run = partial(trial.run, task=task, engine="native", max_epochs=3)
 
-    assert capped.steps == 77
-    assert set(capped.bounds) == {0.1}
+    spent = run(chosen_trial())
+    capped = run(chosen_trial(), most_steps=lambda: 12)
+    broken = run(chosen_trial(learning_rate=1e38))
+
+    assert (spent.steps, spent.reached, spent.is_capped) == (30, False, False)
+    assert (capped.reached, capped.is_capped) == (False, True)
+    assert 12 <= capped.steps < 30
     assert broken.diverged
-    assert broken.steps_to(0.99) == float("inf")
+    assert broken.steps_to_target == math.inf
+    assert run(chosen_trial(), is_over=lambda: True) is None
 
 
 def test_bounds_are_found_by_set_and_rate():

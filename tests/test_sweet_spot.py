@@ -1,33 +1,74 @@
-"""python -m bench sweet-spot as its users call it: known steps times seconds, or a race."""
+"""python -m bench sweet-spot as its users call it: known steps, or trainings of their own task."""
 
+import json
 import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from bench import __main__ as bench_main
-from bench.best import sweet_spot_command
+from bench.best import known_command, search_command
 from bench.best.reference import Reference
 from mnist_mlp.engines.eager import Eager
 from mnist_mlp.engines.engine import UnavailableError
-from tests import idx, study
+from tests import study
 
-TARGET = 0.05  # for labels that mean nothing, guessing reaches it at the first evaluation
+TARGET = 0.05  # guessing reaches it, at the first evaluation
+TASK = """
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from mnist_mlp.task import Task
+
+def samples(count, seed):
+    inputs = torch.randn(count, 8, generator=torch.Generator().manual_seed(seed))
+    return inputs, (inputs[:, 0] > 0).long()
+
+task = Task(
+    name="signs",
+    network=lambda: nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 2)),
+    train=samples(600, 0),
+    test=samples(200, 1),
+    loss=cross_entropy,
+    optimizer=lambda parameters, rate: torch.optim.Adam(parameters, lr=rate),
+    target=0.9,
+    learning_rate=0.002,
+    batch_size=8,
+)
+"""
 
 
 @pytest.fixture
-def main(tmp_path, monkeypatch):
-    """Run the command on a small random data set, with a study of it that says 20 steps or more."""
-    idx.write_dataset(tmp_path / "KMNIST" / "raw", train=300, test=200)
-    known = study.findings(data="KMNIST", target=TARGET, scale=0.02)
-    monkeypatch.setattr(Reference, "shipped", lambda: known)
-    monkeypatch.setattr(sweet_spot_command, "SECONDS", 0.2)
-    monkeypatch.setattr(sweet_spot_command, "PROCESSES", 2)
-    fixed = f"--data-root={tmp_path}", f"--target-accuracy={TARGET}", "--threads=1"
-    return lambda *words: bench_main.main(["sweet-spot", "--engines=eager", *fixed, *words])
+def quick(monkeypatch):
+    """Time steps for moments only."""
+    for command in (known_command, search_command):
+        monkeypatch.setattr(command, "SECONDS", 0.2)
+        monkeypatch.setattr(command, "PROCESSES", 2)
+
+
+@pytest.fixture
+def known(quick, monkeypatch):
+    """Run the command where the steps to a target that guessing reaches are known."""
+    monkeypatch.setattr(Reference, "shipped", lambda: study.findings(target=TARGET, scale=0.02))
+    return lambda *words: main(f"--target-accuracy={TARGET}", "--threads=1", *words)
+
+
+@pytest.fixture
+def own(quick, tmp_path):
+    """Run the command on a task of a user's own; its batch normalisation needs two samples."""
+    file = tmp_path / "signs.py"
+    file.write_text(TASK)
+    runs = f"--runs={tmp_path / 'runs.jsonl'}"
+    return lambda *words: main(f"--task={file}", "--threads=1", runs, *words)
+
+
+def main(*words):
+    """Run the command in this process, and return its exit code."""
+    return bench_main.main(["sweet-spot", *words])
 
 
 def flat(text):
@@ -35,71 +76,99 @@ def flat(text):
     return re.sub(r"\s+", " ", text)
 
 
-def test_it_predicts_trains_and_draws(main, tmp_path, capsys):
-    """A table and sentences for each engine, and a figure of both."""
-    figure = tmp_path / "figure.png"
+def trainings(folder):
+    """Return the trainings that the file of runs holds."""
+    return (folder / "runs.jsonl").read_text().splitlines()[1:]
 
-    code = main("--engines=eager,native", f"--figure={figure}")
+
+def test_known_steps_are_multiplied_checked_and_drawn(known, tmp_path, capsys):
+    """A table and sentences for each engine, and a figure and a file of both."""
+    figure, file = tmp_path / "figure.png", tmp_path / "answer.json"
+
+    code = known("--engines=eager,native", f"--figure={figure}", f"--json={file}")
 
     output = flat(capsys.readouterr().out)
     assert code == 0
-    assert output.startswith("KMNIST, cpu, 1 threads: to test accuracy 0.05")
-    assert "of a study of KMNIST, 2026-01-02, commit 0123456, 6 seeds per size; " in output
+    assert output.startswith("MNIST, cpu, 1 threads: to test accuracy 0.05")
+    assert "of a study of MNIST, 2026-01-02, commit 0123456, 6 seeds per size; " in output
     for engine in ("eager", "native"):
         assert f"is predicted to train fastest with the {engine} engine: " in output
     assert output.count("What usual choices take, in times of the best: ") == 2
     assert output.count("with 5 seeds that had no part in the choice: median ") == 2
-    assert output.count(" best ") >= 2
     assert figure.read_bytes().startswith(b"\x89PNG")
+    answers = json.loads(file.read_text())["answers"]
+    assert {of["best_batch_size"] for of in answers.values()} <= set(study.SIZES)
 
 
-def test_a_race_prints_its_runs_and_confirms_the_fastest(main, capsys):
-    """A target that guessing reaches makes it short."""
-    code = main("--search", "--target-accuracy=0.01", "--time-limit=60")
+def test_trainings_find_the_best_size_of_a_task_and_are_never_repeated(own, tmp_path, capsys):
+    """A size that cannot train is left out by name; trainings of another target are refused."""
+    figure, file = tmp_path / "figure.svg", tmp_path / "answer.json"
+    code = own("--seeds=2", f"--figure={figure}", f"--json={file}")
+    output = flat(capsys.readouterr().out)
+    made = trainings(tmp_path)
 
-    output = capsys.readouterr().out
+    again = own("--seeds=2")
+    other = own("--target-accuracy=0.8")
+
+    assert (code, again, other) == (0, 0, 1)
+    assert output.startswith("signs, eager engine, cpu, 1 threads: to test accuracy 0.9 in at most")
+    answer = output.partition("trains fastest to a test accuracy of 0.9: ")
+    best, rate = re.search(r"Batch size (\d+) at rate (\S+) $", answer[0]).groups()
+    assert re.match(r"\S+ \S+ \(95 % interval ", answer[2])
+    assert "Your 8 at 0.002 " in output
+    assert "Batch size 1 is left out: ValueError: Expected more than 1 value" in output
+    later = capsys.readouterr()
+    assert f"{len(made)} trainings so far in " in flat(later.out)
+    assert "runs.jsonl holds trainings with another target, 0.9, not 0.8: " in later.err
+    kept = [json.dumps(json.loads(line)["trial"]) for line in trainings(tmp_path)]
+    assert len(set(kept)) == len(kept)
+    assert "<svg" in figure.read_text()
+    saved = json.loads(file.read_text())
+    assert saved["answers"]["eager"]["best_batch_size"] == int(best)
+    # What was found can be the known steps of another run.
+    found = Reference.model_validate(saved)
+    assert f"{found.rates(0.9)[int(best)]:.3g}" == rate
+    assert {len(seeds) for seeds in found.bounds(0.9).values()} == {2}
+
+
+def test_batch_sizes_that_are_asked_for_are_all_trained(own, capsys):
+    """As a study does; rates by a rule take few trainings."""
+    code = own("--batch-sizes=4,64,1000", "--rates=sqrt", "--seeds=2")
+
+    output = flat(capsys.readouterr().out)
     assert code == 0
-    assert output.startswith("KMNIST, eager engine, cpu, ")
-    for rule in ("tuned", "fixed"):
-        assert f"{rule} rate, batch size 16, seed 0: reached " in output
-    assert "with 5 seeds that had no part in the choice: 5 reached the target" in flat(output)
-    assert "time was up" not in output
+    for size, rate in ((4, "0.00141"), (64, "0.00566"), (600, "0.0173")):
+        assert re.search(rf"batch size {size}: [\w, ]+ at rate {rate} \(3 trainings\)", output)
 
 
-def test_a_run_of_a_race_ends_with_the_last_of_its_epochs(main, capsys):
-    """For labels that mean nothing, 0.9 is out of reach."""
-    words = ["--max-epochs=2", "--lr-rules=fixed", "--seeds=0", "--target-accuracy=0.9"]
-    code = main("--search", *words)
+def test_an_unreachable_target_gives_the_score_of_each_size(own, capsys):
+    """And after how long; every batch size that is small enough is tried."""
+    code = own("--target-accuracy=1", "--max-epochs=1", "--rates=fixed", "--seeds=2")
 
-    output = capsys.readouterr().out
+    output = flat(capsys.readouterr().out)
     assert code == 0
-    assert "threads: to test accuracy 0.9 in at most 2 epochs" in output
-    assert "fixed rate, batch size 4, seed 0: not reached, at " in output
-    assert "150 steps" in output
-    assert "that had no part in the choice" not in flat(output)
+    assert "No batch size reached a test accuracy of 1 in 1 epoch. " in output
+    assert re.search(r"not reached: 0\.\d+ after \S+ m?s", output)
 
 
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["--lr=0.2"], 2, "error: --lr is for the race of whole trainings: add --search"),
-        (["--max-epochs=3"], 2, "error: --max-epochs is for the race of whole trainings"),
-        (["--target-accuracy=0.5"], 1, "accuracy 0.5 are not known, only those to 0.05: choose"),
+        (["--engines=eager,native", "--rates=tuned"], 2, "find the steps to the target with one"),
         (["--figure=figure.doc"], 2, "'figure.doc' is no figure: name a file that ends in .png"),
         (["--data-root=nowhere"], 1, "error: nowhere holds no folder NAME/raw"),
-        (["--search", "--data-root=nowhere"], 1, "error: nowhere holds no folder NAME/raw"),
-        (["--search", "--time-limit=1e-9"], 1, "no run ended within 1e-09 s: allow more with"),
-        (["--lr-rules=cubic"], 2, "'cubic' is no learning rate rule: choose from fixed, linear"),
-        (["--seeds=0,0"], 2, "'0,0' names a value twice"),
+        (["--task=nowhere.py"], 2, "'nowhere.py' names no file"),
+        (["--task=nowhere:task"], 1, "--task=nowhere:task cannot be loaded: ModuleNotFoundError"),
+        (["--rates=cubic"], 2, "'cubic' is no way to choose rates: choose from tuned, fixed"),
+        (["--seeds=1"], 2, "'1' is not a whole number of at least 2"),
         (["--time-limit=0"], 2, "'0' is not a number above 0"),
         (["--max-epochs=0"], 2, "'0' is not a whole number from 1"),
-        (["--search", "--engines=eager,native"], 2, "--search takes one engine and draws no fig"),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_a_sentence(main, capsys, words, code, sentence):
+def test_what_makes_no_sense_is_refused_in_a_sentence(known, capsys, words, code, sentence):
     """Before anything is measured; the exit code is that of the command line, or 1."""
     try:
-        ended = main(*words)
+        ended = known(*words)
     except SystemExit as exit_:  # argparse's own refusals
         ended = exit_.code
 
@@ -107,17 +176,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(main, capsys, words, code,
     assert sentence in capsys.readouterr().err
 
 
-def test_other_data_than_the_studys_is_for_the_search(main, monkeypatch, capsys):
-    """Its steps are not known."""
-    monkeypatch.setattr(Reference, "shipped", lambda: study.findings(target=TARGET))
-
-    assert main() == 1
-    assert "known for MNIST, not for KMNIST: race whole trainings with --search" in (
-        capsys.readouterr().err
-    )
-
-
-def test_without_a_compiler_the_command_says_so(main, capsys, monkeypatch):
+def test_without_a_compiler_the_command_says_so(known, capsys, monkeypatch):
     """And falls back to nothing slower."""
 
     def fail(*_):
@@ -125,30 +184,31 @@ def test_without_a_compiler_the_command_says_so(main, capsys, monkeypatch):
 
     monkeypatch.setattr(Eager, "prepare", fail)
 
-    assert main("--search") == 1
+    assert known("--engines=eager") == 1
     assert capsys.readouterr().err == "error: no working compiler here\n"
 
 
 def test_ctrl_c_prints_what_is_there(tmp_path):
-    """Exit code 130, no traceback."""
-    idx.write_dataset(tmp_path / "KMNIST" / "raw", train=2_000, test=500)
+    """Exit code 130, no traceback; the trainings that had ended are kept."""
+    (tmp_path / "signs.py").write_text(TASK)
+    runs = tmp_path / "runs.jsonl"
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "bench", "sweet-spot", "--search"),
-            *(f"--data-root={tmp_path}", "--engines=eager", "--threads=1"),
+            *(sys.executable, "-m", "bench", "sweet-spot", f"--task={tmp_path / 'signs.py'}"),
+            *("--threads=1", f"--runs={runs}", "--target-accuracy=1", "--max-epochs=500"),
         ],
         cwd=Path(__file__).parent.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    process.stdout.readline()
-    process.stdout.readline()
+    while process.poll() is None and not (runs.exists() and len(trainings(tmp_path)) > 1):
+        time.sleep(0.1)
 
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert "test accuracy 0.95" in output  # the answer, from what there is
     assert errors.endswith("interrupted\n")
     assert "Traceback" not in errors
+    assert len(trainings(tmp_path)) > 1

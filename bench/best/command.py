@@ -1,34 +1,30 @@
-"""python -m bench sweet-spot: known steps times measured seconds, or a race of whole trainings."""
+"""python -m bench sweet-spot: steps, known or counted here, times seconds measured here."""
 
 import argparse
 
 from bench import cases
 from bench.measure import processes
-from bench.options import SEARCH_SECONDS
 from mnist_mlp.errors import UsageError
 
-RACE_ONLY = {
-    "lr": cases.LEARNING_RATE,
-    "lr_rules": cases.LR_RULES,
-    "seeds": cases.SEEDS,
-    "max_epochs": cases.MAX_EPOCHS,
-    "time_limit": SEARCH_SECONDS,
-}
+# What asks for trainings here, since the study did not make them.
+TRAINS = ("task", "data_root", "rates", "runs", "batch_sizes", "time_limit", "max_epochs", "seeds")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Answer in the way that is asked for."""
-    if options.search:
-        if len(options.engines) > 1 or options.figure:
-            raise UsageError("--search takes one engine and draws no figure")
-        from bench.best import race_command  # noqa: PLC0415 - torch takes seconds to import
-
-        return race_command.run(argparse.Namespace(**RACE_ONLY | vars(options)))
-    for name in RACE_ONLY:
-        if hasattr(options, name):
-            sentence = "is for the race of whole trainings: add --search, or leave it out"
-            raise UsageError(f"--{name.replace('_', '-')} {sentence}")
+    """Answer from known steps where they are known, unless trainings are asked for."""
     processes.start_server()  # imports torch while this process does
-    from bench.best import sweet_spot_command  # noqa: PLC0415
+    asked = [name for name in TRAINS if getattr(options, name) is not None]
+    from bench.best.reference import Reference  # noqa: PLC0415 - torch takes seconds to import
 
-    return sweet_spot_command.run(options)
+    target = options.target_accuracy or cases.TARGET_ACCURACY
+    if not asked and target in Reference.shipped().tuned:
+        from bench.best import known_command  # noqa: PLC0415
+
+        return known_command.run(options)
+    if options.engines and len(options.engines) > 1:
+        raise UsageError(
+            "trainings find the steps to the target with one engine: name one with --engines"
+        )
+    from bench.best import search_command  # noqa: PLC0415
+
+    return search_command.run(options)

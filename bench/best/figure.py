@@ -15,7 +15,7 @@ Curves = Mapping[str, Mapping[int, Estimate]]  # name -> batch size -> seconds t
 Marks = Sequence[tuple[str, int, float]]  # name, batch size, seconds
 
 
-def draw(file: Path, field: str, curves: Curves, marks: Marks = (), *, target: float) -> None:
+def draw(file: Path, field: str, curves: Curves, marks: Marks = (), *, goal: str) -> None:
     """Draw a band of 95 % and a line for each curve, whose names are of a field, under the marks.
 
     What missed the target has no place. The name of the file tells its kind.
@@ -32,7 +32,7 @@ def draw(file: Path, field: str, curves: Curves, marks: Marks = (), *, target: f
         if seconds < math.inf
     ]
     names = list(curves)
-    title = f"seconds of training to test accuracy {target:g}"
+    title = f"seconds of training to {goal}"
     values = [row[end] for row in rows for end in ("low", "high")]
     place: dict[str, Any] = {
         "x": look.batch_size_axis(row["batch size"] for row in rows),

@@ -1,15 +1,22 @@
-"""The ledger of a study: a JSON Lines file with a line per training, from which a study goes on."""
+"""The ledger: a JSON Lines file with a line per training, from which a search goes on."""
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+import torch
+
 from bench.best.trial import Outcome, Trial
 from bench.runs import json_lines
+from mnist_mlp.data import Split
 from mnist_mlp.errors import UserError
+from mnist_mlp.task import Task
+
+HASHED_SAMPLES = 1_000  # of each split, evenly spaced
 
 
 class Ledger:
@@ -19,45 +26,35 @@ class Ledger:
     dropped. Several threads may use a ledger.
 
     Raises:
-        UserError: the file holds something else or the trainings of another study, another process
+        UserError: the file holds something else or the trainings of another task, another process
             writes it, or it cannot be written.
 
     """
 
-    def __init__(self, file: Path, *, header: Mapping[str, Any], decides: Sequence[str]) -> None:
+    def __init__(self, file: Path, header: Mapping[str, Any]) -> None:
+        self.file = file
         self.outcomes: dict[Trial, Outcome] = {}  # those of earlier processes included
-        self.header: Mapping[str, Any] = json.loads(json.dumps(dict(header)))
         lines = json_lines.read(file)
         if lines:
-            self._take(file, lines, decides)
+            self._take(lines, json.loads(json.dumps(dict(header))))
         elif file.exists() and file.stat().st_size:
-            raise UserError(f"{file} holds no whole line: remove it, or name another file")
+            raise UserError(f"{file} holds no whole line: remove it, or name another with --runs")
         self._lock, self._writer = Lock(), json_lines.Writer(file)
         if not lines:
-            self._writer.append(self.header)
+            self._writer.append(header)
 
-    def _take(self, file: Path, lines: Sequence[Mapping[str, Any]], decides: Sequence[str]) -> None:
-        for field in decides:
-            if lines[0].get(field) != self.header[field]:
+    def _take(self, lines: list[dict[str, Any]], header: Mapping[str, Any]) -> None:
+        for field, value in header.items():
+            if lines[0].get(field) != value:
                 raise UserError(
-                    f"{file} holds a study with another {field}, {lines[0].get(field)}: name "
-                    "another file, or give the options of that study"
+                    f"{self.file} holds trainings with another {field}, {lines[0].get(field)}, "
+                    f"not {value}: remove it, or name another file with --runs"
                 )
-        self.header = lines[0]
         try:
             for line in lines[1:]:
-                bounds = {float(key): tuple(of) for key, of in line["outcome"]["bounds"].items()}
-                outcome = Outcome(**{**line["outcome"], "bounds": bounds})
-                self.outcomes[Trial(**line["trial"])] = outcome
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{file} is no ledger of a study: {error!r}") from error
-
-    def has(self, trial: Trial, *, last_target: float, most_steps: int) -> bool:
-        """Whether a training went as far as is asked: a cap may have ended it sooner."""
-        outcome = self.outcomes.get(trial)
-        return outcome is not None and (
-            outcome.diverged or last_target in outcome.bounds or outcome.steps >= most_steps
-        )
+                self.outcomes[Trial(**line["trial"])] = Outcome(**line["outcome"])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{self.file} holds no trainings of a search: {error!r}") from error
 
     def add(self, trial: Trial, outcome: Outcome) -> None:
         """Keep a training, and write it; where that fails, what was there before stays."""
@@ -68,3 +65,30 @@ class Ledger:
     def close(self) -> None:
         """Let other processes write the file."""
         self._writer.close()
+
+
+def header_of(task: Task, *, max_epochs: int) -> dict[str, Any]:
+    """Return what decides how many steps the trainings of a task take."""
+    network = task.new_network(0)
+    state = b"".join(each.cpu().numpy().tobytes() for each in network.state_dict().values())
+    inputs, targets = next(task.train.head(8).batches(8))
+    with torch.no_grad():
+        loss = float(task.loss(network.eval()(inputs), targets))
+    return {
+        "task": task.name,
+        "target": task.target,
+        "data": f"{_hash_of(task.train)} {_hash_of(task.test)}",
+        "network": hashlib.sha256(repr(network).encode() + state).hexdigest()[:16],
+        "loss": f"{loss:.4g} at first",
+        "optimizer": " ".join(str(task.optimizer(network.parameters(), 1.0)).split()),
+        "max_epochs": max_epochs,
+    }
+
+
+def _hash_of(split: Split) -> str:
+    if split.obstacle:
+        return f"{len(split)} samples"
+    places = torch.arange(0, len(split), max(1, len(split) // HASHED_SAMPLES))
+    parts = [each[places.to(each.device)].cpu().numpy() for each in (split.inputs, split.targets)]
+    content = b"".join(part.tobytes() for part in parts) + repr(parts[0].dtype).encode()
+    return f"{len(split)} samples {hashlib.sha256(content).hexdigest()[:16]}"

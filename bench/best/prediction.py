@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from bench.best.race import rule_of_thumb
+from bench.best.ladder import rule_of_thumb
 from bench.laws import laws
 from bench.laws.laws import TOLERANCE, LawError
 from bench.laws.time_to_target import WITHIN, TimeToTarget
@@ -33,7 +34,7 @@ def lines(
             ["steps", *(f"{steps:,.0f}" for steps in times.steps)],
             ["one step", *map(seconds, times.step_seconds)],
             ["to target (95 %)", *(estimate(times.seconds[size], seconds) for size in sizes)],
-            ["times the best", *(_times(times, size) for size in sizes)],
+            ["times the best", *(times_the_best(times, size) for size in sizes)],
         ],
     )
     first = (
@@ -43,19 +44,20 @@ def lines(
     )
     sentences = [
         first,
-        _plateau(times),
-        _laws(times),
+        plateau(times),
+        fitted_laws(times),
         _usual_choices(times, samples),
         _check(times, run_seconds),
     ]
     return [*rows, *(line for sentence in sentences for line in wrapped(sentence))]
 
 
-def _times(times: TimeToTarget, size: int) -> str:
+def times_the_best(times: TimeToTarget, size: int) -> str:
+    """Write a size's time as a multiple of the best."""
     return "best" if size == times.best else estimate(times.ratios[size], "{:.3g}".format)
 
 
-def _plateau(times: TimeToTarget) -> str:
+def plateau(times: TimeToTarget) -> str:
     """Name the sizes within 10 % of the best, and those of which that is not known."""
     others = [size for size in times.batch_sizes if size != times.best]
     sure = [size for size in others if times.is_on_plateau(size)]
@@ -66,7 +68,7 @@ def _plateau(times: TimeToTarget) -> str:
     )
 
 
-def _laws(times: TimeToTarget) -> str:
+def fitted_laws(times: TimeToTarget) -> str:
     """Say where the two laws put the best batch size."""
     try:
         step, steps = times.fit_laws()
@@ -86,7 +88,7 @@ def _usual_choices(times: TimeToTarget, samples: int) -> str:
     thumb = rule_of_thumb(samples)
     costs = [
         f"{size}{f', the power of two nearest to sqrt({samples})' * (size == thumb)}, "
-        f"{_times(times, size)}"
+        f"{times_the_best(times, size)}"
         for size in (thumb, *OTHERS)
         if size in times.batch_sizes
     ]
@@ -109,3 +111,20 @@ def _check(times: TimeToTarget, spent: Sequence[float]) -> str:
         f", {compared}, {inside} the 95 % interval for {len(spent)} such trainings, "
         f"{seconds(expected.low)} to {seconds(expected.high)}."
     )
+
+
+def as_json(times: TimeToTarget) -> dict[str, Any]:
+    """Return the best batch size, and what is known of each, for a file."""
+    low, high = times.best_interval
+    return {
+        "best_batch_size": times.best,
+        "best_batch_size_interval": [low, high],
+        "batch_sizes": [
+            {"batch_size": size, "steps": steps, "seconds_per_step": step}
+            | {"seconds": times.seconds[size].value}
+            | {"low": times.seconds[size].low, "high": times.seconds[size].high}
+            for size, steps, step in zip(
+                times.batch_sizes, times.steps.tolist(), times.step_seconds.tolist(), strict=True
+            )
+        ],
+    }

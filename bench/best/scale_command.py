@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from bench import cases
 from bench.best import figure
 from bench.best.progress import progress_line
 from bench.best.reference import Reference
@@ -26,14 +27,14 @@ from bench.options import FEWEST_WORKERS
 from bench.units import estimate, seconds, table, wrapped
 from mnist_mlp import atomic
 from mnist_mlp.memory import usable_cores
+from mnist_mlp.task_source import Source
 
-DATA_ROOT = None  # MNIST, whose steps to the target are known
 LARGER_BATCH_SIZES = (4096, 8192)  # for throughput: steps to the target are not known there
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print, save and draw."""
-    target, cores = options.target_accuracy, usable_cores()
+    target, cores = options.target_accuracy or cases.TARGET_ACCURACY, usable_cores()
     bounds = Reference.shipped().bounds(target)
     workers = options.workers or max(FEWEST_WORKERS, cores)
     threads = options.threads or max(1, cores // workers)
@@ -42,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
             groups(workers, threads, cores),
             [*bounds, *LARGER_BATCH_SIZES],
             crews=options.crews,
-            data=(DATA_ROOT, options.cache_dir),
+            source=Source(cache_dir=options.cache_dir),
             tell=tell,
         )
     times = {
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
         atomic.write({options.json: as_json(measured)})
     if options.figure:
         curves = {group.name: of.seconds for group, of in times.items()}
-        figure.draw(options.figure, "workers", curves, target=target)
+        figure.draw(options.figure, "workers", curves, goal=f"test accuracy {target:g}")
     return 0
 
 

@@ -1,8 +1,8 @@
 """The learning rate that takes the fewest steps at a batch size, on a grid, by racing.
 
-Each rate of the grid is trained with one seed and then, unless it is hopeless, with the others
-(Maron and Moore 1994, Hoeffding Races). The grid grows until the best rate for every target lies
-inside.
+Rates a factor of 2 apart are tried outwards until the best has a worse one on each side, then the
+rates beside it, a factor of sqrt(2) apart. Those that one seed does not rule out get the other
+seeds (Maron and Moore 1994, Hoeffding Races).
 """
 
 import math
@@ -13,74 +13,89 @@ from bench.best.trial import Outcome
 from bench.runs.seeds import median_over_seeds
 
 GRID_RATIO = math.sqrt(2)
-GRID_START = 0.1  # the question's rate is on the grid
-HOPELESS = 1.5  # times the best median of every target: such a rate gets no more seeds
-CAP = 2.0  # times the best median to the last target: such a training is stopped,
-CAP_OF_SEEDS = 3.0  # and so is one at this many times what the rate's first seed took
+COARSE = 2  # places of the grid, a factor of 2
+FARTHEST = 20  # places from the first one: a factor of a thousand
+CONTENDS = 1.3  # times the fewest steps of one seed: up to there a rate gets the other seeds
 
-# Train seeds at a rate, for at most so many steps; infinite for the whole budget.
-Train = Callable[[float, Sequence[int], float], Sequence[Outcome]]
+# Train seeds at places of the grid; outcomes by place and seed.
+Train = Callable[[Sequence[tuple[int, int]]], Sequence[Outcome]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned:
-    """The medians of a grid search at one batch size."""
+    """The outcomes of a grid search at one batch size."""
 
-    steps: Mapping[float, dict[int, float]]  # target -> place on the grid -> median, or infinity
+    outcomes: Mapping[int, dict[int, Outcome]]  # place on the grid -> seed -> outcome
 
-    def best_rate(self, target: float) -> float:
-        """The rate with the fewest median steps; the lower one of two alike."""
-        return rate_at(self._best(target))
+    @property
+    def best(self) -> int:
+        """The place with the fewest steps of those with the most seeds; of two alike the first.
 
-    def is_interior(self, target: float) -> bool:
-        """Whether a lower and a higher rate were tried, and the target was reached."""
-        best, medians = self._best(target), self.steps[target]
-        return medians[best] < math.inf and {best - 1, best + 1} <= medians.keys()
+        Where none reached the target, the one with the highest score.
+        """
+        most = max(len(seeds) for seeds in self.outcomes.values())
+        places = [place for place, seeds in self.outcomes.items() if len(seeds) == most]
+        return min(places, key=self._rank)
 
-    def missing(self) -> list[int]:
-        """Return the places beside the best of each target that were not tried."""
-        places: set[int] = set()
-        for target, medians in self.steps.items():
-            best = self._best(target)
-            if medians[best] < math.inf:  # else no rate is known to be nearer
-                places |= {best - 1, best + 1} - medians.keys()
-        return sorted(places)
+    @property
+    def steps(self) -> float:
+        """Median steps to the target at the best place; infinite where it was not reached."""
+        return self._steps_at(self.best)
 
-    def _best(self, target: float) -> int:
-        medians = self.steps[target]
-        return min(sorted(medians), key=medians.__getitem__)
+    @property
+    def is_reached(self) -> bool:
+        """Whether the target was reached at the best place."""
+        return self.steps < math.inf
 
+    @property
+    def fewest_steps(self) -> int:
+        """The steps after which the first training ended that did not diverge."""
+        ended = [
+            each.steps for of in self.outcomes.values() for each in of.values() if not each.diverged
+        ]
+        return min(ended, default=0)
 
-def rate_at(place: int) -> float:
-    """The rate at a place of the grid."""
-    return GRID_START * GRID_RATIO**place
+    @property
+    def is_interior(self) -> bool:
+        """Whether the best reached the target, and lower and higher rates were tried."""
+        return self.steps < math.inf and {self.best - 1, self.best + 1} <= self.outcomes.keys()
 
+    @property
+    def best_score(self) -> float:
+        """The highest score that a training ended with."""
+        return max(each.score for seeds in self.outcomes.values() for each in seeds.values())
 
-def tune(train: Train, *, targets: Sequence[float], seeds: Sequence[int], near: float) -> Tuned:
-    """Search the grid, from the rates around `near` outwards."""
-    start = round(math.log(near / GRID_START, GRID_RATIO))
-    tuned = Tuned(steps={target: {} for target in targets})
-    wanted = [start, start - 1, start + 1]
-    while wanted:
-        for place in wanted:
-            best = {
-                target: min(medians.values(), default=math.inf)
-                for target, medians in tuned.steps.items()
-            }
-            outcomes = _race(train, rate_at(place), seeds, best)
-            for target, medians in tuned.steps.items():
-                medians[place] = median_over_seeds(each.steps_to(target) for each in outcomes)
-        wanted = tuned.missing()
-    return tuned
+    def _steps_at(self, place: int) -> float:
+        return median_over_seeds(each.steps_to_target for each in self.outcomes[place].values())
+
+    def _rank(self, place: int) -> tuple[float, float]:
+        return self._steps_at(place), -max(e.score for e in self.outcomes[place].values())
 
 
-def _race(
-    train: Train, rate: float, seeds: Sequence[int], best: Mapping[float, float]
-) -> Sequence[Outcome]:
-    """Train the first seed, and the others unless it is hopeless beside the best medians."""
-    most_steps = CAP * best[max(best)]
-    first = train(rate, seeds[:1], most_steps)
-    if all(first[0].steps_to(target) > HOPELESS * steps for target, steps in best.items()):
-        return first
-    last_reached = max((high for _, high in first[0].bounds.values()), default=math.inf)
-    return [*first, *train(rate, seeds[1:], min(most_steps, CAP_OF_SEEDS * last_reached))]
+def tune(train: Train, *, seeds: Sequence[int], near: int, is_fixed: bool = False) -> Tuned:
+    """Search the grid from the place `near` outwards; a fixed rate is only trained."""
+    found: dict[int, dict[int, Outcome]] = {}
+
+    def add(pairs: Sequence[tuple[int, int]]) -> None:
+        for (place, seed), outcome in zip(pairs, train(pairs), strict=True):
+            found.setdefault(place, {})[seed] = outcome
+
+    if is_fixed:
+        add([(near, seed) for seed in seeds])
+        return Tuned(outcomes=found)
+    wanted = [near, near + COARSE, near - COARSE]
+    for apart in (COARSE, 1):
+        while wanted := [place for place in wanted if place not in found]:
+            add([(place, seeds[0]) for place in wanted])
+            best = Tuned(outcomes=found).best
+            inside = abs(best - near) < FARTHEST
+            wanted = [best + apart, best - apart] if inside else []
+        best = Tuned(outcomes=found).best
+        wanted = [best + 1, best - 1]
+    first = {place: of[seeds[0]].steps_to_target for place, of in found.items()}
+    fewest = min(first.values())
+    contenders = [
+        place for place, steps in sorted(first.items()) if steps <= CONTENDS * fewest < math.inf
+    ]
+    add([(place, seed) for seed in seeds[1:] for place in contenders])
+    return Tuned(outcomes=found)

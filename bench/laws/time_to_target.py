@@ -1,11 +1,11 @@
 """Time to target by batch size, T(B) = S(B) t(B), from steps and seconds that were measured apart.
 
-Draws stand for what is not known. For S(B) of many seeds they are the bootstrap's: medians of seeds
-drawn anew, the same seeds at every batch size (Efron and Tibshirani 1993). Of few seeds the
-logarithms are taken as normal, with one spread at all batch sizes. For t(B) the replicates are a few
-processes: the logarithm of each one's median is normal around the truth, so that draws are those of
-a multivariate t with as many degrees of freedom as processes but one, and what processes have in
-common at all batch sizes stays common.
+Draws stand for what is not known. For S(B) of many seeds they are the bootstrap's: medians of
+seeds drawn anew, the same seeds at every batch size (Efron and Tibshirani 1993). Of few seeds the
+logarithms are taken as normal, with one spread at all batch sizes. For t(B) the replicates are a
+few processes: the logarithm of each one's median is normal around the truth, so that draws are
+those of a multivariate t with as many degrees of freedom as processes but one, and what processes
+have in common at all batch sizes stays common.
 """
 
 import math

@@ -7,26 +7,24 @@ has its own memory, and chooses anew what an engine chooses when it starts. They
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from bench.measure.processes import fresh
 from bench.measure.turns import Draw
-from mnist_mlp import datasets, device, engines
+from mnist_mlp import device, engines
 from mnist_mlp.batches import shuffled
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.engines.native import forms
 from mnist_mlp.engines.native.native import Native
-from mnist_mlp.model import MLP
+from mnist_mlp.task_source import Source
 
 VISITS = 3  # to each process, in each of which it makes some rounds
 TURN_SECONDS = 0.02  # long beside what one call of an engine costs, whatever its steps
 LEAD_IN = 0.2  # of a turn, made untimed before it: threads of the last turn come to rest
-LEARNING_RATE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,12 +41,10 @@ class Setting:
     """What all subjects of a measurement share."""
 
     threads: int
-    device: str = "cpu"
+    source: Source = field(default_factory=Source)  # of the task that is trained
     turn_samples: int | None = None  # of each turn, roughly, instead of its seconds
     turn_seconds: float = TURN_SECONDS  # roughly; one step or one epoch where that is the nearest
     form_of: int | None = None  # batch size whose form of a step all take; else each its fastest
-    data_root: Path | None = None
-    cache_dir: Path | None = None
 
 
 # Subject -> process -> seconds per step of its turn in each round.
@@ -108,12 +104,9 @@ class MeasuringProcess:
 
     def load(self) -> None:
         """Load the samples to train on."""
-        setting = self.setting
-        device.use(setting.device)
-        data = datasets.load(
-            data_root=setting.data_root, cache_dir=setting.cache_dir, device=setting.device
-        )
-        self.split = data.train
+        device.use(self.setting.source.device)
+        self.task = self.setting.source.load()
+        self.split = self.task.train
 
     def prepare(self) -> float:
         """Let engines get ready, find how many steps a turn takes, return a round's seconds."""
@@ -127,8 +120,7 @@ class MeasuringProcess:
         return time.perf_counter() - started
 
     def _new_engine(self, name: str) -> Engine:
-        kind, device_name = engines.load(name), self.setting.device
-        engine = kind(MLP(seed=0).to(device_name), learning_rate=LEARNING_RATE)
+        engine = engines.new(name, self.task)
         if not (self.setting.form_of and isinstance(engine, Native)):
             return engine
         size = self.setting.form_of
@@ -138,7 +130,7 @@ class MeasuringProcess:
             for form in forms.available(torch.get_num_threads())
             if (form.name, form.threads) == (engine.form, engine.form_threads)
         )
-        return Native(MLP(seed=0), learning_rate=LEARNING_RATE, form=form)
+        return engines.new(name, self.task, form=form)
 
     def _steps_of_a_turn(self, subject: Subject) -> int:
         most = max(1, len(self.split) // subject.batch_size)

@@ -4,11 +4,14 @@ Then it is trained there, with seeds that had no part in the choice.
 """
 
 import argparse
+import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 
+from bench import cases
 from bench.best import figure, prediction, trial
 from bench.best.progress import progress_line
 from bench.best.reference import Reference
@@ -16,11 +19,10 @@ from bench.laws import time_to_target
 from bench.laws.time_to_target import StepBounds, TimeToTarget
 from bench.measure import step_time
 from bench.measure.step_time import Setting, Subject
-from mnist_mlp import datasets, device, engines, memory
+from mnist_mlp import atomic, device, engines, memory
 from mnist_mlp.clock import stopwatch
-from mnist_mlp.data import Data
-from mnist_mlp.errors import UserError
-from mnist_mlp.model import MLP
+from mnist_mlp.task import Task
+from mnist_mlp.task_source import Source
 from mnist_mlp.training import Walk
 
 SECONDS = 4.0  # of measuring, per engine
@@ -32,25 +34,23 @@ EARLIEST = 0.5  # of the steps that are expected: no training reaches its target
 
 def run(options: argparse.Namespace) -> int:
     """Predict, train at the best batch sizes, print each engine's answer, and draw them."""
-    reference, target = Reference.shipped(), options.target_accuracy
+    reference, target = Reference.shipped(), options.target_accuracy or cases.TARGET_ACCURACY
+    names, source = options.engines or cases.CONVERGENCE_ENGINES, Source.of(options)
     rates = reference.rates(target)
     device.use(options.device)
     threads = options.threads or torch.get_num_threads()
     with device.threads(threads):
-        data = datasets.load(
-            data_root=options.data_root, cache_dir=options.cache_dir, device=options.device
-        )
-        if data.name != reference.study["data"]:
-            raise UserError(
-                f"steps to a target are known for {reference.study['data']}, not for {data.name}: "
-                "race whole trainings with --search"
-            )
-        print(f"{data.name}, {options.device}, {threads} threads: to test accuracy {target:g}")
+        task = replace(source.load(), target=target)
+        print(f"{task.name}, {options.device}, {threads} threads: to test accuracy {target:g}")
         print(reference.source(target), flush=True)
         with progress_line() as tell:
-            predicted = predict(options, reference.bounds(target), threads, tell)
+            if not options.force:
+                require_memory()
+            predicted = predict(
+                names, reference.bounds(target), Setting(threads=threads, source=source), tell
+            )
             spent = {
-                engine: train(engine, times, data, rates=rates, target=target, tell=tell)
+                engine: train(engine, times, task, rates=rates, tell=tell)
                 for engine, times in predicted.items()
             }
     for engine, times in predicted.items():
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             engine=engine,
             target=target,
             rates=rates,
-            samples=len(data.train),
+            samples=len(task.train),
         )
         print("", *lines, sep="\n")
     if options.figure:
@@ -70,29 +70,30 @@ def run(options: argparse.Namespace) -> int:
             for engine, of_seeds in spent.items()
             for seconds in of_seeds
         ]
-        figure.draw(options.figure, "engine", curves, marks, target=target)
+        figure.draw(options.figure, "engine", curves, marks, goal=f"{task.score_name} {target:g}")
+    if options.json:
+        answers = {name: prediction.as_json(times) for name, times in predicted.items()}
+        atomic.write({options.json: json.dumps({"answers": answers}, indent=1).encode()})
     return 0
 
 
+def require_memory() -> None:
+    """Refuse to start the processes that measure where memory does not suffice."""
+    memory.require(
+        PROCESSES * memory.own_bytes(),
+        f"measuring in {PROCESSES} processes beside this one",
+        instead="close other programs, or add --force",
+    )
+
+
 def predict(
-    options: argparse.Namespace, bounds: StepBounds, threads: int, tell: Callable[[str], object]
+    names: tuple[str, ...], bounds: StepBounds, setting: Setting, tell: Callable[[str], object]
 ) -> dict[str, TimeToTarget]:
     """Time each engine's steps at each batch size, and return its predicted times to the target."""
-    if not options.force:
-        memory.require(
-            PROCESSES * memory.own_bytes(),
-            f"measuring in {PROCESSES} processes beside this one",
-            instead="close other programs, or add --force",
-        )
     timed = step_time.measure(
-        [Subject(engine=engine, batch_size=size) for engine in options.engines for size in bounds],
-        Setting(
-            threads=threads,
-            device=options.device,
-            data_root=options.data_root,
-            cache_dir=options.cache_dir,
-        ),
-        seconds=SECONDS * len(options.engines),
+        [Subject(engine=engine, batch_size=size) for engine in names for size in bounds],
+        setting,
+        seconds=SECONDS * len(names),
         processes=PROCESSES,
         tell=tell,
     )
@@ -100,17 +101,16 @@ def predict(
         engine: time_to_target.combine(
             bounds, {size: timed[Subject(engine=engine, batch_size=size)] for size in bounds}
         )
-        for engine in options.engines
+        for engine in names
     }
 
 
 def train(
     engine: str,
     predicted: TimeToTarget,
-    data: Data,
+    task: Task,
     *,
     rates: Mapping[int, float],
-    target: float,
     tell: Callable[[str], object],
 ) -> list[float]:
     """With each seed, train to the target at the best batch size, then time it once more.
@@ -124,22 +124,21 @@ def train(
     expected = float(predicted.steps[predicted.batch_sizes.index(best)])
 
     def new_walk(seed: int) -> Walk:
-        network = MLP(seed=seed).to(data.train.images.device)
-        new_engine = engines.load(engine)(network, learning_rate=rates[best])
-        return trial.new_walk(new_engine, data.train, best, seed=seed)
+        subject = engines.new(engine, task, seed=seed, learning_rate=rates[best])
+        return Walk(subject, task.train, best, generator=torch.Generator().manual_seed(seed))
 
     for seed in CONFIRMING_SEEDS:
         tell(f"{engine}: training at batch size {best}, seed {seed}")
-        outcome = trial.to_targets(
+        outcome = trial.to_target(
             new_walk(seed),
-            data.test,
-            (target,),
-            most_steps=round(BUDGET * expected),
+            task.test,
+            task.target,
+            budget=round(BUDGET * expected),
             first=round(EARLIEST * expected),
         )
         again = new_walk(seed)
         started = stopwatch()
-        if outcome.bounds:
+        if outcome and outcome.reached:
             again.advance(outcome.steps)
-        spent.append(stopwatch() - started if outcome.bounds else math.inf)
+        spent.append(stopwatch() - started if outcome and outcome.reached else math.inf)
     return spent

@@ -1,0 +1,247 @@
+"""What a search found, in sentences, a table, a figure and a file."""
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pytest_benchmark.utils import get_commit_info
+
+from bench.best import figure, prediction
+from bench.best.findings import Choice, Findings
+from bench.best.ladder import rule_of_thumb
+from bench.best.reference import FreshTrainings, Reference, TunedRate
+from bench.best.trial import TEST
+from bench.laws.time_to_target import WITHIN, TimeToTarget
+from bench.units import counted, estimate, is_known, listed, megabytes, seconds, table, wrapped
+from mnist_mlp import atomic
+
+RUNS = 5  # trainings whose median the interval in the first sentence is for
+MOST_SEEDS = 50  # that are worth proposing
+
+
+def lines(findings: Findings) -> list[str]:
+    """Lay out the answer, the most useful first."""
+    times = findings.times()
+    sentences = [
+        *(_answer(findings, times) if times else _unreached(findings)),
+        *(_doubts(findings, times) if times else ()),
+        *_left_out(findings),
+    ]
+    first, *others = [wrapped(sentence) for sentence in sentences]
+    return [*first, *_table(findings, times), *(line for part in others for line in part)]
+
+
+def _answer(findings: Findings, times: TimeToTarget) -> Iterator[str]:
+    task, best = findings.task, times.best
+    low_high = times.median_of_runs(best, RUNS)
+    _, rate = findings.choice(best)
+    yield (
+        f"Batch size {best} at rate {rate:.3g} trains fastest to a {task.score_name} of "
+        f"{task.target:g}: {seconds(times.seconds[best].value)} (95 % interval "
+        f"{seconds(low_high.low)} to {seconds(low_high.high)}). {_own(findings, times)}"
+    )
+    if not findings.is_fresh(best):
+        yield (
+            "This is from trainings that chose the rate, judged on a part of the training set: no "
+            "fresh seeds were trained. Repeat the command to go on."
+        )
+    yield prediction.plateau(times)
+
+
+def _own(findings: Findings, times: TimeToTarget) -> str:
+    """Compare what the user trains with today with the best."""
+    (size, rate), own = findings.own, findings.own_time()
+    if findings.own == findings.choice(times.best):
+        return "That is what you train with today."
+    if own:
+        ratio = own.ratio_of_best(times)
+        if is_known(ratio):
+            return f"Your {size} at {rate:g} takes {estimate(ratio)} times as long."
+        return f"How long your {size} at {rate:g} takes cannot be told from this run."
+    if trained := findings.fresh.get(findings.own):
+        return f"Your {size} at {rate:g} did not reach it: {_came_to(findings, findings.own)}." + (
+            " Its loss was not finite." * any(each.diverged for each in trained.values())
+        )
+    return f"Your {size} at {rate:g} was not trained."
+
+
+def _came_to(findings: Findings, choice: Choice) -> str:
+    """Say which score a choice ended with, and after how long."""
+    size, _ = choice
+    trained = findings.fresh.get(choice) or findings.seeds(size)
+    score = max(each.score for each in trained.values())
+    steps = max(each.steps for each in trained.values())
+    return f"{score:.3f} after {seconds(steps * findings.step_seconds[size])}"
+
+
+def _unreached(findings: Findings) -> Iterator[str]:
+    task = findings.task
+    closest = max(findings.tuned, key=lambda size: findings.tuned[size].best_score)
+    yield (
+        f"No batch size reached a {task.score_name} of {task.target:g} in "
+        f"{counted(findings.max_epochs, 'epoch')}. {closest} came closest, at "
+        f"{findings.tuned[closest].best_score:.3f}. Allow more with --max-epochs, or set a lower "
+        "target."
+    )
+
+
+def _table(findings: Findings, times: TimeToTarget | None) -> list[str]:
+    rows = [
+        [
+            "batch size",
+            "rate",
+            "seeds",
+            "steps",
+            "one step",
+            "to target (95 %)",
+            "times the best",
+            "memory",
+        ]
+    ]
+    for size in sorted(findings.tuned):
+        choice = findings.choice(size)
+        is_known = times is not None and size in times.batch_sizes
+        rows.append(
+            [
+                str(size),
+                f"{choice[1]:.3g}",
+                f"{len(findings.seeds(size))}"
+                + " " * findings.is_fresh(size)
+                + "*" * (not findings.is_fresh(size)),
+                *(_known(times, size) if times and is_known else _missed(findings, choice)),
+                megabytes(findings.fitting.peak_bytes[size])
+                if size in findings.fitting.peak_bytes
+                else "-",
+            ]
+        )
+    title = f"{findings.engine} engine, {counted(findings.threads, 'thread')}"
+    if not all(map(findings.is_fresh, findings.tuned)):
+        title += "; * seeds that chose the rate, judged on a part of the training set"
+    return table(title, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _known(times: TimeToTarget, size: int) -> list[str]:
+    place = times.batch_sizes.index(size)
+    return [
+        f"{times.steps[place]:,.0f}",
+        seconds(float(times.step_seconds[place])),
+        estimate(times.seconds[size], seconds),
+        prediction.times_the_best(times, size),
+    ]
+
+
+def _missed(findings: Findings, choice: Choice) -> list[str]:
+    step = seconds(findings.step_seconds[choice[0]])
+    return ["-", step, f"not reached: {_came_to(findings, choice)}", "-"]
+
+
+def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
+    """Say what could not be told, and what usual choices cost."""
+    if (seeds := _seeds_to_tell(findings, times)) and seeds <= MOST_SEEDS:
+        spent = seeds * sum(times.seconds[size].value for size in (times.best, *_unsure(times)))
+        yield (
+            f"Training {seeds} seeds would probably tell about those, in {seconds(spent)} or so: "
+            f"--seeds={seeds}."
+        )
+    edges = [
+        size
+        for size in findings.tuned
+        if len(findings.tuned[size].outcomes) > 1
+        and not findings.tuned[size].is_interior
+        and size in times.batch_sizes
+    ]
+    if edges:
+        yield (
+            f"At {listed(sorted(edges))} the rates beside the best were not all tried, so a better "
+            "one may be missed."
+        )
+    yield from _usual_choices(findings, times)
+
+
+def _unsure(times: TimeToTarget) -> list[int]:
+    return [size for size in times.batch_sizes if times.is_on_plateau(size) is None]
+
+
+def _seeds_to_tell(findings: Findings, times: TimeToTarget) -> int:
+    """Estimate how many seeds it takes to tell whether sizes are within a tenth of the best.
+
+    An interval shrinks with the square root of the number of seeds, until it leaves out 1.1.
+    """
+    needed = 0.0
+    for size in _unsure(times):
+        ratio = times.ratios[size]
+        half = math.log(ratio.high / ratio.low) / 2
+        distance = abs(math.log(ratio.value / (1 + WITHIN)))
+        needed = max(needed, len(findings.seeds(size)) * (half / max(distance, 1e-9)) ** 2)
+    return math.ceil(min(needed, 1e6))
+
+
+def _usual_choices(findings: Findings, times: TimeToTarget) -> Iterator[str]:
+    """Say what usual choices cost at rates that suit them; of an untrained one a bound."""
+    samples = len(findings.task.train)
+    thumb, best = rule_of_thumb(samples), times.seconds[times.best].value
+    costs = []
+    for size in dict.fromkeys((thumb, *prediction.OTHERS)):
+        name = f"{size}{f', the power of two nearest to sqrt({samples})' * (size == thumb)}"
+        if size in times.batch_sizes:
+            costs.append(f"{name}, {prediction.times_the_best(times, size)}")
+        elif size in findings.step_seconds:
+            least = findings.known().fewest_steps(size) * findings.test_ratio
+            bound = least * findings.step_seconds[size] / best
+            costs.append(f"{name}, at least {bound:.2g} (not trained)")
+    if costs:
+        yield (
+            "What usual choices take at their best rates, in times of the best: "
+            f"{'; '.join(costs)}."
+        )
+
+
+def _left_out(findings: Findings) -> Iterator[str]:
+    for size, reason in findings.fitting.left_out.items():
+        yield f"Batch size {size} is left out: {reason}."
+
+
+def write(findings: Findings, *, figure_file: Path | None, json_file: Path | None) -> None:
+    """Draw the times to the target, and save what was found, where that is asked for."""
+    times, own, task = findings.times(), findings.own_time(), findings.task
+    if figure_file:
+        curves = {findings.engine: times.seconds} if times else {}
+        marks = (
+            [("what you train with", findings.own[0], own.seconds[own.best].value)] if own else []
+        )
+        figure.draw(figure_file, "engine", curves, marks, goal=f"{task.score_name} {task.target:g}")
+    if json_file:
+        found = as_reference(findings).model_dump(mode="json")
+        found["answers"] = {findings.engine: prediction.as_json(times)} if times else {}
+        atomic.write({json_file: json.dumps(found, indent=1).encode()})
+
+
+def as_reference(findings: Findings) -> Reference:
+    """Return what was found in the form in which known steps are kept."""
+    target = findings.task.target
+    study = {
+        "data": findings.task.name,
+        "commit": str(get_commit_info()["id"]),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": " ".join(["python -m bench", *sys.argv[1:]]),
+    }
+    tuned = [
+        TunedRate(batch_size=size, learning_rate=findings.choice(size)[1])
+        for size in sorted(findings.tuned)
+    ]
+    fresh = [
+        FreshTrainings(
+            judged_on=TEST,
+            batch_size=size,
+            learning_rate=rate,
+            seeds=list(seeds),
+            bounds={
+                target: [(of.below, of.steps if of.reached else None) for of in seeds.values()]
+            },
+        )
+        for (size, rate), seeds in findings.fresh.items()
+    ]
+    return Reference(study=study, tuned={target: tuned}, fresh=fresh)

@@ -1,0 +1,113 @@
+"""What a search has found so far: sizes that can train, seconds, rates, and steps."""
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from bench.best.ladder import Known
+from bench.best.trial import Outcome
+from bench.best.tuning import Tuned
+from bench.laws import time_to_target
+from bench.laws.time_to_target import TimeToTarget
+from bench.measure.fitting import Fitting
+from bench.runs.seeds import median_over_seeds
+from mnist_mlp.task import Task
+
+Choice = tuple[int, float]  # a batch size, and a learning rate
+Seeds = dict[int, Outcome]  # by seed
+
+
+@dataclass(kw_only=True)
+class Findings:
+    """What is known, however far the search has come."""
+
+    task: Task
+    engine: str
+    threads: int
+    max_epochs: int
+    rate: Callable[[int, int], float]  # of a batch size and a place on the grid
+    fitting: Fitting = field(default_factory=Fitting)
+    # Batch size -> process -> seconds per step of its turns.
+    turns: dict[int, Sequence[Sequence[float]]] = field(default_factory=dict)
+    tuned: dict[int, Tuned] = field(default_factory=dict)
+    fresh: dict[Choice, Seeds] = field(default_factory=dict)  # seeds that chose no rate
+
+    @property
+    def own(self) -> Choice:
+        """What the user trains with today."""
+        return min(self.task.batch_size, len(self.task.train)), self.task.learning_rate
+
+    @cached_property
+    def step_seconds(self) -> dict[int, float]:
+        """Seconds per step of each batch size that was timed."""
+        return {
+            size: time_to_target.seconds_per_step(turns).value
+            for size, turns in sorted(self.turns.items())
+        }
+
+    def choice(self, size: int) -> Choice:
+        """Return a tuned batch size with its best rate."""
+        return size, self.rate(size, self.tuned[size].best)
+
+    def seeds(self, size: int) -> Seeds:
+        """Return the trainings of a tuned batch size that count: fresh ones where there are any."""
+        tuned = self.tuned[size]
+        return self.fresh.get(self.choice(size)) or tuned.outcomes[tuned.best]
+
+    def known(self) -> Known:
+        """Return what the ladder needs to choose the next size."""
+        reached = {size: each.steps for size, each in self.tuned.items() if each.is_reached}
+        return Known(
+            seconds=self.step_seconds,
+            steps=reached,
+            at_least={
+                size: each.fewest_steps for size, each in self.tuned.items() if size not in reached
+            },
+            samples=len(self.task.train),
+            max_epochs=self.max_epochs,
+        )
+
+    def times(self) -> TimeToTarget | None:
+        """Multiply steps by seconds; None where no batch size reached the target."""
+        bounds = {
+            size: _bounds(self.seeds(size), 1.0 if self.is_fresh(size) else self.test_ratio)
+            for size in sorted(self.tuned)
+        }
+        reached = {size: of for size, of in bounds.items() if of}
+        return time_to_target.combine(reached, self.turns) if reached else None
+
+    def is_fresh(self, size: int) -> bool:
+        """Whether fresh seeds were trained at a tuned batch size and its best rate."""
+        return self.choice(size) in self.fresh
+
+    @property
+    def test_ratio(self) -> float:
+        """How many times the steps fresh trainings took that those on the validation part took.
+
+        The two have other samples to learn from and to be judged on. Sizes without fresh seeds are
+        put beside the others by this ratio.
+        """
+        ratios = [
+            median_over_seeds(each.steps_to_target for each in self.seeds(size).values())
+            / self.tuned[size].steps
+            for size in self.tuned
+            if self.is_fresh(size) and _bounds(self.seeds(size))
+        ]
+        return math.exp(statistics.fmean(map(math.log, ratios))) if ratios else 1.0
+
+    def own_time(self) -> TimeToTarget | None:
+        """Do so for what the user trains with; None where that is unknown, or missed the target."""
+        bounds, (size, _) = _bounds(self.fresh.get(self.own, {})), self.own
+        return time_to_target.combine({size: bounds}, self.turns) if bounds else None
+
+
+def _bounds(seeds: Seeds, scale: float = 1.0) -> dict[int, tuple[float, float]]:
+    """Return bounds of steps by seed; nothing where half of them or more missed the target."""
+    reached = sum(outcome.reached for outcome in seeds.values())
+    if 2 * reached <= len(seeds):
+        return {}
+    return {
+        seed: (scale * each.below, scale * each.steps_to_target) for seed, each in seeds.items()
+    }

@@ -1,0 +1,80 @@
+"""Which batch size to train next: the answer's own search, with what cannot be faster left out.
+
+First comes the power of two nearest to the square root of the training set, then the powers beside
+the best, until it lies between two slower ones, and then 3/4 and 3/2 of it. With learning rates
+that suit each batch size, steps to a target do not rise with the batch size, nor fall faster than
+1 / B (Shallue et al. 2019, JMLR 20:112). So the sizes that were trained bound the others' steps.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is known of the batch sizes so far."""
+
+    seconds: Mapping[int, float]  # per step, of each size that can train
+    steps: Mapping[int, float]  # to the target, of each trained size that reached it
+    at_least: Mapping[int, float]  # steps without reaching it, of each other trained size
+    samples: int  # of the training set
+    max_epochs: int
+
+    @property
+    def times(self) -> dict[int, float]:
+        """Seconds to the target of the sizes that reached it."""
+        return {size: steps * self.seconds[size] for size, steps in self.steps.items()}
+
+    @property
+    def best(self) -> int | None:
+        """The size with the least time to the target; None where none reached it."""
+        return min(self.times, key=self.times.__getitem__, default=None)
+
+    @property
+    def least_seconds(self) -> float:
+        """The time of the best size; infinite where none reached the target."""
+        return min(self.times.values(), default=math.inf)
+
+    @property
+    def trained(self) -> Collection[int]:
+        """The sizes that were trained."""
+        return {*self.steps, *self.at_least}
+
+    def fewest_steps(self, size: int) -> float:
+        """Bound the steps that a size takes from below."""
+        bounds = {**self.at_least, **self.steps}
+        return max((each * min(1, other / size) for other, each in bounds.items()), default=0.0)
+
+    def could_win(self, size: int) -> bool:
+        """Whether a size that can train might be faster than the best."""
+        fewest = self.fewest_steps(size)
+        budget = self.max_epochs * math.ceil(self.samples / size)
+        return fewest < budget and fewest * self.seconds[size] < self.least_seconds
+
+    def next_size(self) -> int | None:
+        """Return the batch size to train next; None where none could be faster."""
+        powers = sorted(size for size in self.seconds if size.bit_count() == 1)
+        if not self.trained:
+            middle = rule_of_thumb(self.samples)
+            return min(powers, key=lambda size: abs(math.log2(size / middle)))
+        if self.best is None:  # smaller batches make more steps in an epoch
+            smaller = [size for size in powers if size < min(self.trained)]
+            return smaller[-1] if smaller else None
+        below = [size for size in powers if size < self.best][-1:]
+        above = [size for size in powers if size > self.best][:1]
+        between = [self.best * 3 // part for part in (4, 2) if self.best.bit_count() == 1]
+        for group in ([*below, *above], between):
+            wanted = [
+                size
+                for size in group
+                if size in self.seconds and size not in self.trained and self.could_win(size)
+            ]
+            if wanted:
+                return min(wanted, key=lambda size: self.fewest_steps(size) * self.seconds[size])
+        return None
+
+
+def rule_of_thumb(samples: int) -> int:
+    """The power of two that is nearest to the square root of the training set."""
+    return 1 << round(math.log2(samples) / 2)

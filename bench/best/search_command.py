@@ -1,0 +1,255 @@
+"""Which batch size trains a task fastest: steps of trainings made here times measured seconds."""
+
+import argparse
+import math
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from bench import cases
+from bench.best import answer, trainings
+from bench.best.findings import Choice, Findings
+from bench.best.known_command import PROCESSES, require_memory
+from bench.best.ladder import rule_of_thumb
+from bench.best.ledger import Ledger, header_of
+from bench.best.progress import progress_line
+from bench.best.trainings import TimeUpError, Trainings
+from bench.best.trial import TEST, VALIDATION, Outcome, Trial
+from bench.best.tuning import tune
+from bench.measure import step_time
+from bench.measure.fitting import fitting
+from bench.measure.step_time import Setting, Subject
+from bench.runs.files import STORAGE
+from bench.units import counted
+from mnist_mlp import atomic, device, learning_rate
+from mnist_mlp.errors import UserError
+from mnist_mlp.task import Task
+from mnist_mlp.task_source import Source
+
+SECONDS = 6.0  # of timing steps
+TUNING_SEEDS = range(3)
+FIRST_FRESH_SEED = 100
+FRESH_SEEDS = 7
+OWN_SEEDS = 3  # at the user's own batch size and rate
+RIVAL = 1.25  # times the best time: up to there a size gets fresh seeds
+MOST_RIVALS = 3  # beside the best
+OF_INTEREST = 1.5  # times the best time: trainings that take longer are ended
+TUNING_SHARE = 0.7  # of the time limit; the rest is for fresh seeds
+TUNED = "tuned"
+REACH = 4  # times the size that is trained first: so far sizes are timed in any case
+
+Tell = Callable[[str], object]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Search, and print the answer: all of it, or what there is when the search ends early."""
+    started = time.monotonic()
+    deadline = started + (options.time_limit or math.inf)
+    device.use(options.device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    source = Source.of(options)
+    task = _with_target(source.load(), options.target_accuracy)
+    budget = options.max_epochs or cases.MAX_EPOCHS
+    ledger = Ledger(options.runs or _default_file(task), header_of(task, max_epochs=budget))
+    findings = Findings(
+        task=task,
+        engine=_engine(task, options.engines),
+        threads=torch.get_num_threads(),
+        max_epochs=budget,
+        rate=_rates(task, options.rates or TUNED),
+    )
+    print(
+        f"{task.name}, {findings.engine} engine, {options.device}, {findings.threads} threads: to "
+        f"{task.score_name} {task.target:g} in at most {budget} epochs\n"
+        f"{counted(len(ledger.outcomes), 'training')} so far in {ledger.file}",
+        flush=True,
+    )
+    search = Search(options=options, source=source, findings=findings)
+    try:
+        with progress_line() as tell:
+            search.measure_seconds(tell)
+            with trainings.started(
+                source, task, findings.engine, ledger, max_epochs=budget, deadline=deadline
+            ) as train:
+                search.tune(train, started + TUNING_SHARE * (deadline - started))
+                search.train_fresh_seeds(train)
+    except TimeUpError:
+        print(f"The {options.time_limit:g} s were over before all trainings were made.")
+    finally:  # interrupted or refused, what there is is printed
+        ledger.close()
+        if findings.tuned:
+            print("", *answer.lines(findings), sep="\n", flush=True)
+    if not findings.tuned:
+        raise UserError(
+            f"no batch size was trained within {options.time_limit:g} s: allow more with "
+            "--time-limit, or repeat the command, which goes on"
+        )
+    answer.write(findings, figure_file=options.figure, json_file=options.json)
+    return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """The three parts of a search, each of which adds to the findings."""
+
+    options: argparse.Namespace
+    source: Source
+    findings: Findings
+
+    def measure_seconds(self, tell: Tell) -> None:
+        """Find out which batch sizes can train, and time their steps beside each other."""
+        findings, task = self.findings, self.findings.task
+        if not self.options.force:
+            require_memory()
+        samples, (own, _) = len(task.train), findings.own
+        first = rule_of_thumb(samples)
+        powers = {2**power for power in range(samples.bit_length())}
+        asked = {min(size, samples) for size in self.options.batch_sizes or ()}
+        findings.fitting = fitting(
+            asked | {own} if asked else powers | {own},
+            self.source,
+            findings.engine,
+            threads=findings.threads,
+            needed=max([own, REACH * first, *asked]),
+            tell=tell,
+        )
+        sizes = set(findings.fitting.batch_sizes)
+        if not sizes:
+            size, reason = next(iter(findings.fitting.left_out.items()))
+            raise UserError(f"{task.name} can be trained at no batch size; at {size}: {reason}")
+        if not asked:  # 3/2 of each power, which is 3/4 of the next
+            sizes |= {3 * size // 2 for size in sizes & powers if 1 < size < max(sizes)}
+        timed = step_time.measure(
+            [Subject(engine=findings.engine, batch_size=size) for size in sorted(sizes)],
+            Setting(threads=findings.threads, source=self.source),
+            seconds=SECONDS,
+            processes=PROCESSES,
+            tell=tell,
+        )
+        findings.turns = {subject.batch_size: turns for subject, turns in timed.items()}
+
+    def tune(self, train: Trainings, deadline: float) -> None:
+        """Find the best rate of one batch size after the other, until none could be faster."""
+        try:
+            for size in self._sizes():
+                self._tune(size, train, deadline)
+        except TimeUpError:
+            if not self.findings.tuned:
+                raise
+            print("Some of the time is left for fresh seeds, so no more rates are tried.")
+
+    def _sizes(self) -> Iterable[int]:
+        asked = self.options.batch_sizes
+        if asked:
+            samples = len(self.findings.task.train)
+            yield from dict.fromkeys(
+                size for each in asked if (size := min(each, samples)) in self.findings.turns
+            )
+            return
+        while (size := self.findings.known().next_size()) is not None:
+            yield size
+
+    def _tune(self, size: int, train: Trainings, deadline: float) -> None:
+        findings = self.findings
+        most_steps = OF_INTEREST * findings.known().least_seconds / findings.step_seconds[size]
+
+        def outcomes(pairs: Sequence[tuple[int, int]]) -> list[Outcome]:
+            trials = [
+                Trial(
+                    judged_on=VALIDATION,
+                    batch_size=size,
+                    learning_rate=findings.rate(size, place),
+                    seed=seed,
+                )
+                for place, seed in pairs
+            ]
+            return train(trials, most_steps=most_steps, deadline=deadline)
+
+        is_tuned = (self.options.rates or TUNED) == TUNED
+        near = self._near(size) if is_tuned else 0
+        tuned = findings.tuned[size] = tune(
+            outcomes, seeds=TUNING_SEEDS, near=near, is_fixed=not is_tuned
+        )
+        _, rate = findings.choice(size)
+        made = counted(sum(map(len, tuned.outcomes.values())), "training")
+        result = f"{tuned.steps:,.0f} steps" if tuned.is_reached else "not reached"
+        print(f"batch size {size}: {result} at rate {rate:.3g} ({made})", flush=True)
+
+    def _near(self, size: int) -> int:
+        """Start from the best rate of the nearest size; the first from the user's own.
+
+        From the user's the rate goes with the square root of the batch size (Krizhevsky 2014,
+        arXiv 1404.5997), which is a place on the grid for each doubling.
+        """
+        tuned, (own, _) = self.findings.tuned, self.findings.own
+        if not tuned:
+            return round(math.log2(size / own))
+        return tuned[min(tuned, key=lambda other: abs(math.log2(other / size)))].best
+
+    def train_fresh_seeds(self, train: Trainings) -> None:
+        """Train with seeds that chose nothing: the best sizes, and what the user trains with."""
+        findings = self.findings
+        seeds = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + (self.options.seeds or FRESH_SEEDS))
+        wanted = dict.fromkeys(self._finalists(), seeds)
+        if findings.own[0] in findings.turns:
+            wanted.setdefault(findings.own, seeds[:OWN_SEEDS])
+        trials = {
+            (choice, seed): Trial(
+                judged_on=TEST, batch_size=choice[0], learning_rate=choice[1], seed=seed
+            )
+            for seed in seeds  # of each choice in turn, so that little time gives some of each
+            for choice, own_seeds in wanted.items()
+            if seed in own_seeds
+        }
+        try:
+            train(trials.values(), is_race=False)
+        finally:
+            made = train.ledger.outcomes
+            for (choice, seed), trial in trials.items():
+                if trial in made:
+                    findings.fresh.setdefault(choice, {})[seed] = made[trial]
+
+    def _finalists(self) -> list[Choice]:
+        """Return the best sizes that reached the target, at their best rates."""
+        times = self.findings.known().times
+        ordered = sorted(times, key=times.__getitem__)
+        if not self.options.batch_sizes:
+            near = RIVAL * min(times.values(), default=0.0)
+            ordered = [size for size in ordered if times[size] <= near][: 1 + MOST_RIVALS]
+        return [self.findings.choice(size) for size in ordered]
+
+
+def _with_target(task: Task, accuracy: float | None) -> Task:
+    if accuracy and not task.is_judged_by_accuracy:
+        raise UserError(
+            f"--target-accuracy does not fit {task.name}, which has a score of its own: set the "
+            "target in the task"
+        )
+    return replace(task, target=accuracy or task.target)
+
+
+def _engine(task: Task, asked: Sequence[str] | None) -> str:
+    if asked:
+        return asked[0]
+    if task.train.obstacle:
+        print(f"{task.name} is not in memory ({task.train.obstacle}), so the loader engine is used")
+        return "loader"
+    return "eager"
+
+
+def _rates(task: Task, rule: str) -> Callable[[int, int], float]:
+    """Return the rate of a batch size and a place: on the grid, or by a rule from the user's."""
+    own, rate = task.batch_size, task.learning_rate
+    if rule == TUNED:
+        return lambda _, place: rate * 2 ** (place / 2)
+    return lambda size, _: learning_rate.at(rule, size, rate=rate, own=own)
+
+
+def _default_file(task: Task) -> Path:
+    atomic.make_folder(STORAGE)
+    return STORAGE / f"sweet-spot-{re.sub(r'[^A-Za-z0-9]+', '-', task.name)}-{task.target:g}.jsonl"

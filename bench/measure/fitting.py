@@ -1,0 +1,112 @@
+"""Which batch sizes a task can be trained with here, and the memory that each takes.
+
+Each size is tried in a process of its own kind, which the system may kill if memory runs out.
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+
+import torch
+
+from bench.measure.memory import peak_memory
+from bench.measure.processes import fresh
+from bench.units import megabytes
+from mnist_mlp import device, engines, memory
+from mnist_mlp.clock import stopwatch
+from mnist_mlp.engines.engine import Engine, UnavailableError
+from mnist_mlp.task import Task
+from mnist_mlp.task_source import Source
+
+LAST = 2  # doublings of the batch size,
+CHEAPER = 0.95  # each of which must lower the seconds per sample to this: else it ends
+MOST_STEP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitting:
+    """The batch sizes that can be trained with, and the others."""
+
+    peak_bytes: dict[int, int] = field(default_factory=dict)  # of a step, by batch size
+    left_out: dict[int, str] = field(default_factory=dict)  # batch size -> reason
+
+    @property
+    def batch_sizes(self) -> tuple[int, ...]:
+        """Those that can be trained with."""
+        return tuple(self.peak_bytes)
+
+
+def fitting(
+    sizes: Iterable[int],
+    source: Source,
+    engine: str,
+    *,
+    threads: int,
+    needed: int,
+    tell: Callable[[str], object],
+) -> Fitting:
+    """Try batch sizes from the smallest up.
+
+    It ends where a sample costs no less in a larger batch: such a batch trains no faster, since
+    steps do not fall faster than 1 / B. Up to the size `needed` all are tried.
+
+    Raises:
+        UnavailableError: the engine cannot train here at any size.
+
+    """
+    found, costs = Fitting(), []
+    with fresh(1, _begin, source, engine, threads) as (pool,):
+        for size in sorted(sizes):
+            tell(f"trying batch size {size}")
+            free = memory.free_bytes()
+            more = memory.predicted_bytes(found.peak_bytes, size)
+            if free is not None and more > free:
+                found.left_out[size] = (
+                    f"it needs about {megabytes(more)} more memory, and {megabytes(free)} are free"
+                )
+                continue
+            try:
+                step_seconds, found.peak_bytes[size] = pool.submit(_try, size).result()
+            except UnavailableError:
+                raise
+            except BrokenProcessPool:
+                found.left_out[size] = "the system killed the process that tried it"
+                break
+            except Exception as error:  # noqa: BLE001 - whatever the user's network raises
+                found.left_out[size] = f"{type(error).__name__}: {error}".splitlines()[0]
+                continue
+            costs.append(step_seconds / size)
+            is_flat = len(costs) > LAST and costs[-1] > CHEAPER**LAST * costs[-1 - LAST]
+            if size >= needed and (is_flat or step_seconds > MOST_STEP_SECONDS):
+                break
+    return found
+
+
+_task: Task
+_engine: Engine
+
+
+def _begin(source: Source, engine: str, threads: int, number: int) -> None:  # noqa: ARG001
+    global _task, _engine  # noqa: PLW0603 - a process has one of each
+    torch.set_num_threads(threads)
+    device.use(source.device)
+    _task = source.load()
+    _engine = engines.new(engine, _task)
+
+
+def _try(size: int) -> tuple[float, int]:
+    """Return the seconds of a step, and its peak memory in bytes."""
+    order = torch.arange(min(size, len(_task.train)))
+    _engine.prepare(size, _task.train)
+
+    def step() -> None:
+        _engine.run(_task.train, order, size)
+
+    step()
+    peak = peak_memory(step)
+    spent = []
+    for _ in range(3):
+        started = stopwatch()
+        step()
+        spent.append(stopwatch() - started)
+    return min(spent), peak.resident_bytes if peak.cuda_bytes is None else peak.cuda_bytes

@@ -1,0 +1,103 @@
+"""Which batch size a search trains next."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.best.ladder import Known, rule_of_thumb
+
+SAMPLES = 60_000
+SIZES = [2**power for power in range(15)]
+SIZES += [3 * size // 2 for size in SIZES[1:-1]]
+
+
+def searched(steps, seconds, *, samples=SAMPLES, max_epochs=10, unreached=()):
+    """Train at the sizes that the ladder asks for; return them in order, and the last state."""
+    reached, missed, order = {}, {}, []
+    while True:
+        known = Known(
+            seconds={size: seconds(size) for size in SIZES if size <= samples},
+            steps=reached,
+            at_least=missed,
+            samples=samples,
+            max_epochs=max_epochs,
+        )
+        size = known.next_size()
+        if size is None:
+            return order, known
+        order.append(size)
+        if size in unreached:
+            missed[size] = max_epochs * samples // size
+        else:
+            reached[size] = steps(size)
+
+
+@given(
+    critical=st.floats(1, 5_000),
+    overhead=st.floats(1e-6, 1e-2),
+    per_sample=st.floats(1e-7, 1e-4),
+    samples=st.integers(100, SAMPLES),
+)
+def test_the_best_size_is_found_where_both_laws_hold(critical, overhead, per_sample, samples):
+    """It is the best of all powers of two; the first is the one nearest to sqrt(N)."""
+
+    def steps(size):
+        return 1000 * (1 + critical / size)
+
+    def seconds(size):
+        return overhead + per_sample * size
+
+    order, known = searched(steps, seconds, samples=samples, max_epochs=10**6)
+
+    powers = [size for size in SIZES if size <= samples and size.bit_count() == 1]
+    assert order[0] == rule_of_thumb(samples)
+    assert len(set(order)) == len(order)
+    assert known.least_seconds <= min(steps(size) * seconds(size) for size in powers) * (1 + 1e-9)
+
+
+def test_what_cannot_be_faster_is_not_trained():
+    """Steps that fall as 1 / B and seconds that do not grow leave out every smaller size."""
+    order, known = searched(lambda size: 1e6 / size, lambda _: 1e-3, max_epochs=10**6)
+
+    assert min(order) == 256
+    assert known.best == max(SIZES)
+    assert not known.could_win(128)
+
+
+def test_the_sizes_beside_the_best_are_slower_or_ruled_out():
+    """And of 3/4 and 3/2 of it, those that might win are trained."""
+    order, known = searched(lambda size: 850 * (1 + 40 / size), lambda size: 2e-4 + 6e-6 * size)
+
+    assert order[:2] == [256, 128]
+    assert known.best in {24, 32, 48}
+    for size in SIZES:
+        if size not in order and abs(math.log2(size / known.best)) <= 1:
+            assert not known.could_win(size)
+
+
+def test_where_a_size_misses_the_target_smaller_ones_are_tried_and_larger_ones_are_not():
+    """A larger batch makes fewer steps in as many epochs, and needs at least their samples."""
+    order, known = searched(
+        lambda _: 10_000, lambda _: 1e-3, unreached={256, 128, 64}, max_epochs=10
+    )
+
+    assert order[:4] == [256, 128, 64, 32]
+    assert not any(size > 256 for size in order)
+    assert known.best is not None
+
+
+def test_a_target_that_no_size_reaches_ends_at_the_smallest():
+    """And the search has no best."""
+    order, known = searched(lambda _: 1, lambda _: 1e-3, unreached=SIZES)
+
+    assert order == [256, 128, 64, 32, 16, 8, 4, 2, 1]
+    assert known.best is None
+    assert known.least_seconds == math.inf
+
+
+@pytest.mark.parametrize(("samples", "thumb"), [(60_000, 256), (1, 1), (100, 8), (10_000, 128)])
+def test_the_rule_of_thumb_is_the_power_of_two_nearest_to_the_square_root(samples, thumb):
+    """On a logarithmic scale."""
+    assert rule_of_thumb(samples) == thumb
