@@ -6,7 +6,8 @@ seeds (Maron and Moore 1994, Hoeffding Races).
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bench.best.trial import Outcome
@@ -17,6 +18,7 @@ COARSE = 2  # places of the grid, a factor of 2
 FARTHEST = 20  # places from the first one: a factor of a thousand
 CONTENDS = 1.3  # times the fewest steps of one seed: up to there a rate gets the other seeds
 
+Found = dict[int, dict[int, Outcome]]  # place on the grid -> seed -> outcome
 # Train seeds at places of the grid; outcomes by place and seed.
 Train = Callable[[Sequence[tuple[int, int]]], Sequence[Outcome]]
 
@@ -25,7 +27,7 @@ Train = Callable[[Sequence[tuple[int, int]]], Sequence[Outcome]]
 class Tuned:
     """The outcomes of a grid search at one batch size."""
 
-    outcomes: Mapping[int, dict[int, Outcome]]  # place on the grid -> seed -> outcome
+    outcomes: Found
 
     @property
     def best(self) -> int:
@@ -74,7 +76,7 @@ class Tuned:
 
 def tune(train: Train, *, seeds: Sequence[int], near: int, is_fixed: bool = False) -> Tuned:
     """Search the grid from the place `near` outwards; a fixed rate is only trained."""
-    found: dict[int, dict[int, Outcome]] = {}
+    found: Found = {}
 
     def add(pairs: Sequence[tuple[int, int]]) -> None:
         for (place, seed), outcome in zip(pairs, train(pairs), strict=True):
@@ -87,15 +89,27 @@ def tune(train: Train, *, seeds: Sequence[int], near: int, is_fixed: bool = Fals
     for apart in (COARSE, 1):
         while wanted := [place for place in wanted if place not in found]:
             add([(place, seeds[0]) for place in wanted])
-            best = Tuned(outcomes=found).best
-            inside = abs(best - near) < FARTHEST
-            wanted = [best + apart, best - apart] if inside else []
-        best = Tuned(outcomes=found).best
-        wanted = [best + 1, best - 1]
-    first = {place: of[seeds[0]].steps_to_target for place, of in found.items()}
-    fewest = min(first.values())
-    contenders = [
-        place for place, steps in sorted(first.items()) if steps <= CONTENDS * fewest < math.inf
-    ]
-    add([(place, seed) for seed in seeds[1:] for place in contenders])
+            wanted = _beside(found, near, apart)
+        wanted = _beside(found, near, 1)
+    while contenders := _contenders(found, seeds):
+        add(contenders)
+        add([(place, seeds[0]) for place in _beside(found, near, 1) if place not in found])
     return Tuned(outcomes=found)
+
+
+def _beside(found: Found, near: int, apart: int) -> list[int]:
+    """Return the places beside the best one, unless that is very far from where all began."""
+    best = Tuned(outcomes=found).best
+    return [best + apart, best - apart] if abs(best - near) < FARTHEST else []
+
+
+def _contenders(found: Found, seeds: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the trainings that are missing at places that one seed does not rule out."""
+    first = {place: of[seeds[0]].steps_to_target for place, of in found.items()}
+    most = min(CONTENDS * min(first.values()), sys.float_info.max)
+    return [
+        (place, seed)
+        for seed in seeds[1:]
+        for place, steps in sorted(first.items())
+        if steps <= most and seed not in found[place]
+    ]
