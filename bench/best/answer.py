@@ -146,6 +146,11 @@ def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
             f"Training {seeds} seeds would probably tell about those, in {seconds(spent)} or so: "
             f"--seeds={seeds}."
         )
+    if untried := findings.known().open_sizes() if not findings.is_complete else []:
+        yield (
+            f"Not trained, though it may be faster: {listed(sorted(untried))}. Repeat the command "
+            "to go on."
+        )
     edges = [
         size
         for size in findings.tuned

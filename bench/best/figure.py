@@ -9,6 +9,7 @@ import altair as alt
 
 from bench.laws.laws import Estimate
 from bench.report import look
+from bench.units import is_known
 from mnist_mlp import atomic
 
 Curves = Mapping[str, Mapping[int, Estimate]]  # name -> batch size -> seconds to the target
@@ -18,22 +19,23 @@ Marks = Sequence[tuple[str, int, float]]  # name, batch size, seconds
 def draw(file: Path, field: str, curves: Curves, marks: Marks = (), *, goal: str) -> None:
     """Draw a band of 95 % and a line for each curve, whose names are of a field, under the marks.
 
-    What missed the target has no place. The name of the file tells its kind.
+    What missed the target, or cannot be told, has no place. The name of the file tells its kind.
     """
     rows: list[dict[str, Any]] = [
         {field: name, "batch size": size, "seconds": each.value, "low": each.low, "high": each.high}
         for name, curve in curves.items()
         for size, each in curve.items()
-        if each.high < math.inf
+        if is_known(each)
     ]
     points = [
         {field: name, "batch size": size, "seconds": seconds}
         for name, size, seconds in marks
         if seconds < math.inf
     ]
-    names = list(curves)
+    names = list(dict.fromkeys([*curves, *(name for name, *_ in marks)]))
     title = f"seconds of training to {goal}"
     values = [row[end] for row in rows for end in ("low", "high")]
+    values += [point["seconds"] for point in points]
     place: dict[str, Any] = {
         "x": look.batch_size_axis(row["batch size"] for row in rows),
         "color": look.color(field, names),

@@ -33,6 +33,7 @@ class Findings:
     turns: dict[int, Sequence[Sequence[float]]] = field(default_factory=dict)
     tuned: dict[int, Tuned] = field(default_factory=dict)
     fresh: dict[Choice, Seeds] = field(default_factory=dict)  # seeds that chose no rate
+    is_complete: bool = False  # every batch size that was asked for, or may be best, was trained
 
     @property
     def own(self) -> Choice:
@@ -41,10 +42,12 @@ class Findings:
 
     @cached_property
     def step_seconds(self) -> dict[int, float]:
-        """Seconds per step of each batch size that was timed."""
+        """Seconds per step of each batch size, in the process that was disturbed the least.
+
+        They decide what is trained; the answer knows the others, too.
+        """
         return {
-            size: time_to_target.seconds_per_step(turns).value
-            for size, turns in sorted(self.turns.items())
+            size: min(map(statistics.median, turns)) for size, turns in sorted(self.turns.items())
         }
 
     def choice(self, size: int) -> Choice:

@@ -54,25 +54,30 @@ class Known:
 
     def next_size(self) -> int | None:
         """Return the batch size to train next; None where none could be faster."""
-        powers = sorted(size for size in self.seconds if size.bit_count() == 1)
         if not self.trained:
             middle = rule_of_thumb(self.samples)
-            return min(powers, key=lambda size: abs(math.log2(size / middle)))
+            return min(self._powers, key=lambda size: abs(math.log2(size / middle)))
+        return min(self.open_sizes(), key=self._least_time, default=None)
+
+    def open_sizes(self) -> list[int]:
+        """Return the batch sizes that may be faster than the best and are next to it."""
         if self.best is None:  # smaller batches make more steps in an epoch
-            smaller = [size for size in powers if size < min(self.trained)]
-            return smaller[-1] if smaller else None
-        below = [size for size in powers if size < self.best][-1:]
-        above = [size for size in powers if size > self.best][:1]
+            return [size for size in self._powers if size < min(self.trained)][-1:]
+        below = [size for size in self._powers if size < self.best][-1:]
+        above = [size for size in self._powers if size > self.best][:1]
         between = [self.best * 3 // part for part in (4, 2) if self.best.bit_count() == 1]
-        for group in ([*below, *above], between):
-            wanted = [
-                size
-                for size in group
-                if size in self.seconds and size not in self.trained and self.could_win(size)
-            ]
-            if wanted:
-                return min(wanted, key=lambda size: self.fewest_steps(size) * self.seconds[size])
-        return None
+        return self._untried([*below, *above]) or self._untried(between)
+
+    @property
+    def _powers(self) -> list[int]:
+        return sorted(size for size in self.seconds if size.bit_count() == 1)
+
+    def _untried(self, sizes: Collection[int]) -> list[int]:
+        timed = [size for size in sizes if size in self.seconds and size not in self.trained]
+        return [size for size in timed if self.could_win(size)]
+
+    def _least_time(self, size: int) -> float:
+        return self.fewest_steps(size) * self.seconds[size]
 
 
 def rule_of_thumb(samples: int) -> int:

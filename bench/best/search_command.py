@@ -138,6 +138,7 @@ class Search:
         try:
             for size in self._sizes():
                 self._tune(size, train, deadline)
+            self.findings.is_complete = True
         except TimeUpError:
             if not self.findings.tuned:
                 raise

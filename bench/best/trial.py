@@ -15,12 +15,12 @@ from mnist_mlp.engines.native.native import Native
 from mnist_mlp.task import Task
 from mnist_mlp.training import Walk
 
-FINE, COARSE = 1.03, 1.2  # from one evaluation to the next, near the target and elsewhere
-NEAR = 0.03  # of the way from the first score to the target
+FINE, COARSE = 1.05, 1.2  # from one evaluation to the next, near the target and elsewhere
+NEAR = 0.02  # of the way from the first score to the target
 FEWEST_STEPS = 10  # before the first evaluation,
 FIRST_PART = 50  # or an epoch over this, where that is more
 VALIDATION_PART = 6  # one sixth of the training set
-MOST_VALIDATION_SAMPLES = 5_000  # whose evaluation takes a few steps' time
+MOST_VALIDATION_SAMPLES = 5_000  # more would take longer and hardly tell more
 
 TEST, VALIDATION = "test", "validation"
 
