@@ -62,13 +62,18 @@ def device(text: str) -> str:
 
 def task(text: str) -> str:
     """Parse the place of a task: FILE.py, FILE.py:NAME or MODULE:NAME."""
-    place, _, _ = text.rpartition(":")
-    file = Path(place if place.endswith(".py") else text)
-    if file.suffix == ".py" and not file.is_file():
+    place, _ = place_of_task(text)
+    if place.endswith(".py") and not Path(place).is_file():
         raise argparse.ArgumentTypeError(f"{text!r} names no file: give FILE.py or MODULE:NAME")
-    if file.suffix != ".py" and not (place and text.rpartition(":")[2].isidentifier()):
+    if place == text and not place.endswith(".py"):
         raise argparse.ArgumentTypeError(f"{text!r} is no task: give FILE.py or MODULE:NAME")
     return text
+
+
+def place_of_task(text: str) -> tuple[str, str]:
+    """Split FILE.py:NAME or MODULE:NAME; in FILE.py it is `task`."""
+    place, _, name = text.rpartition(":")
+    return (place, name) if place and name.isidentifier() else (text, "task")
 
 
 def number(text: str) -> float:

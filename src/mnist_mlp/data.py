@@ -1,5 +1,6 @@
 """Samples to train and test on: as tensors in memory, and as a dataset."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +16,7 @@ PIXELS = 28 * 28
 CLASSES = 10
 
 READ_AT_ONCE = 1000  # samples of a dataset
+READ_TWICE = 32  # samples, to see whether they are the same again
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,14 +74,14 @@ class Split:
                 yield inputs.to(self.device), targets.to(self.device)
 
 
-def split_of(samples: object) -> Split:
+def split_of(samples: object, name: str) -> Split:
     """Make a split of a pair of tensors, inputs and targets, or of a map-style dataset.
 
     A dataset is read once, into memory. Where it is too large, or does not give the same sample
     twice, the split has no tensors.
 
     Raises:
-        TypeError, ValueError: neither of these, or no samples.
+        TypeError, ValueError: neither of these, or no samples; the message begins with `name`.
 
     """
     match samples:
@@ -88,47 +90,46 @@ def split_of(samples: object) -> Split:
         case [Tensor() as inputs, Tensor() as targets]:
             if not 0 < len(inputs) == len(targets):
                 raise ValueError(
-                    f"inputs of shape {tuple(inputs.shape)} and targets of shape "
+                    f"{name} has inputs of shape {tuple(inputs.shape)} and targets of shape "
                     f"{tuple(targets.shape)}: give as many of each, at least one"
                 )
             dataset = TensorDataset(inputs, targets)
             return Split(inputs=inputs, targets=targets, new_dataset=lambda: dataset)
     if not (hasattr(samples, "__getitem__") and hasattr(samples, "__len__")):
         raise TypeError(
-            f"{type(samples).__name__} is no set of samples: give a pair of tensors, inputs and "
+            f"{name} is of type {type(samples).__name__}: give a pair of tensors, inputs and "
             "targets, or a dataset with a length whose items are such pairs"
         )
-    return _read(cast("Any", samples))
+    if not len(samples):
+        raise ValueError(f"{name} is empty: give at least one sample")
+    with torch.random.fork_rng(devices=[]):  # a sample may be random
+        return _read(samples)
 
 
 def _read(dataset: Any) -> Split:
-    if not len(dataset):
-        raise ValueError("the dataset is empty: give at least one sample")
-    first = _items(dataset, [0])
-    needed = 2 * len(dataset) * sum(each.nbytes for each in first)
+    count = len(dataset)
+    needed = 2 * count * sum(each.nbytes for each in _items(dataset, [0]))
     free = memory.free_bytes()
     if free is not None and needed > free:
         obstacle = f"reading it needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
         return _unread(dataset, obstacle)
-    with torch.random.fork_rng(devices=[]):
-        read = [
-            _items(dataset, range(start, min(start + READ_AT_ONCE, len(dataset))))
-            for start in range(0, len(dataset), READ_AT_ONCE)
-        ]
-        inputs, targets = map(torch.cat, zip(*read, strict=True))
-        for place in {0, len(dataset) // 2, len(dataset) - 1}:
-            again, _ = _items(dataset, [place])
-            if not torch.equal(again[0], inputs[place]):
-                return _unread(dataset, "it does not give the same sample twice")
+    starts = range(0, count, READ_AT_ONCE)
+    read = [_items(dataset, range(at, min(at + READ_AT_ONCE, count))) for at in starts]
+    inputs, targets = map(torch.cat, zip(*read, strict=True))
+    places = [*range(0, count, math.ceil(count / READ_TWICE))]
+    again = _items(dataset, places)
+    if not (torch.equal(again[0], inputs[places]) and torch.equal(again[1], targets[places])):
+        return _unread(dataset, "it does not give the same sample twice")
     return Split(inputs=inputs, targets=targets, new_dataset=lambda: dataset)
 
 
 def _items(dataset: Any, places: Any) -> list[Tensor]:
-    batch = default_collate([dataset[place] for place in places])
-    match batch:
-        case [Tensor(), Tensor()]:
-            return list(batch)
-    raise TypeError("an item of the dataset is not a pair of an input and a target, both numbers")
+    match default_collate([dataset[place] for place in places]):
+        case [Tensor() as inputs, Tensor() as targets]:
+            return [inputs, targets]
+    raise TypeError(
+        "the samples are neither a pair of tensors, inputs and targets, nor a dataset of such pairs"
+    )
 
 
 def _unread(dataset: Dataset[Any], obstacle: str) -> Split:

@@ -43,15 +43,17 @@ class Randomness:
         self._states = [each.get_state() for each in self._generators]
 
     def seed(self, seed: int) -> None:
-        """Begin anew, inside of `used`."""
+        """Begin the state anew, inside of `used`."""
         for generator in self._generators:
             generator.manual_seed(seed)
 
     @contextmanager
-    def used(self) -> Iterator[None]:
-        """Draw from this state while the body of the `with` runs; the global one is not touched."""
+    def used(self, *, seed: int | None = None) -> Iterator[None]:
+        """Draw from this state while the body of the `with` runs, which a seed begins anew."""
         self._swap()
         try:
+            if seed is not None:
+                self.seed(seed)
             yield
         finally:
             self._swap()

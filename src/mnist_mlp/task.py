@@ -13,11 +13,24 @@ from mnist_mlp.batches import clamped
 from mnist_mlp.data import Split, split_of
 from mnist_mlp.device import Randomness
 
+FEWEST_CLASSES = 2
+LONGEST_NAME = 100  # of a task: files are named by it
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return the share of targets, (B, ...), that have the largest of the outputs, (B, ..., C)."""
+    """Return the share of targets, (B, ...), that have the largest of the outputs, (B, ..., C).
+
+    Raises:
+        ValueError: the shapes are others.
+
+    """
+    if outputs.shape[:-1] != targets.shape or outputs.shape[-1] < FEWEST_CLASSES:
+        raise ValueError(
+            f"outputs of shape {tuple(outputs.shape)} and targets of shape {tuple(targets.shape)} "
+            "have no accuracy: give the task a score"
+        )
     return (outputs.argmax(dim=-1) == targets).double().mean()
 
 
@@ -47,16 +60,20 @@ class Task:
 
     def __post_init__(self) -> None:
         for field in ("train", "test"):
-            object.__setattr__(self, field, split_of(getattr(self, field)))
+            object.__setattr__(self, field, split_of(getattr(self, field), field))
         for field in ("network", "loss", "optimizer", "score"):
             if not callable(getattr(self, field)):
                 raise TypeError(f"{field} is {getattr(self, field)!r}: give a function")
-        name = self.name  # checkpoints and runs are named by it
+        if isinstance(self.network, nn.Module):
+            raise TypeError("network is one network: give a function that makes a fresh one")
+        name = self.name
         if not (isinstance(name, str) and name.isprintable() and name.strip() and "/" not in name):
             raise ValueError(f"name is {name!r}: give a word or a few, without /")
-        if not (isinstance(self.learning_rate, float | int) and 0 < self.learning_rate < math.inf):
+        if len(name) > LONGEST_NAME:
+            raise ValueError(f"name has {len(name)} letters: give at most {LONGEST_NAME}")
+        if not (_is_finite(self.learning_rate) and self.learning_rate > 0):
             raise ValueError(f"learning_rate is {self.learning_rate!r}: give a number above 0")
-        if not (isinstance(self.target, float | int) and math.isfinite(self.target)):
+        if not _is_finite(self.target):
             raise ValueError(f"target is {self.target!r}: give a number")
         if self.is_judged_by_accuracy and not 0 < self.target <= 1:
             raise ValueError(
@@ -79,9 +96,11 @@ class Task:
         return seeded(self.network, seed=seed).to(self.train.device)
 
 
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def seeded(network: Callable[[], Network], *, seed: int) -> Network:
     """Make a network after seeding torch, and leave the global random state as it was."""
-    randomness = Randomness(torch.device("cpu"))
-    with randomness.used():
-        randomness.seed(seed)
+    with Randomness(torch.device("cpu")).used(seed=seed):
         return network()

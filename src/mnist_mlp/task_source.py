@@ -13,15 +13,16 @@ from types import ModuleType
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from mnist_mlp import datasets
+from mnist_mlp.arguments import place_of_task
 from mnist_mlp.errors import UserError
-from mnist_mlp.task import Task
+from mnist_mlp.task import Task, seeded
 
 FIRST_SAMPLES = 8  # that a task is tried with before anything is measured
 TEST_SAMPLES = 256
-DEFAULT_NAME = "task"  # of what a file defines
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,28 +53,42 @@ class Source:
             )
         if self.data_root:
             raise UserError("a task brings its own data: leave out --data-root, or --task")
+        place, name = place_of_task(self.task)
         with torch.random.fork_rng(devices=[]):  # the user's file may draw or seed
-            with _named(self.task, "cannot be loaded"):
-                task = _find(self.task)
-            train, test = task.train.to(self.device), task.test.to(self.device)
-            task = replace(task, train=train, test=test)
-            _try(task, self.task)
+            try:
+                with _trying("it cannot be loaded"):
+                    task = _find(place, name)
+                train, test = task.train.to(self.device), task.test.to(self.device)
+                task = replace(task, train=train, test=test)
+                _try(task)
+            except UserError as error:
+                line = _line(place, error.__cause__ or error)
+                raise UserError(f"--task={self.task}: {error}{line}") from error
         return task
 
 
-def _find(name: str) -> Task:
-    place, _, attribute = name.rpartition(":")
-    if not place:
-        place, attribute = name, DEFAULT_NAME
+@contextmanager
+def _trying(fault: str) -> Iterator[None]:
+    """Turn whatever the user's code raises into a sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        cause = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        raise UserError(f"{fault}: {cause}") from error
+
+
+def _find(place: str, name: str) -> Task:
     module = _of_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-    if not hasattr(module, attribute):
-        raise UserError(f"--task={name}: {place} defines no {attribute!r}: define a Task")
-    found = getattr(module, attribute)
+    if not hasattr(module, name):
+        raise UserError(f"{place} defines no {name!r}: define a Task of this name")
+    found = getattr(module, name)
     task = found() if callable(found) else found
     if not isinstance(task, Task):
         raise UserError(
-            f"--task={name}: {attribute} is of type {type(task).__name__}: make it a Task, or a "
-            "function that returns one"
+            f"{name!r} is of type {type(task).__name__}: make it a Task, or a function that "
+            "returns one"
         )
     return task
 
@@ -82,82 +97,108 @@ def _of_file(file: Path) -> ModuleType:
     module = ModuleType(file.stem)
     module.__file__ = str(file)
     sys.path.append(str(file.resolve().parent))  # the file may import its neighbours
-    sys.modules[file.stem] = module
+    known = sys.modules.setdefault(file.stem, module)  # such as random, which others import
+    if getattr(known, "__file__", None) == module.__file__:
+        sys.modules[file.stem] = module
     exec(compile(file.read_bytes(), file, "exec"), vars(module))  # noqa: S102 - the user's own
     return module
 
 
-@contextmanager
-def _named(name: str, what: str) -> Iterator[None]:
-    """Turn whatever the user's code raises into a sentence with the line of the user's file."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:
-        cause = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-        raise UserError(f"--task={name} {what}: {cause}{_line(name, error)}") from error
-
-
-def _line(name: str, error: BaseException) -> str:
-    place = name.rpartition(":")[0] or name
-    own = Path(place).resolve() if place.endswith(".py") else None
-    if not own:
-        own = Path(getattr(sys.modules.get(place), "__file__", None) or place)
-    if isinstance(error, SyntaxError):
-        return f" ({error.filename}, line {error.lineno})"
+def _line(place: str, error: BaseException) -> str:
+    """Name the last line of the user's file that an error came through; nothing without one."""
+    own = Path(getattr(sys.modules.get(place), "__file__", None) or place).resolve()
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == own]
     return f" ({own.name}, line {lines[-1]})" if lines else ""
 
 
-def _try(task: Task, name: str) -> None:
-    """Make a network, take one step, and judge it: what fails here would fail in every case."""
-    with _named(name, "has a network that cannot be made"):
-        made = task.network()
-    if not isinstance(made, nn.Module) or not [*made.parameters()]:
-        raise UserError(f"--task={name}: network() makes no torch module with parameters")
-    places = {str(parameter.device) for parameter in made.parameters()} - {"cpu"}
-    if places:
-        raise UserError(
-            f"--task={name}: network() puts parameters on {', '.join(sorted(places))}: leave them "
-            "on the CPU, and choose a device with --device"
-        )
+def _kind(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a value of type {type(value).__name__}"
+
+
+def _require(condition: object, fault: str) -> None:
+    if not condition:
+        raise UserError(fault)
+
+
+def _try(task: Task) -> None:
+    """Train and judge a fresh network on a few samples: a fault would show in every case."""
+    _try_network(task)
     network = task.new_network(0)
     inputs, targets = next(task.train.head(FIRST_SAMPLES).batches(FIRST_SAMPLES))
-    with _named(name, f"has a network that cannot take {len(targets)} training samples"):
+    with _trying(f"the network cannot take {len(targets)} training samples"):
         outputs = network(inputs)
-    with _named(name, "has a loss that does not fit the network's outputs and the targets"):
-        loss = task.loss(outputs, targets)
-        twice = task.loss(torch.cat([outputs, outputs]), torch.cat([targets, targets]))
-    if not isinstance(loss, Tensor) or loss.ndim or not loss.requires_grad:
-        shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
-        raise UserError(f"--task={name}: the loss is {shape}, and must be a differentiable scalar")
-    if not loss.isfinite():
-        raise UserError(f"--task={name}: a fresh network's loss is {float(loss)}, not finite")
-    if not torch.isclose(loss, twice, rtol=1e-3):
-        raise UserError(
-            f"--task={name}: the loss is no mean over the batch: it is {float(loss):.4g} for "
-            f"{len(targets)} samples, and {float(twice):.4g} for the same samples twice"
-        )
-    with _named(name, "has an optimizer that cannot take a step"):
+    _require(isinstance(outputs, Tensor), f"the network returns {_kind(outputs)}, and no tensor")
+    loss = _loss(task, outputs, targets)
+    with _trying("optimizer() fails"):
         optimizer = task.optimizer(network.parameters(), task.learning_rate)
+    _require(
+        isinstance(optimizer, Optimizer),
+        f"optimizer() makes {_kind(optimizer)}, and no torch optimizer",
+    )
+    moved = {id(each) for group in optimizer.param_groups for each in group["params"]}
+    _require(
+        moved <= {*map(id, network.parameters())},
+        "optimizer() moves other parameters than those that it is given",
+    )
+    with _trying("the optimizer cannot take a step"):
         loss.backward()
         optimizer.step()
-    if not isinstance(optimizer, Optimizer):
-        raise UserError(f"--task={name}: optimizer() makes no torch optimizer")
-    _try_score(task, name)
+    _try_score(task)
+
+
+def _try_network(task: Task) -> None:
+    with _trying("network() fails"):
+        made, again = (seeded(task.network, seed=0) for _ in range(2))
+    _require(isinstance(made, nn.Module), f"network() makes {_kind(made)}, and no torch module")
+    mine, others = [*made.parameters()], [*again.parameters()]
+    _require(mine, "network() makes a module without parameters")
+    _require(not any(map(is_lazy, mine)), "network() has lazy layers: give them their sizes")
+    places = {str(parameter.device) for parameter in mine} - {"cpu"}
+    _require(
+        not places,
+        f"network() puts parameters on {', '.join(places)}: leave them on the CPU, and choose a "
+        "device with --device",
+    )
+    _require(
+        not {*map(id, mine)} & {*map(id, others)},
+        "network() gives the same parameters again: make fresh layers in it",
+    )
+    _require(
+        all(map(torch.equal, mine, others)),
+        "network() gives other parameters for the same seed: let torch alone draw them",
+    )
+
+
+def _loss(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
+    with _trying("the loss does not fit the network's outputs and the targets"):
+        loss = task.loss(outputs, targets)
+        twice = task.loss(torch.cat([outputs, outputs]), torch.cat([targets, targets]))
+    _require(
+        isinstance(loss, Tensor) and loss.ndim == 0 and loss.requires_grad,
+        f"the loss is {_kind(loss)}, and must be a scalar that torch can differentiate",
+    )
+    _require(loss.isfinite(), f"the loss of a fresh network is {loss.item()}, not finite")
+    _require(
+        torch.isclose(loss, twice, rtol=1e-3),
+        f"the loss is no mean over the batch: it is {loss.item():.4g} for {len(targets)} samples, "
+        f"and {twice.item():.4g} for the same samples twice",
+    )
+    return loss
 
 
 @torch.no_grad()
-def _try_score(task: Task, name: str) -> None:
+def _try_score(task: Task) -> None:
     network = task.new_network(0).eval()
     inputs, targets = next(task.test.head(TEST_SAMPLES).batches(TEST_SAMPLES))
-    with _named(name, "has a score that does not fit the network's outputs and the test targets"):
-        score = float(task.score(network(inputs), targets))
-    if not score < task.target or not math.isfinite(score):
-        raise UserError(
-            f"--task={name}: a fresh network scores {score:.4g}, and the target is "
-            f"{task.target:g}: training must raise the score to the target, so a higher score "
-            "must be a better one"
-        )
+    with _trying(f"the network cannot take {len(targets)} test samples"):
+        outputs = network(inputs)
+    with _trying("the score does not fit the network's outputs and the targets"):
+        score = float(task.score(outputs, targets))
+    _require(
+        math.isfinite(score) and score < task.target,
+        f"a fresh network scores {score:.4g}, and the target is {task.target:g}: training must "
+        "raise the score to the target, so a higher score must be a better one",
+    )

@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,11 +13,12 @@ from mnist_mlp import checkpoint, device, engines
 from mnist_mlp.arguments import RESUMED, TRAINER
 from mnist_mlp.batches import clamped, steps_per_epoch
 from mnist_mlp.checkpoint import Checkpoint, Keeper, Settings
+from mnist_mlp.engines.engine import Engine
 from mnist_mlp.errors import UserError
 from mnist_mlp.memory import BatchMemory
 from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
-from mnist_mlp.training import EpochReport, Walk, fit, resume
+from mnist_mlp.training import EpochReport, Walk, fit, require_steps, resume
 from mnist_mlp.workers import group, is_launched
 
 DEFAULTS: Settings = {name: TRAINER[flag]["default"] for name, flag in RESUMED.items()}
@@ -51,6 +53,9 @@ def run(options: argparse.Namespace) -> None:
         print(f"going on after epoch {restarted.epoch}: the workers were started anew")
     if not options.force:
         check_memory(settings, task)
+    if options.task:
+        new = partial(new_engine, settings, task)
+        require_steps(new, task.train, int(settings["batch_size"]))
     walk = new_walk(settings, task)
     if resumed:
         keeper.best_test_loss = resumed.best_test_loss
@@ -142,12 +147,17 @@ def check_memory(settings: Settings, task: Task) -> None:
 
 
 def new_walk(settings: Settings, task: Task) -> Walk:
-    """Build a fresh network and its engine, ready for the first step."""
-    seed = int(settings["seed"])
-    rate = float(settings["learning_rate"])
-    engine = engines.new(str(settings["engine"]), task, seed=seed, learning_rate=rate)
-    generator = torch.Generator().manual_seed(seed)
+    """Make a run that is ready for its first step."""
+    generator = torch.Generator().manual_seed(int(settings["seed"]))
+    engine = new_engine(settings, task)
     return Walk(engine, task.train, int(settings["batch_size"]), generator=generator)
+
+
+def new_engine(settings: Settings, task: Task) -> Engine:
+    """Build a fresh network and its engine."""
+    rate = float(settings["learning_rate"])
+    seed = int(settings["seed"])
+    return engines.new(str(settings["engine"]), task, seed=seed, learning_rate=rate)
 
 
 def print_epochs(walk: Walk, epochs: int, keeper: Keeper | None) -> None:

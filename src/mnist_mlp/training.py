@@ -12,7 +12,7 @@ from mnist_mlp.checkpoint import Checkpoint, Keeper
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Split
 from mnist_mlp.device import Randomness
-from mnist_mlp.engines.engine import Engine
+from mnist_mlp.engines.engine import Engine, UnavailableError
 from mnist_mlp.errors import UserError
 from mnist_mlp.evaluation import evaluate
 
@@ -37,6 +37,29 @@ class EpochReport:
 def step(engine: Engine, inputs: Tensor, targets: Tensor) -> Tensor:
     """Update once on a resident batch, (B, ...) each, and return its mean loss, a scalar."""
     return engine.step(inputs, targets)
+
+
+def require_steps(new_engine: Callable[[], Engine], split: Split, batch_size: int) -> None:
+    """Take one step of a fresh network on a batch of each size that an epoch has.
+
+    Raises:
+        UnavailableError: a step fails, as that of a batch normalization on one sample does.
+
+    """
+    size = clamped(batch_size, len(split))
+    for samples in {size, len(split) % size} - {0}:
+        engine = new_engine()
+        try:
+            with Randomness(engine.device).used():
+                engine.run(split, torch.arange(samples), samples)
+        except UserError:
+            raise
+        except Exception as error:  # whatever the user's network raises
+            cause = f"{type(error).__name__}: {error}".splitlines()[0]
+            raise UnavailableError(
+                f"{engine.task.name} cannot be trained at batch size {batch_size}: a batch of "
+                f"{samples} raises {cause}"
+            ) from error
 
 
 class Walk:

@@ -84,7 +84,7 @@ class Compiled(Autograd):
         example = Compiled(self.task, self.task.new_network(0), learning_rate=self.learning_rate)
         try:
             with Randomness(self.device).used():
-                example._take_step(inputs, targets)  # noqa: SLF001 - of the same class
+                example._take_step(inputs, targets)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
             raise UnavailableError(
