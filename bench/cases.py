@@ -30,7 +30,7 @@ OWN_TASK_LR_RULES = ("fixed", "sqrt")  # "tuned" follows rates of the question's
 TARGET_ACCURACY = 0.95
 MAX_EPOCHS = 10
 SEEDS = (0, 1, 2)
-# If the first seed misses the target by more than this, the others are left out.
+# If the first seed misses the target accuracy by more than this, the others are left out.
 CLEARLY_MISSED = 0.01
 
 # The axes beside batch size, each at a size where the answer is easy to see.

@@ -65,7 +65,7 @@ def test_alignment(
 ) -> None:
     """Full batches of a size in this process; fresh ones judge it beside its neighbour."""
     size, beside = _sizes(workbench, neighbours)
-    compile_seconds = workbench.compile_seconds(engine, size)
+    compile_seconds = workbench.compile_seconds(engine, size, workbench.task.train)
     subject = workbench.new_engine(engine)
     order = workbench.places(size * math.ceil(cases.AXIS_BATCH_SIZE / size))
 

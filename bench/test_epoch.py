@@ -41,7 +41,7 @@ def test_epoch(
     everything = workbench.task.train
     train = everything.head(workbench.options.epoch_samples or len(everything))
     benchmark.group = engine
-    compile_seconds = workbench.compile_seconds(engine, batch_size)
+    compile_seconds = workbench.compile_seconds(engine, batch_size, train)
 
     def fresh(split: Split = train) -> tuple[tuple[Any, ...], dict[str, Any]]:
         generator = torch.Generator().manual_seed(0)

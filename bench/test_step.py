@@ -9,7 +9,7 @@ from bench import cases
 from bench.measure.memory import peak_memory
 from bench.suite.selection import each
 from bench.suite.workbench import Workbench, seconds_of
-from mnist_mlp.training import step
+from mnist_mlp.training import NotFiniteError, step
 
 
 @each("batch_size", "batch sizes")
@@ -19,8 +19,9 @@ def test_step(
 ) -> None:
     """One optimizer step on a resident batch."""
     benchmark.group = engine
-    compile_seconds = workbench.compile_seconds(engine, batch_size)
-    inputs, targets = next(workbench.task.train.head(batch_size).batches(batch_size))
+    batch = workbench.task.train.head(batch_size)
+    compile_seconds = workbench.compile_seconds(engine, batch_size, batch)
+    inputs, targets = next(batch.batches(batch_size))
     subject = workbench.new_engine(engine)
     a_step = partial(step, subject, inputs, targets)
     peak = peak_memory(a_step)
@@ -33,7 +34,8 @@ def test_step(
         warmup_rounds=rounds // 10,
     )
 
-    assert math.isfinite(loss), f"not finite at learning rate {subject.learning_rate:g}"
+    if not math.isfinite(loss):
+        raise NotFiniteError(f"the loss is not finite at learning rate {subject.learning_rate:g}")
     workbench.record(
         benchmark,
         subject,

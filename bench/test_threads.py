@@ -30,7 +30,7 @@ def test_threads(
 ) -> None:
     """One pass over resident samples, computed on some of the cores, the others idle."""
     size, train = cases.AXIS_BATCH_SIZE, workbench.task.train
-    compile_seconds = workbench.compile_seconds(engine, size)
+    compile_seconds = workbench.compile_seconds(engine, size, train)
     subject = workbench.new_engine(engine)
 
     benchmark.pedantic(

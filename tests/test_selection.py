@@ -100,3 +100,19 @@ def test_a_full_run_trains_every_seed(run):
 
     assert "3 passed" in run(*words, "--full").output
     assert "1 passed, 2 skipped" in run(*words).output
+
+
+def test_a_default_run_of_a_task_ends_at_its_number_of_samples(monkeypatch):
+    """It has its own rules for the rate, and the eager engine finds the steps to the target."""
+    monkeypatch.setattr("_pytest.runner.runtestprotocol", lambda *_, **__: [])
+    monkeypatch.chdir(suite.ROOT)
+
+    output = suite.run("--task=tests/own_task.py").output
+
+    names = re.findall(r"^\[.*\] bench/test_(\S+)$", output, re.MULTILINE)
+    assert sizes(names, "[") == {1, 4, 16, 64, 120}
+    assert {re.sub("-b.*-l", "-l", name) for name in names if "seed=0" in name} == {
+        f"convergence.py::test_convergence[engine=eager-lr_rule={rule}-seed=0]"
+        for rule in ("fixed", "sqrt")
+    }
+    assert re.search(r"^\d+ cases, at most ", output, re.MULTILINE)

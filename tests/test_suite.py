@@ -21,7 +21,7 @@ from mnist_mlp.engines.eager import Eager
 from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.engines.native import forms
 from mnist_mlp.learning_rate import RULES
-from tests import idx
+from tests import idx, own_task
 from tests import suite as in_process
 
 ROOT = Path(__file__).parent.parent
@@ -365,6 +365,77 @@ def test_without_a_compiler_the_cases_that_need_one_are_skipped(suite, monkeypat
     assert done.code == 0, done.output
     assert "1 passed, 1 skipped" in done.output
     assert "1 case skipped: there is no compiler" in done.output
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """Run the suite on a task with a score of its own, which cannot train on one sample."""
+    file, text = tmp_path / "mine.py", Path(own_task.__file__).read_text()
+    text = text.replace("nn.ReLU()", "nn.BatchNorm1d(8)")
+    score = "target=-0.1, score=lambda outputs, targets: -cross_entropy(outputs, targets)"
+    file.write_text(text.replace("target=0.95", score))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    words = f"--task={file}", f"--benchmark-storage={(tmp_path / 'storage').as_uri()}"
+    return lambda *more: in_process.run(*words, *more)
+
+
+def test_a_task_of_ones_own_is_measured_saved_and_reported(mine, tmp_path):
+    """With its name, score, rate and samples; what cannot be trained is left out by its reason."""
+    verbs = [f"bench/test_{verb}.py" for verb in ("step", "epoch", "convergence")]
+    run, page = tmp_path / "run.json", tmp_path / "page.html"
+
+    done = mine(
+        *(*verbs, "--engines=loader,eager,native", "--batch-sizes=1,16", "--max-epochs=2"),
+        *("--seeds=0", "--threads=1", f"--benchmark-json={run}"),
+    )
+
+    assert done.code == 0, done.output
+    output = " ".join(done.output.split())
+    assert "8 passed, 16 skipped" in output
+    assert "eager engine: mine, cpu, 1 thread; time to test score -0.1" in output
+    assert "8 cases skipped: mine cannot be trained at batch size 1: a batch of 1 raises" in output
+    assert output.count("the native engine trains the question's network alone") == 1
+    for case in json.loads(run.read_text())["benchmarks"]:
+        info = case["extra_info"]
+        assert (info["data"], info["batch_size"]) == ("mine", 16)
+        if "seed" in info:
+            factor = 2**0.5 if info["lr_rule"] == "sqrt" else 1
+            assert info["learning_rate"] == pytest.approx(0.01 * factor)
+            assert info["target_score"] == -0.1
+            assert info["test_score"] < 0
+    assert bench_main.main(["report", str(run), "-o", str(page)]) == 0
+    assert "test score -0.1" in page.read_text()
+
+
+def test_a_run_on_a_task_is_not_resumed_after_its_file_has_changed(mine, tmp_path):
+    """Its cases would be of two tasks. The target of a score of its own stands in the file, too."""
+    words = "bench/test_step.py", "--engines=eager", "--batch-sizes=16"
+    journal = tmp_path / "run.jsonl"
+    assert mine(*words, f"--journal={journal}").code == 0
+    with (tmp_path / "mine.py").open("a") as file:
+        file.write("task.train.inputs[0] = 0\n")
+
+    resumed = mine(*words, f"--resume={journal}")
+    other_target = mine(*words, "--target-accuracy=0.9")
+
+    assert resumed.code == pytest.ExitCode.USAGE_ERROR
+    assert "differs in the code of" in resumed.output
+    assert "mine.py" in resumed.output
+    assert other_target.code == pytest.ExitCode.USAGE_ERROR
+    assert "set the target in the task" in other_target.output
+
+
+def test_a_loss_that_is_not_finite_leaves_steps_and_epochs_out(suite):
+    """A time of numbers that are none says nothing."""
+    done = suite(
+        *("bench/test_step.py", "bench/test_epoch.py", "--engines=eager", "--batch-sizes=20"),
+        "--lr=1e38",
+    )
+
+    assert done.code == 0, done.output
+    assert "2 skipped" in done.output
+    assert "is not finite at learning rate 1e+38" in done.output
 
 
 def test_on_a_terminal_one_live_line_shows_case_and_count(own):

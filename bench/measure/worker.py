@@ -15,6 +15,7 @@ from torch.distributed.distributed_c10d import PrefixStore, Store
 
 from bench.measure.memory import peak_memory
 from mnist_mlp import engines
+from mnist_mlp.device import Randomness
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
@@ -92,7 +93,8 @@ def exchange(size_bytes: int, count: int) -> float:
 def losses(batch_size: int, count: int) -> list[float]:
     """Take steps from the training set's first batch on; return their losses."""
     order = torch.arange(min(count * batch_size, len(_task.train)))
-    return [float(loss) for loss in _engine.run(_task.train, order, batch_size)]
+    with Randomness(_engine.device).used(seed=0):
+        return [float(loss) for loss in _engine.run(_task.train, order, batch_size)]
 
 
 def peak_bytes(batch_size: int) -> int:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ from bench.runs import journal, json_lines
 from bench.runs.journal import OUTCOME, PASSED, Case
 from bench.units import counted
 from mnist_mlp import atomic
+from mnist_mlp.arguments import place_of_task
 from mnist_mlp.errors import UserError
 
 FOLDER = "journals"  # beside the runs that pytest-benchmark saves
@@ -192,14 +194,17 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hashes(own_task: str | None) -> dict[str, str]:
     """Hash each source file that has a part in what a case measures."""
-    own = Path((own_task or "").partition(".py")[0] + ".py")
-    own_hash = {str(own): hashlib.sha256(own.read_bytes()).hexdigest()} if own.is_file() else {}
-    return own_hash | {
-        file.relative_to(folder.parent).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+    files = {
+        file.relative_to(folder.parent).as_posix(): file
         for folder, patterns in SOURCES.items()
         for pattern in patterns
         for file in sorted(folder.glob(pattern))
     }
+    if own_task:
+        place, _ = place_of_task(own_task)
+        own = place if place.endswith(".py") else str(sys.modules[place].__file__)
+        files[own] = Path(own)
+    return {name: hashlib.sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
 
 
 def _new_file(storage: Any) -> Path:

@@ -24,8 +24,10 @@ from bench.suite.progress import CaseProgress
 from bench.suite.watch import Watch
 from bench.suite.workbench import Workbench
 from mnist_mlp import device
+from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.errors import UserError
 from mnist_mlp.task_source import Source
+from mnist_mlp.training import NotFiniteError
 
 NAME = "batch size suite"  # of the plugin, and of its group of options
 
@@ -172,6 +174,14 @@ class Suite:
             number = units.counted(len(measured), "case")
             about = "at most" if self._own_task else "about"  # its steps to the target are unknown
             self._progress.announce(f"{number}, {about} {units.duration(seconds)}")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Generator[None, None, None]:
+        """Skip a case that cannot be trained as it is asked for, and go on with the others."""
+        try:
+            yield
+        except (UnavailableError, NotFiniteError) as error:
+            pytest.skip(str(error))
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
         """Add to what saved runs store about the machine."""

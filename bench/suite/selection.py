@@ -88,7 +88,7 @@ class Selection:
             reason = why_missing(engine) if engine else ""
             long = ("epoch", "convergence") if self._own_task else ("epoch",)
             if self.is_default and verb(item) in long and not reason:
-                reason = _no_time(engine, size, forecast)
+                reason = _no_time(engine, size, forecast, is_own=self._own_task is not None)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
                 if verb(item) in (*TIMED, "convergence"):
@@ -175,9 +175,9 @@ def groups_of_workers(options: Namespace) -> tuple[str, ...]:
     return tuple(dict.fromkeys([f"1x{fewest_threads}", *several]))
 
 
-def _no_time(engine: str, size: int, forecast: Forecast) -> str:
-    """Return why a default run leaves an epoch out; nothing where it does not."""
-    if engine == cases.SLOW_ENGINE:
+def _no_time(engine: str, size: int, forecast: Forecast, *, is_own: bool) -> str:
+    """Return why a default run leaves epochs out; nothing where it does not."""
+    if engine == cases.SLOW_ENGINE and not is_own:
         if size not in cases.SLOW_ENGINE_EPOCHS:
             sizes = listed(cases.SLOW_ENGINE_EPOCHS)
             return f"a default run times these epochs at {sizes} only"

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from bench.suite import room
 from mnist_mlp import engines
 from mnist_mlp.batches import clamped
 from mnist_mlp.clock import stopwatch
+from mnist_mlp.data import Split
+from mnist_mlp.device import Randomness
 from mnist_mlp.engines.engine import Engine, UnavailableError
 from mnist_mlp.engines.loader import Loader
 from mnist_mlp.engines.native import forms
@@ -23,6 +26,7 @@ from mnist_mlp.engines.native.native import Native
 from mnist_mlp.memory import PROBES, BatchMemory
 from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
+from mnist_mlp.training import require_steps
 
 LEARNING_STEPS = 8
 LEARNING_SAMPLES = 4096
@@ -86,29 +90,33 @@ class Workbench:
         steps = learning_steps(batch_size)
         if not steps:
             return {}
-        order = self.places(steps * batch_size)
-        return {"losses": self.new_engine(engine).run(self.task.train, order, batch_size).tolist()}
+        subject, order = self.new_engine(engine), self.places(steps * batch_size)
+        with Randomness(subject.device).used(seed=0):
+            return {"losses": subject.run(self.task.train, order, batch_size).tolist()}
 
-    def compile_seconds(self, engine: str, batch_size: int) -> float:
+    def compile_seconds(self, engine: str, batch_size: int, split: Split) -> float:
         """Let the engine get ready for such batches, and return the seconds that it took.
 
-        The case is skipped where the engine cannot train, or where memory would run out.
+        The case is skipped where memory would run out.
+
+        Raises:
+            UnavailableError: the engine cannot train, or not at this batch size.
+
         """
-        train = self.task.train
-        try:
-            subject = self.new_engine(engine)
-            # What small batches compile is compiled once, and a prediction of memory uses them.
-            seconds = subject.prepare(min(batch_size, PROBES[0]), train)
-            room.require(
-                self._memory.setdefault(engine, BatchMemory(engine, self._trains(engine))),
-                engine,
-                clamped(batch_size, len(train)),
-                self.options,
-                self.source,
-            )
-            return seconds + subject.prepare(batch_size, train)
-        except UnavailableError as error:
-            pytest.skip(str(error))
+        subject = self.new_engine(engine)
+        # What small batches compile is compiled once, and a prediction of memory uses them.
+        seconds = subject.prepare(min(batch_size, PROBES[0]), split)
+        room.require(
+            self._memory.setdefault(engine, BatchMemory(engine, self._trains(engine))),
+            engine,
+            clamped(batch_size, len(split)),
+            self.options,
+            self.source,
+        )
+        seconds += subject.prepare(batch_size, split)
+        if self.options.task:
+            require_steps(partial(self.new_engine, engine), split, batch_size)
+        return seconds
 
     def _trains(self, engine: str) -> Callable[[int], object]:
         return lambda samples: self.new_engine(engine).run(
