@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 from torch.distributed import HashStore, PrefixStore
 
 from bench.measure import crew as crews
@@ -25,9 +26,16 @@ from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, epoch
 from mnist_mlp.workers import first_cause, group
 from mnist_mlp.workers.first_cause import LostError, Register, ToldToEndError
-from tests import idx, toy
+from tests import idx, own_task, toy
 from tests import suite as in_process
-from tests.strategies import generator, new_data, new_engine, new_regression, without_dropout
+from tests.strategies import (
+    INPUTS,
+    generator,
+    new_data,
+    new_engine,
+    new_regression,
+    without_dropout,
+)
 
 MOST_WORKERS = 3
 SOON = timedelta(seconds=20)
@@ -46,7 +54,7 @@ def trained(new_task, samples, batch_size, seed):
     engine = new_engine("ddp", task, seed=seed)
     loss = epoch(engine, task.train, batch_size, generator=generator(seed))
     found = evaluate(engine, task.train)
-    parameters = [parameter.detach().numpy().copy() for parameter in engine.parameters]
+    parameters = [each.numpy().copy() for each in engine.network.state_dict().values()]
     return loss, parameters, (found.loss, found.score)
 
 
@@ -80,6 +88,22 @@ def test_several_workers_take_the_steps_of_one(crew, new_task, batch_size):
             torch.testing.assert_close(theirs, parameters, rtol=1e-4, atol=1e-6)
             torch.testing.assert_close(theirs, answers[0][1], rtol=0, atol=0)
             assert their_evaluation == pytest.approx(evaluation, rel=1e-5)
+
+
+def normalized():
+    """A network that keeps means of its inputs beside its parameters."""
+    return nn.Sequential(nn.BatchNorm1d(INPUTS), nn.Linear(INPUTS, 2))
+
+
+def test_workers_agree_on_what_a_network_keeps_beside_parameters(crew):
+    """Although each has normalized its own part of a batch."""
+    crew.regroup(2)
+
+    (_, first, _), (_, second, _) = crew.ask(
+        trained, partial(new_regression, network=normalized), 600, 256, 3
+    )
+
+    torch.testing.assert_close(first, second, rtol=0, atol=0)
 
 
 def fails():
@@ -214,6 +238,17 @@ def test_a_killed_worker_is_named_and_a_restart_goes_on(tmp_path):
     )
     assert ended.epoch == expected.epoch == 3
     torch.testing.assert_close(ended.network, expected.network, rtol=0, atol=0)
+
+
+def test_torchrun_trains_a_task_of_the_users_own(tmp_path):
+    """With the engine that shares batches."""
+    words = f"--task={own_task.__file__}", "--epochs=1", f"--checkpoints={tmp_path}"
+    with torchrun(*words) as training:
+        printed = training.stdout.read()
+
+    assert training.returncode == 0, printed
+    assert "mine, ddp engine, batch size 8, learning rate 0.01, seed 0" in printed
+    assert printed.count("epoch   1") == 1
 
 
 def test_what_several_workers_cannot_do_is_said_once(tmp_path):

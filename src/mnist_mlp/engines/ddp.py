@@ -32,11 +32,13 @@ class Ddp(Autograd):
         if group.size() > 1:
             gpus = [self.device] if device.is_gpu(self.device) else None
             with group.exchanging():
-                self._wrapped = DistributedDataParallel(network, device_ids=gpus)
+                self._wrapped = DistributedDataParallel(
+                    network, device_ids=gpus, broadcast_buffers=False
+                )
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         own = share(len(targets), group.rank(), group.size())
-        return group.add_up(self._step_on_share(inputs[own], targets[own], len(targets)))
+        return self._agree(self._step_on_share(inputs[own], targets[own], len(targets)))
 
     def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102
         losses = []
@@ -45,7 +47,13 @@ class Ddp(Autograd):
             inputs = split.inputs.index_select(0, own)
             targets = split.targets.index_select(0, own)
             losses.append(self._step_on_share(inputs, targets, len(batch)))
-        return group.add_up(torch.stack(losses))
+        return self._agree(torch.stack(losses))
+
+    def _agree(self, losses: Tensor) -> Tensor:
+        """Add up the losses, and give all workers the first one's buffers, such as mean inputs."""
+        for buffer in self.network.buffers():
+            group.copy_first(buffer)
+        return group.add_up(losses)
 
     def _step_on_share(self, inputs: Tensor, targets: Tensor, samples: int) -> Tensor:
         """Update once on this worker's share, (b, ...) each, of a batch of so many samples.

@@ -115,6 +115,13 @@ def add_up(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def copy_first(tensor: Tensor) -> None:
+    """Copy the first worker's tensor into those of the others."""
+    if size() > 1:
+        with exchanging():
+            dist.broadcast(tensor, src=0)
+
+
 def from_first(make: Callable[[], T]) -> T:
     """Let the first worker make something, and give it to all."""
     if size() == 1:
