@@ -134,15 +134,11 @@ def _try(task: Task) -> None:
     loss = _loss(task, outputs, targets)
     with _trying("optimizer() fails"):
         optimizer = task.optimizer(network.parameters(), task.learning_rate)
-    _require(
-        isinstance(optimizer, Optimizer),
-        f"optimizer() makes {_kind(optimizer)}, and no torch optimizer",
-    )
+    is_optimizer = isinstance(optimizer, Optimizer)
+    _require(is_optimizer, f"optimizer() makes {_kind(optimizer)}, and no torch optimizer")
     moved = {id(each) for group in optimizer.param_groups for each in group["params"]}
-    _require(
-        moved <= {*map(id, network.parameters())},
-        "optimizer() moves other parameters than those that it is given",
-    )
+    is_of_network = moved <= {*map(id, network.parameters())}
+    _require(is_of_network, "optimizer() moves other parameters than those that it is given")
     with _trying("the optimizer cannot take a step"):
         loss.backward()
         optimizer.step()
@@ -156,35 +152,25 @@ def _try_network(task: Task) -> None:
     mine, others = [*made.parameters()], [*again.parameters()]
     _require(mine, "network() makes a module without parameters")
     _require(not any(map(is_lazy, mine)), "network() has lazy layers: give them their sizes")
-    places = {str(parameter.device) for parameter in mine} - {"cpu"}
-    _require(
-        not places,
-        f"network() puts parameters on {', '.join(places)}: leave them on the CPU, and choose a "
-        "device with --device",
-    )
-    _require(
-        not {*map(id, mine)} & {*map(id, others)},
-        "network() gives the same parameters again: make fresh layers in it",
-    )
-    _require(
-        all(map(torch.equal, mine, others)),
-        "network() gives other parameters for the same seed: let torch alone draw them",
-    )
+    places = ", ".join({str(each.device) for each in mine} - {"cpu"})
+    _require(not places, f"network() is on {places}: leave it on the CPU, and use --device")
+    is_fresh = not {*map(id, mine)} & {*map(id, others)}
+    _require(is_fresh, "network() gives the same parameters again: make new layers in it")
+    is_seeded = all(map(torch.equal, mine, others))
+    _require(is_seeded, "network() differs for the same seed: let torch alone draw its parameters")
 
 
 def _loss(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
     with _trying("the loss does not fit the network's outputs and the targets"):
         loss = task.loss(outputs, targets)
         twice = task.loss(torch.cat([outputs, outputs]), torch.cat([targets, targets]))
-    _require(
-        isinstance(loss, Tensor) and loss.ndim == 0 and loss.requires_grad,
-        f"the loss is {_kind(loss)}, and must be a scalar that torch can differentiate",
-    )
+    is_scalar = isinstance(loss, Tensor) and loss.ndim == 0 and loss.requires_grad
+    _require(is_scalar, f"the loss is {_kind(loss)}: give a scalar that torch can differentiate")
     _require(loss.isfinite(), f"the loss of a fresh network is {loss.item()}, not finite")
     _require(
         torch.isclose(loss, twice, rtol=1e-3),
-        f"the loss is no mean over the batch: it is {loss.item():.4g} for {len(targets)} samples, "
-        f"and {twice.item():.4g} for the same samples twice",
+        f"the loss is no mean over samples: it is {loss.item():.4g} for {len(targets)}, and "
+        f"{twice.item():.4g} for the same ones twice",
     )
     return loss
 

@@ -99,16 +99,12 @@ class Autograd(Engine):
     @property
     def is_plain(self) -> bool:
         """Whether the update is no more than the gradient times one rate, for all parameters."""
-        (first, *_) = groups = self.optimizer.param_groups
-        hooks = (
-            *self.optimizer._optimizer_step_pre_hooks,  # noqa: SLF001 - as of a rate's schedule
-            *self.optimizer._optimizer_step_post_hooks,  # noqa: SLF001
-        )
-        extras = ("momentum", "weight_decay", "dampening", "nesterov", "maximize")
+        first, *others = self.optimizer.param_groups
+        is_of_all = not others and len(first["params"]) == len(self.parameters)
+        hooks = self.optimizer._optimizer_step_post_hooks  # noqa: SLF001 - as of a rate's schedule
         return (
             type(self.optimizer) is SGD
-            and len(groups) == 1
-            and len(first["params"]) == len(self.parameters)
-            and not any(first[extra] for extra in extras)
-            and not hooks
+            and is_of_all
+            and not any(first[extra] for extra in ("momentum", "weight_decay", "maximize"))
+            and not (hooks or self.optimizer._optimizer_step_pre_hooks)  # noqa: SLF001
         )
