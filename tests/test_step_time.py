@@ -1,8 +1,12 @@
 """The instrument of seconds a step, in processes of its own."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -10,6 +14,7 @@ from bench.measure import processes, step_time
 from bench.measure.step_time import Setting, Subject
 from bench.measure.turns import Draw
 from mnist_mlp.errors import UserError
+from mnist_mlp.task_source import Source
 from tests import idx
 
 SUBJECTS = [Subject(engine="eager", batch_size=size) for size in (1, 16, 500)]
@@ -19,7 +24,7 @@ SUBJECTS = [Subject(engine="eager", batch_size=size) for size in (1, 16, 500)]
 def setting(tmp_path):
     """A small data set, on one thread, in short turns."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=300, test=10)
-    return Setting(threads=1, data_root=tmp_path, turn_seconds=0.001)
+    return Setting(threads=1, source=Source(data_root=tmp_path), turn_seconds=0.001)
 
 
 def test_every_process_times_every_subject(setting):
@@ -89,3 +94,37 @@ def test_each_item_takes_a_turn_per_round_in_an_order_drawn_anew():
     assert all(sorted(items) == ["a", "b", "c"] for items in rounds)
     assert len({tuple(items) for items in rounds}) == 6
     assert Draw().turns("ab", {"a": 1.0, "b": 2.0}.get, 3) == {"a": [1.0] * 3, "b": [2.0] * 3}
+
+
+MEASURES = """
+import time
+from bench.measure.processes import fresh
+
+if __name__ == "__main__":
+    with fresh(2, int) as pools:
+        [pool.submit(int).result() for pool in pools]
+        print("measuring", flush=True)
+        time.sleep(600)
+"""
+
+
+def test_processes_end_with_the_one_that_was_killed(tmp_path):
+    """It had no time to end them, and they would wait for work without end."""
+    script = tmp_path / "measures.py"
+    script.write_text(MEASURES)
+    root = Path(__file__).parent.parent
+    parent = psutil.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": f"{root / 'src'}:{root}"},
+    )
+    parent.stdout.readline()
+    started = parent.children(recursive=True)
+
+    parent.kill()
+    parent.communicate()
+    _, alive = psutil.wait_procs(started, timeout=30)
+
+    assert len(started) >= 3
+    assert not alive

@@ -5,12 +5,12 @@ which the server has none, do not survive a fork. A process started from scratch
 for seconds.
 """
 
-import ctypes
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import select
 import signal
-import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,7 +20,6 @@ from typing import Any
 from mnist_mlp import memory
 from mnist_mlp.errors import UserError
 
-PR_SET_PDEATHSIG = 1  # <linux/prctl.h>: the signal to get when the process's parent ends
 IMPORTED = ["bench.measure.step_time", "bench.measure.worker", "mnist_mlp.engines.native.loop"]
 
 
@@ -48,7 +47,7 @@ def fresh(
             max_workers=1,
             mp_context=multiprocessing.get_context("forkserver"),
             initializer=_begin,
-            initargs=(begin, *arguments, number),
+            initargs=(os.getpid(), begin, *arguments, number),
         )
         for number in range(count)
     ]
@@ -72,9 +71,16 @@ def fresh(
             pool.shutdown()
 
 
-def _begin(begin: Callable[..., object], *arguments: Any) -> None:
+def _begin(parent: int, begin: Callable[..., object], *arguments: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends its processes
     memory.offer()
-    if sys.platform == "linux":  # the server, which started this process, ends with the parent
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if hasattr(os, "pidfd_open"):  # on Linux
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     begin(*arguments)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has ended, for which the parent may have had no time."""
+    with suppress(ProcessLookupError):
+        select.select([os.pidfd_open(parent)], [], [])
+    os._exit(1)
