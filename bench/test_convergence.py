@@ -52,7 +52,7 @@ def test_convergence(
             "generator": torch.Generator().manual_seed(seed),
             "watch": lambda point: workbench.tell(
                 f"epoch {point.epochs:.2f} of {max_epochs}, "
-                f"{task.score_name} {point.test_score:.3f}"
+                f"{task.score_name} {point.test_score:#.3g}"
             ),
         }
 

@@ -23,6 +23,7 @@ from tests.strategies import (
     generator,
     new_data,
     new_engine,
+    new_regression,
     new_split,
     parameters_of,
     seeds,
@@ -243,15 +244,17 @@ def test_the_clock_is_paused_while_an_evaluation_is_made_and_looked_at(monkeypat
     assert seconds == [1, 2, 3]
 
 
-def test_a_run_that_diverges_is_censored_at_once():
-    """It never counts as reached, and doesn't spend the rest of its budget."""
-    task = new_data(10, 5)
-    engine = new_engine("eager")
+@pytest.mark.parametrize("new_task", [new_data, new_regression])
+def test_a_run_that_diverges_is_censored_at_once(new_task):
+    """It never counts as reached, and doesn't spend the rest of its budget; its score is finite."""
+    task = new_task(10, 5)
+    engine = new_engine("eager", task)
     engine.parameters[0].data.fill_(math.nan)
 
     result = until(engine, task, 4, 1e-9, epochs=10)
 
     assert not result.reached
+    assert math.isfinite(result.test_score)
     assert result.diverged
     assert result.steps == len(result.trace) == 1
 

@@ -44,7 +44,7 @@ def _fastest(engine: str, rule: str, sizes: Sequence[Seeds], cases: Cases) -> st
         closest = max(sizes, key=lambda trained: trained.missed_score)
         return (
             f"{subject}: no batch size reached {target} within {budget}; "
-            f"{closest.batch_size} came closest, at {closest.missed_score:.3f}."
+            f"{closest.batch_size} came closest, at {closest.missed_score:#.3g}."
         )
     over = f" ({over_seeds(best)} over {len(best.cases)} seeds)" if len(best.cases) > 1 else ""
     epochs = {case.batch_size: case.seconds for case in seeds.of_verb(cases, "epoch", engine)}
@@ -131,9 +131,9 @@ def _largest(rates: Mapping[str, Sequence[Seeds]]) -> str:
     for rule, sizes in rates.items():
         best, last = min(sizes, key=lambda trained: trained.median_seconds).middle, sizes[-1].middle
         score = sizes[-1].missed_score if sizes[-1].is_censored else last.test_score
-        text = f"At the {rule} rate {_spent(last)} came to {last.score_name} {score:.3f}"
+        text = f"At the {rule} rate {_spent(last)} came to {last.score_name} {score:#.3g}"
         if best.batch_size < last.batch_size:
-            text += f"; {best.batch_size} came to {best.test_score:.3f} with {_spent(best)}"
+            text += f"; {best.batch_size} came to {best.test_score:#.3g} with {_spent(best)}"
         answers.append(f"{text}.")
     return " ".join(answers)
 

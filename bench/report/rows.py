@@ -127,7 +127,7 @@ def misses(runs: Runs, field: str) -> list[Row]:
             "seed": case.seed,
             field: _spent(case, field),
             "spent": f"{seconds(case.seconds)}, {case.steps:,} steps",
-            "test score": f"{case.test_score:.4f}",
+            "test score": f"{case.test_score:#.4g}",
         }
         for name, _, sizes in series(runs)
         for trained in sizes

@@ -91,7 +91,7 @@ def _trained(rule: str, trained: Seeds) -> Mapping[str, str]:
     outcome = seconds(trained.median_seconds)
     if trained.is_censored:
         missed = "diverged" if trained.diverged else "not reached"
-        outcome = f"{missed} ({trained.missed_score:.3f})"
+        outcome = f"{missed} ({trained.missed_score:#.3g})"
     steps = median_over_seeds(trained.steps)
     left_out = sum(case.seeds_left_out for case in trained.cases)
     return {

@@ -1,5 +1,6 @@
 """Loss and score of an engine's network on a split."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,7 @@ from mnist_mlp.engines.engine import Engine
 from mnist_mlp.workers import group
 
 CACHE_SIZED_BATCH = 500  # whose activations mostly stay in the processor's cache
+LOWEST_SCORE = -1e9  # instead of one that is not finite, which JSON cannot hold
 EXACT_DIGITS = 12  # of a mean of means: 1,900 of 2,000 are 0.95 exactly
 
 
@@ -40,4 +42,5 @@ def evaluate(engine: Engine, split: Split) -> Evaluation:
             sums[1] += len(targets) * float(task.score(outputs, targets))
     network.train(is_training)
     loss, score = (group.add_up(sums) / len(split)).tolist()
-    return Evaluation(loss=loss, score=round(score, EXACT_DIGITS))
+    score = round(score, EXACT_DIGITS) if math.isfinite(score) else LOWEST_SCORE
+    return Evaluation(loss=loss, score=score)
