@@ -3,6 +3,7 @@
 import itertools
 import re
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,7 +14,7 @@ from bench.suite import plugin
 from mnist_mlp.engines.compiled import Compiled
 from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.engines.native.native import Native
-from tests import idx, suite
+from tests import idx, own_task, suite
 
 # A row per option: its values, the first of which leaves it out.
 OPTIONS = [
@@ -34,6 +35,7 @@ OPTIONS = [
     ("", "--epoch-samples=1", "--epoch-samples=1000000"),
     ("", "--native-form=simplest"),
     ("", "--lr=0.0001"),
+    ("", "--task=FOLDER/mine.py"),
     ("", "--threads=1"),
     ("", "--force"),
     ("", "--rerun-disturbed=1"),
@@ -54,6 +56,8 @@ REFUSED = {
     "--seeds=one": "'one' is not a whole number from 0",
     "--threads=100000": "100000 threads on",
     "--device=abacus": "'abacus' is not available here",
+    "--task=nowhere.py": "'nowhere.py' names no file: give FILE.py or MODULE:NAME",
+    "--task=FOLDER/mine.py --data-root=FOLDER": "leave out --data-root, or --task",
     "--data-root=bench": "bench holds no folder NAME/raw",
     "--data-root=nowhere": "'nowhere' is no folder",
     "--journal=a.jsonl --resume=b.jsonl": "leave --journal out",
@@ -119,6 +123,8 @@ def no_workers(count):
 def folder(tmp_path, monkeypatch):
     """Small data and quick cases: no case compiles, starts a process or is timed for long."""
     idx.write_dataset(tmp_path / "data" / "KMNIST" / "raw", train=12, test=4)
+    few = Path(own_task.__file__).read_text().replace("120", "12")
+    (tmp_path / "mine.py").write_text(few)
     monkeypatch.chdir(suite.ROOT)  # whose conftest counts where no path is given
     monkeypatch.setattr(cases, "SECONDS", {"step": 1e-6, "epoch": 1e-6})
     monkeypatch.setattr(cases, "BATCH_SIZES", (1, 60000))
@@ -144,8 +150,10 @@ def times(subjects, *_, **__):
 
 def run(folder, *words):
     """Run the suite, and hold its end to what any run promises."""
-    own = f"--data-root={folder / 'data'}", f"--benchmark-storage=file://{folder / 'storage'}"
-    done = suite.run(*own, *(word.replace("FOLDER", str(folder)) for word in words))
+    words = [word.replace("FOLDER", str(folder)) for word in words]
+    is_own = any(word.startswith("--task") for word in words)
+    data = [] if is_own else [f"--data-root={folder / 'data'}"]
+    done = suite.run(*data, f"--benchmark-storage=file://{folder / 'storage'}", *words)
     assert "INTERNALERROR" not in done.output
     assert "Traceback" not in done.output
     if done.code == pytest.ExitCode.USAGE_ERROR:
