@@ -34,7 +34,7 @@ task = Task(
     test=(windows[-2000:, :-1], windows[-2000:, -1]),  # the end of the text
     loss=nn.functional.cross_entropy,
     optimizer=lambda parameters, rate: torch.optim.AdamW(parameters, lr=rate),
-    target=0.5,
+    target=0.45,
     learning_rate=0.003,
     batch_size=32,
 )
