@@ -108,9 +108,7 @@ def _table(findings: Findings, times: TimeToTarget | None) -> list[str]:
             [
                 str(size),
                 f"{choice[1]:.3g}",
-                f"{len(findings.seeds(size))}"
-                + " " * findings.is_fresh(size)
-                + "*" * (not findings.is_fresh(size)),
+                f"{len(findings.seeds(size))}{' ' if findings.is_fresh(size) else '*'}",
                 *(_known(times, size) if times and is_known else _missed(findings, choice)),
                 megabytes(findings.fitting.peak_bytes[size])
                 if size in findings.fitting.peak_bytes

@@ -4,7 +4,7 @@ import argparse
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -196,16 +196,24 @@ class Search:
         """Train with seeds that chose nothing: the best sizes, and what the user trains with."""
         findings = self.findings
         seeds = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + (self.options.seeds or FRESH_SEEDS))
-        wanted = dict.fromkeys(self._finalists(), seeds)
+        wanted: dict[Choice, Sequence[int]] = dict.fromkeys(self._finalists(), seeds)
         if findings.own[0] in findings.turns:
             wanted.setdefault(findings.own, seeds[:OWN_SEEDS])
+        while wanted:
+            self._train_fresh(train, wanted)
+            times, wanted = findings.times(), {}
+            if times and not findings.is_fresh(times.best):  # fresh seeds were slower elsewhere
+                wanted = {findings.choice(times.best): seeds}
+
+    def _train_fresh(self, train: Trainings, wanted: Mapping[Choice, Sequence[int]]) -> None:
         trials = {
             (choice, seed): Trial(
                 judged_on=TEST, batch_size=choice[0], learning_rate=choice[1], seed=seed
             )
-            for seed in seeds  # of each choice in turn, so that little time gives some of each
-            for choice, own_seeds in wanted.items()
-            if seed in own_seeds
+            # Of each choice in turn, so that little time gives some seeds of each.
+            for seed in sorted({seed for seeds in wanted.values() for seed in seeds})
+            for choice, seeds in wanted.items()
+            if seed in seeds
         }
         try:
             train(trials.values(), is_race=False)
@@ -213,7 +221,7 @@ class Search:
             made = train.ledger.outcomes
             for (choice, seed), trial in trials.items():
                 if trial in made:
-                    findings.fresh.setdefault(choice, {})[seed] = made[trial]
+                    self.findings.fresh.setdefault(choice, {})[seed] = made[trial]
 
     def _finalists(self) -> list[Choice]:
         """Return the best sizes that reached the target, at their best rates."""
