@@ -109,7 +109,7 @@ def _step(network: Callable[[], nn.Module], loss: Callable[[Tensor, Tensor], Ten
             parameter.sub_(rate * gradients[name])
         return mean
 
-    return torch.compile(step, fullgraph=True)
+    return torch.compile(_apart(step), fullgraph=True)
 
 
 @cache
@@ -119,4 +119,11 @@ def _loss(loss: Callable[[Tensor, Tensor], Tensor]) -> Any:
     def mean_loss(network: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
         return loss(network(inputs), targets)
 
-    return torch.compile(mean_loss)
+    return torch.compile(_apart(mean_loss))
+
+
+def _apart(function: Any) -> Any:
+    """Give a function code of its own: torch limits the graphs of the same code."""
+    code = function.__code__
+    function.__code__ = code.replace(co_name=f"{code.co_name}_{id(function)}")
+    return function
