@@ -13,6 +13,7 @@ from bench.best.reference import Reference
 from bench.laws.time_to_target import combine
 from bench.measure.group_time import EXCHANGED_BYTES, Group, GroupTimes
 from bench.units import WIDTH
+from mnist_mlp.task_source import Source
 from tests import idx, study
 
 OVERHEAD, PER_SAMPLE = 1e-4, 5e-6
@@ -99,7 +100,7 @@ def test_the_command_measures_one_worker_and_several(tmp_path, monkeypatch, caps
     monkeypatch.setattr(Reference, "shipped", study.findings)
     monkeypatch.setattr(scale_command, "LARGER_BATCH_SIZES", (512,))
     monkeypatch.setattr("bench.measure.group_time.TURN_SECONDS", 0.002)
-    monkeypatch.setattr(scale_command, "DATA_ROOT", tmp_path)
+    monkeypatch.setattr(scale_command, "Source", lambda **_: Source(data_root=tmp_path))
     files = [f"--figure={tmp_path}/scale.svg", f"--json={tmp_path}/scale.json"]
 
     code = bench_main.main(["scale", "--workers=2", "--crews=2", *files])

@@ -17,12 +17,12 @@ from bench.gate.result import ExitCode
 
 COPIED = ("src", "bench", "conftest.py", "pyproject.toml")
 TRAINING = "src/mnist_mlp/training.py"
-STEP_CALL = "return engine.step(images, labels)"
+STEP_CALL = "return engine.step(inputs, targets)"
 EPOCH_CALL = "return _finish_epoch(Walk(engine, split, batch_size, generator=generator))"
 # Where slowdowns are planted, all at once: steps of an engine at a batch size, and all its epochs.
 SLOWED_STEPS = (("eager", 1), ("native", 64), ("eager", 1024))
 SLOWED_EPOCHS = "eager"
-IS_SLOWED_STEP = f"(engine.name, len(labels)) in {SLOWED_STEPS}"
+IS_SLOWED_STEP = f"(engine.name, len(targets)) in {SLOWED_STEPS}"
 IS_SLOWED_EPOCH = f"engine.name == {SLOWED_EPOCHS!r}"
 SLOWED = (
     *(
