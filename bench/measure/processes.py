@@ -20,7 +20,10 @@ from typing import Any
 from mnist_mlp import memory
 from mnist_mlp.errors import UserError
 
-IMPORTED = ["bench.measure.step_time", "bench.measure.worker", "mnist_mlp.engines.native.loop"]
+IMPORTED = [
+    *("bench.measure.step_time", "bench.measure.worker", "mnist_mlp.engines.native.loop"),
+    "torch._dynamo",  # which the first optimizer of a process imports, for seconds
+]
 
 
 def start_server() -> None:
