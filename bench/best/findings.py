@@ -4,7 +4,6 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from bench.best.ladder import Known
 from bench.best.trial import Outcome
@@ -40,15 +39,20 @@ class Findings:
         """What the user trains with today."""
         return min(self.task.batch_size, len(self.task.train)), self.task.learning_rate
 
-    @cached_property
+    @property
     def step_seconds(self) -> dict[int, float]:
         """Seconds per step of each batch size, in the process that was disturbed the least.
 
-        They decide what is trained; the answer knows the others, too.
+        They decide what is trained; the answer knows the others, too. Between two sizes that were
+        timed, one and a half times the smaller one is the mean of both.
         """
-        return {
-            size: min(map(statistics.median, turns)) for size, turns in sorted(self.turns.items())
+        timed = {size: min(map(statistics.median, turns)) for size, turns in self.turns.items()}
+        between = {
+            3 * size // 2: (timed[size] + timed[2 * size]) / 2
+            for size in timed
+            if 2 * size in timed and size % 2 == 0
         }
+        return dict(sorted((between | timed).items()))
 
     def choice(self, size: int) -> Choice:
         """Return a tuned batch size with its best rate."""

@@ -4,7 +4,7 @@ import argparse
 import math
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from mnist_mlp.errors import UserError
 from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
 
-SECONDS = 6.0  # of timing steps
+SECONDS = 8.0  # of timing steps, twice
 TUNING_SEEDS = range(3)
 FIRST_FRESH_SEED = 100
 FRESH_SEEDS = 7
@@ -72,11 +72,12 @@ def run(options: argparse.Namespace) -> int:
     search = Search(options=options, source=source, findings=findings)
     try:
         with progress_line() as tell:
-            search.measure_seconds(tell)
+            search.time_ladder(tell)
             with trainings.started(
                 source, task, findings.engine, ledger, max_epochs=budget, deadline=deadline
             ) as train:
                 search.tune(train, started + TUNING_SHARE * (deadline - started))
+                search.time_steps({*findings.tuned, findings.own[0]}, tell)
                 search.train_fresh_seeds(train)
     except TimeUpError:
         print(f"The {options.time_limit:g} s were over before all trainings were made.")
@@ -95,13 +96,13 @@ def run(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """The three parts of a search, each of which adds to the findings."""
+    """The parts of a search, each of which adds to the findings."""
 
     options: argparse.Namespace
     source: Source
     findings: Findings
 
-    def measure_seconds(self, tell: Tell) -> None:
+    def time_ladder(self, tell: Tell) -> None:
         """Find out which batch sizes can train, and time their steps beside each other."""
         findings, task = self.findings, self.findings.task
         if not self.options.force:
@@ -122,16 +123,23 @@ class Search:
         if not sizes:
             size, reason = next(iter(findings.fitting.left_out.items()))
             raise UserError(f"{task.name} can be trained at no batch size; at {size}: {reason}")
-        if not asked:  # 3/2 of each power, which is 3/4 of the next
-            sizes |= {3 * size // 2 for size in sizes & powers if 1 < size < max(sizes)}
+        self.time_steps(sizes, tell)
+
+    def time_steps(self, sizes: Collection[int], tell: Tell) -> None:
+        """Time the steps of some batch sizes: the fewer there are, the closer."""
+        findings = self.findings
         timed = step_time.measure(
-            [Subject(engine=findings.engine, batch_size=size) for size in sorted(sizes)],
+            [
+                Subject(engine=findings.engine, batch_size=size)
+                for size in sorted(sizes)
+                if size not in findings.fitting.left_out
+            ],
             Setting(threads=findings.threads, source=self.source),
             seconds=SECONDS,
             processes=PROCESSES,
             tell=tell,
         )
-        findings.turns = {subject.batch_size: turns for subject, turns in timed.items()}
+        findings.turns |= {subject.batch_size: turns for subject, turns in timed.items()}
 
     def tune(self, train: Trainings, deadline: float) -> None:
         """Find the best rate of one batch size after the other, until none could be faster."""
@@ -149,7 +157,7 @@ class Search:
         if asked:
             samples = len(self.findings.task.train)
             yield from dict.fromkeys(
-                size for each in asked if (size := min(each, samples)) in self.findings.turns
+                size for each in asked if (size := min(each, samples)) in self.findings.step_seconds
             )
             return
         while (size := self.findings.known().next_size()) is not None:
