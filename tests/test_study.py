@@ -54,7 +54,7 @@ def test_the_validation_set_is_not_trained_on(mnist):
     """It is drawn from the training set, which may be sorted, and always the same."""
     subject, judge = trial.judged_by(mnist, VALIDATION)
 
-    assert (len(subject), len(judge)) == (55_000, 5_000)
+    assert (len(subject), len(judge)) == (57_500, 2_500)
     both = torch.cat([subject.targets, judge.targets])
     assert torch.equal(both.bincount(), mnist.train.targets.bincount())
     assert judge.targets.unique().tolist() == list(range(10))

@@ -20,7 +20,7 @@ NEAR = 0.02  # of the way from the first score to the target
 FEWEST_STEPS = 10  # before the first evaluation,
 FIRST_PART = 50  # or an epoch over this, where that is more
 VALIDATION_PART = 6  # one sixth of the training set
-MOST_VALIDATION_SAMPLES = 5_000  # more would take longer and hardly tell more
+MOST_VALIDATION_SAMPLES = 2_500  # more would take longer, and hardly change what is the best
 
 TEST, VALIDATION = "test", "validation"
 
