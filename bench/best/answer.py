@@ -15,7 +15,17 @@ from bench.best.ladder import rule_of_thumb
 from bench.best.reference import FreshTrainings, Reference, TunedRate
 from bench.best.trial import TEST
 from bench.laws.time_to_target import WITHIN, TimeToTarget
-from bench.units import counted, estimate, is_known, listed, megabytes, seconds, table, wrapped
+from bench.units import (
+    counted,
+    duration,
+    estimate,
+    is_known,
+    listed,
+    megabytes,
+    seconds,
+    table,
+    wrapped,
+)
 from mnist_mlp import atomic
 
 RUNS = 5  # trainings whose median the interval in the first sentence is for
@@ -138,11 +148,17 @@ def _missed(findings: Findings, choice: Choice) -> list[str]:
 
 def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
     """Say what could not be told, and what usual choices cost."""
-    if (seeds := _seeds_to_tell(findings, times)) and seeds <= MOST_SEEDS:
-        spent = seeds * sum(times.seconds[size].value for size in (times.best, *_unsure(times)))
+    unsure = [
+        size
+        for size in times.batch_sizes
+        if times.is_on_plateau(size) is None and findings.is_fresh(size)
+    ]
+    seeds = max((_seeds_to_tell(findings, times, size) for size in unsure), default=0)
+    if len(findings.seeds(times.best)) < seeds <= MOST_SEEDS:
+        spent = seeds * sum(times.seconds[size].value for size in (times.best, *unsure))
         yield (
-            f"Training {seeds} seeds would probably tell about those, in {seconds(spent)} or so: "
-            f"--seeds={seeds}."
+            f"{seeds} seeds would probably tell about {listed(unsure)}, after some "
+            f"{seconds(spent)} of training: --seeds={seeds}."
         )
     if untried := findings.known().open_sizes() if not findings.is_complete else []:
         yield (
@@ -164,22 +180,15 @@ def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
     yield from _usual_choices(findings, times)
 
 
-def _unsure(times: TimeToTarget) -> list[int]:
-    return [size for size in times.batch_sizes if times.is_on_plateau(size) is None]
-
-
-def _seeds_to_tell(findings: Findings, times: TimeToTarget) -> int:
-    """Estimate how many seeds it takes to tell whether sizes are within a tenth of the best.
+def _seeds_to_tell(findings: Findings, times: TimeToTarget, size: int) -> int:
+    """Estimate how many seeds it takes to tell whether a size is within a tenth of the best.
 
     An interval shrinks with the square root of the number of seeds, until it leaves out 1.1.
     """
-    needed = 0.0
-    for size in _unsure(times):
-        ratio = times.ratios[size]
-        half = math.log(ratio.high / ratio.low) / 2
-        distance = abs(math.log(ratio.value / (1 + WITHIN)))
-        needed = max(needed, len(findings.seeds(size)) * (half / max(distance, 1e-9)) ** 2)
-    return math.ceil(min(needed, 1e6))
+    ratio = times.ratios[size]
+    half = math.log(ratio.high / ratio.low) / 2
+    distance = abs(math.log(ratio.value / (1 + WITHIN)))
+    return math.ceil(len(findings.seeds(size)) * (half / max(distance, half / MOST_SEEDS)) ** 2)
 
 
 def _usual_choices(findings: Findings, times: TimeToTarget) -> Iterator[str]:
