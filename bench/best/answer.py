@@ -15,17 +15,7 @@ from bench.best.ladder import rule_of_thumb
 from bench.best.reference import FreshTrainings, Reference, TunedRate
 from bench.best.trial import TEST
 from bench.laws.time_to_target import WITHIN, TimeToTarget
-from bench.units import (
-    counted,
-    duration,
-    estimate,
-    is_known,
-    listed,
-    megabytes,
-    seconds,
-    table,
-    wrapped,
-)
+from bench.units import counted, estimate, is_known, listed, megabytes, seconds, table, wrapped
 from mnist_mlp import atomic
 
 RUNS = 5  # trainings whose median the interval in the first sentence is for
