@@ -133,7 +133,9 @@ def _known(times: TimeToTarget, size: int) -> list[str]:
 
 def _missed(findings: Findings, choice: Choice) -> list[str]:
     step = seconds(findings.step_seconds[choice[0]])
-    return ["-", step, f"not reached: {_came_to(findings, choice)}", "-"]
+    is_capped = any(each.is_capped for each in findings.seeds(choice[0]).values())
+    why = "ended, being slower" if is_capped else "not reached"
+    return ["-", step, f"{why}: {_came_to(findings, choice)}", "-"]
 
 
 def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
@@ -193,7 +195,7 @@ def _usual_choices(findings: Findings, times: TimeToTarget) -> Iterator[str]:
         elif size in findings.step_seconds:
             least = findings.known().fewest_steps(size) * findings.test_ratio
             bound = least * findings.step_seconds[size] / best
-            costs.append(f"{name}, at least {bound:.2g} (not trained)")
+            costs.append(f"{name}, {f'at least {bound:.2g} (' if bound > 1 else '('}not trained)")
     if costs:
         yield (
             "What usual choices take at their best rates, in times of the best: "
