@@ -15,6 +15,7 @@ from bench.best.ledger import Ledger
 from bench.best.search_command import Search
 from bench.best.trainings import TimeUpError, Trainings
 from bench.best.trial import Outcome
+from mnist_mlp.engines.engine import UnavailableError
 from tests.strategies import new_data
 
 MAX_EPOCHS = 500
@@ -36,8 +37,8 @@ def outcome(trial):
 class Pool:
     """Trains at once, until its time is over."""
 
-    def __init__(self, trainings_left, cap):
-        self.left, self.cap, self.caps = trainings_left, cap, []
+    def __init__(self, trainings_left, cap, broken):
+        self.left, self.cap, self.broken, self.caps = trainings_left, cap, broken, []
 
     def submit(self, _, trial, __):
         """Return a future that is done."""
@@ -46,7 +47,10 @@ class Pool:
         if not self.left:
             raise KeyboardInterrupt
         self.left -= 1
-        ended.set_result(outcome(trial))
+        if trial.batch_size == self.broken:
+            ended.set_exception(UnavailableError("no batch of one"))
+        else:
+            ended.set_result(outcome(trial))
         return ended
 
 
@@ -54,7 +58,9 @@ class Pool:
 def search(tmp_path):
     """Go on with a search until so many more trainings were made; return what it found."""
 
-    def go_on(trainings_left=math.inf, *, file="runs.jsonl", deadline=math.inf, **options):
+    def go_on(
+        trainings_left=math.inf, *, file="runs.jsonl", deadline=math.inf, broken=0, **options
+    ):
         task = new_data(600, 10)
         findings = Findings(
             task=task,
@@ -68,7 +74,7 @@ def search(tmp_path):
         subject = Search(options=Namespace(**asked), source=None, findings=findings)
         ledger = Ledger(tmp_path / file, {})
         cap = SimpleNamespace(value=math.inf)
-        pool = Pool(trainings_left, cap)
+        pool = Pool(trainings_left, cap, broken)
         train = Trainings(ledger=ledger, pools=[pool], most_steps=cap, deadline=deadline)
         findings.caps = pool.caps
         try:
@@ -126,6 +132,15 @@ def test_a_training_of_a_race_is_capped_by_the_fastest_so_far(search):
     assert caps[0] == math.inf
     assert min(caps) < math.inf
     assert caps[-1] == math.inf, "fresh seeds race with nobody"
+
+
+def test_a_size_that_cannot_be_trained_is_left_out_and_the_search_goes_on(search):
+    """As where the last batch of the validation's training set is a single sample."""
+    findings, _ = search(broken=32)
+
+    assert 32 not in findings.tuned
+    assert {16, 64} <= findings.tuned.keys()
+    assert "Batch size 32 is left out: no batch of one." in answer.lines(findings)
 
 
 def test_sizes_that_are_asked_for_all_get_fresh_seeds(search):

@@ -52,7 +52,11 @@ class Findings:
             for size in timed
             if 2 * size in timed and size % 2 == 0
         }
-        return dict(sorted((between | timed).items()))
+        return {
+            size: seconds
+            for size, seconds in sorted((between | timed).items())
+            if size not in self.fitting.left_out
+        }
 
     def choice(self, size: int) -> Choice:
         """Return a tuned batch size with its best rate."""

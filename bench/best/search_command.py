@@ -25,7 +25,8 @@ from bench.measure.fitting import fitting
 from bench.measure.step_time import Setting, Subject
 from bench.runs.files import STORAGE
 from bench.units import counted
-from mnist_mlp import atomic, device, learning_rate
+from mnist_mlp import atomic, device, engines, learning_rate
+from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.errors import UserError
 from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
@@ -56,9 +57,11 @@ def run(options: argparse.Namespace) -> int:
     task = _with_target(source.load(), options.target_accuracy)
     budget = options.max_epochs or cases.MAX_EPOCHS
     ledger = Ledger(options.runs or _default_file(task), header_of(task, max_epochs=budget))
+    engine = _engine(task, options.engines)
+    engines.new(engine, task)  # or its error says what is missing
     findings = Findings(
         task=task,
-        engine=_engine(task, options.engines),
+        engine=engine,
         threads=torch.get_num_threads(),
         max_epochs=budget,
         rate=_rates(task, options.rates or TUNED),
@@ -145,7 +148,10 @@ class Search:
         """Find the best rate of one batch size after the other, until none could be faster."""
         try:
             for size in self._sizes():
-                self._tune(size, train, deadline)
+                try:
+                    self._tune(size, train, deadline)
+                except UnavailableError as error:  # such as on a short last batch
+                    self.findings.fitting.left_out[size] = str(error)
             self.findings.is_complete = True
         except TimeUpError:
             if not self.findings.tuned:

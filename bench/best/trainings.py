@@ -16,6 +16,7 @@ from bench.best.ledger import Ledger
 from bench.best.trial import Outcome, Trial
 from bench.measure.processes import fresh
 from mnist_mlp import device, memory
+from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
 
@@ -54,6 +55,7 @@ class Trainings:
 
         Raises:
             TimeUpError: the deadline has passed.
+            UnavailableError: a training cannot be carried out.
 
         """
         wanted, known = list(trials), self.ledger.outcomes
@@ -124,11 +126,14 @@ def _begin(  # noqa: PLR0917 - a process begins with what a tuple holds
 
 
 def _train(chosen: Trial, deadline: float) -> Outcome | None:
-    return trial.run(
-        chosen,
-        _task,
-        _engine,
-        max_epochs=_max_epochs,
-        most_steps=lambda: float(_most_steps.value),
-        is_over=lambda: time.monotonic() >= deadline,
-    )
+    try:
+        return trial.run(
+            chosen,
+            _task,
+            _engine,
+            max_epochs=_max_epochs,
+            most_steps=lambda: float(_most_steps.value),
+            is_over=lambda: time.monotonic() >= deadline,
+        )
+    except Exception as error:  # whatever the user's network raises
+        raise UnavailableError(f"{type(error).__name__}: {error}".splitlines()[0]) from error

@@ -6,6 +6,7 @@ Each size is tried in a process of its own kind, which the system may kill if me
 from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -14,9 +15,10 @@ from bench.measure.processes import fresh
 from bench.units import megabytes
 from mnist_mlp import device, engines, memory
 from mnist_mlp.clock import stopwatch
-from mnist_mlp.engines.engine import Engine, UnavailableError
+from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
+from mnist_mlp.training import require_steps
 
 LAST = 2  # doublings of the batch size,
 CHEAPER = 0.95  # each of which must lower the seconds per sample to this: else it ends
@@ -49,10 +51,6 @@ def fitting(
 
     It ends where a sample costs no less in a larger batch: such a batch trains no faster, since
     steps do not fall faster than 1 / B. Up to the size `needed` all are tried.
-
-    Raises:
-        UnavailableError: the engine cannot train here at any size.
-
     """
     found, costs = Fitting(), []
     with fresh(1, _begin, source, engine, threads) as (pool,):
@@ -67,13 +65,11 @@ def fitting(
                 continue
             try:
                 step_seconds, found.peak_bytes[size] = pool.submit(_try, size).result()
-            except UnavailableError:
-                raise
             except BrokenProcessPool:
                 found.left_out[size] = "the system killed the process that tried it"
                 break
-            except Exception as error:  # noqa: BLE001 - whatever the user's network raises
-                found.left_out[size] = f"{type(error).__name__}: {error}".splitlines()[0]
+            except UnavailableError as error:
+                found.left_out[size] = str(error)
                 continue
             costs.append(step_seconds / size)
             is_flat = len(costs) > LAST and costs[-1] > CHEAPER**LAST * costs[-1 - LAST]
@@ -83,24 +79,24 @@ def fitting(
 
 
 _task: Task
-_engine: Engine
+_engine: str
 
 
 def _begin(source: Source, engine: str, threads: int, number: int) -> None:  # noqa: ARG001
-    global _task, _engine  # noqa: PLW0603 - a process has one of each
+    global _task, _engine
     torch.set_num_threads(threads)
     device.use(source.device)
-    _task = source.load()
-    _engine = engines.new(engine, _task)
+    _task, _engine = source.load(), engine
 
 
 def _try(size: int) -> tuple[float, int]:
     """Return the seconds of a step, and its peak memory in bytes."""
-    order = torch.arange(min(size, len(_task.train)))
-    _engine.prepare(size, _task.train)
+    require_steps(partial(engines.new, _engine, _task), _task.train, size)
+    subject, order = engines.new(_engine, _task), torch.arange(min(size, len(_task.train)))
+    subject.prepare(size, _task.train)
 
     def step() -> None:
-        _engine.run(_task.train, order, size)
+        subject.run(_task.train, order, size)
 
     step()
     peak = peak_memory(step)
