@@ -68,7 +68,7 @@ class Reference(BaseModel):
                 )
             }
             for group in self.fresh
-            if group.judged_on == judged_on and group.learning_rate == rates[group.batch_size]
+            if group.judged_on == judged_on and group.learning_rate == rates.get(group.batch_size)
         }
 
     def source(self, target: float) -> str:
