@@ -143,7 +143,7 @@ def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
     unsure = [
         size
         for size in times.batch_sizes
-        if times.is_on_plateau(size) is None and findings.is_fresh(size)
+        if size != times.best and times.is_on_plateau(size) is None and findings.is_fresh(size)
     ]
     seeds = max((_seeds_to_tell(findings, times, size) for size in unsure), default=0)
     if len(findings.seeds(times.best)) < seeds <= MOST_SEEDS:

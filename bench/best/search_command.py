@@ -38,7 +38,7 @@ FRESH_SEEDS = 7
 OWN_SEEDS = 3  # at the user's own batch size and rate
 RIVAL = 1.25  # times the best time: up to there a size gets fresh seeds
 MOST_RIVALS = 3  # beside the best
-OF_INTEREST = 1.5  # times the best time: trainings that take longer are ended
+OF_INTEREST = 2.0  # times the best time: trainings that take longer are ended
 TUNING_SHARE = 0.7  # of the time limit; the rest is for fresh seeds
 TUNED = "tuned"
 REACH = 4  # times the size that is trained first: so far sizes are timed in any case
@@ -192,7 +192,9 @@ class Search:
         )
         _, rate = findings.choice(size)
         made = counted(sum(map(len, tuned.outcomes.values())), "training")
-        result = f"{tuned.steps:,.0f} steps" if tuned.is_reached else "not reached"
+        best = tuned.outcomes[tuned.best].values()
+        missed = "ended, being slower," if any(of.is_capped for of in best) else "not reached"
+        result = f"{tuned.steps:,.0f} steps" if tuned.is_reached else missed
         print(f"batch size {size}: {result} at rate {rate:.3g} ({made})", flush=True)
 
     def _near(self, size: int) -> int:
