@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_benchmark.utils import get_commit_info
 
 from bench.best import figure, prediction
-from bench.best.findings import Choice, Findings
+from bench.best.findings import Findings, Seeds
 from bench.best.ladder import rule_of_thumb
 from bench.best.reference import FreshTrainings, Reference, TunedRate
 from bench.best.trial import TEST
@@ -62,16 +62,14 @@ def _own(findings: Findings, times: TimeToTarget) -> str:
             return f"Your {size} at {rate:g} takes {estimate(ratio)} times as long."
         return f"How long your {size} at {rate:g} takes cannot be told from this run."
     if trained := findings.fresh.get(findings.own):
-        return f"Your {size} at {rate:g} did not reach it: {_came_to(findings, findings.own)}." + (
+        return f"Your {size} at {rate:g} did not reach it: {_came_to(findings, size, trained)}." + (
             " Its loss was not finite." * any(each.diverged for each in trained.values())
         )
     return f"Your {size} at {rate:g} was not trained."
 
 
-def _came_to(findings: Findings, choice: Choice) -> str:
-    """Say which score a choice ended with, and after how long."""
-    size, _ = choice
-    trained = findings.fresh.get(choice) or findings.seeds(size)
+def _came_to(findings: Findings, size: int, trained: Seeds) -> str:
+    """Say which score trainings at a batch size ended with, and after how long."""
     score = max(each.score for each in trained.values())
     steps = max(each.steps for each in trained.values())
     return f"{score:.3f} after {seconds(steps * findings.step_seconds[size])}"
@@ -102,14 +100,14 @@ def _table(findings: Findings, times: TimeToTarget | None) -> list[str]:
         ]
     ]
     for size in sorted(findings.tuned):
-        choice = findings.choice(size)
+        _, rate = findings.choice(size)
         is_known = times is not None and size in times.batch_sizes
         rows.append(
             [
                 str(size),
-                f"{choice[1]:.3g}",
+                f"{rate:.3g}",
                 f"{len(findings.seeds(size))}{' ' if findings.is_fresh(size) else '*'}",
-                *(_known(times, size) if times and is_known else _missed(findings, choice)),
+                *(_known(times, size) if times and is_known else _missed(findings, size)),
                 megabytes(findings.fitting.peak_bytes[size])
                 if size in findings.fitting.peak_bytes
                 else "-",
@@ -131,11 +129,11 @@ def _known(times: TimeToTarget, size: int) -> list[str]:
     ]
 
 
-def _missed(findings: Findings, choice: Choice) -> list[str]:
-    step = seconds(findings.step_seconds[choice[0]])
-    is_capped = any(each.is_capped for each in findings.seeds(choice[0]).values())
+def _missed(findings: Findings, size: int) -> list[str]:
+    trained, step = findings.seeds(size), seconds(findings.step_seconds[size])
+    is_capped = any(each.is_capped for each in trained.values())
     why = "ended, being slower" if is_capped else "not reached"
-    return ["-", step, f"{why}: {_came_to(findings, choice)}", "-"]
+    return ["-", step, f"{why}: {_came_to(findings, size, trained)}", "-"]
 
 
 def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:

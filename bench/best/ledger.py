@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ class Ledger:
     """Trainings so far, and the file that each new one is appended to.
 
     The file is locked until the ledger is closed. A line that was torn by the end of its process is
-    dropped. Several threads may use a ledger.
+    dropped.
 
     Raises:
         UserError: the file holds something else or the trainings of another task, another process
@@ -39,7 +38,7 @@ class Ledger:
             self._take(lines, json.loads(json.dumps(dict(header))))
         elif file.exists() and file.stat().st_size:
             raise UserError(f"{file} holds no whole line: remove it, or name another with --runs")
-        self._lock, self._writer = Lock(), json_lines.Writer(file)
+        self._writer = json_lines.Writer(file)
         if not lines:
             self._writer.append(header)
 
@@ -58,9 +57,8 @@ class Ledger:
 
     def add(self, trial: Trial, outcome: Outcome) -> None:
         """Keep a training, and write it; where that fails, what was there before stays."""
-        with self._lock:
-            self._writer.append({"trial": asdict(trial), "outcome": asdict(outcome)})
-            self.outcomes[trial] = outcome
+        self._writer.append({"trial": asdict(trial), "outcome": asdict(outcome)})
+        self.outcomes[trial] = outcome
 
     def close(self) -> None:
         """Let other processes write the file."""

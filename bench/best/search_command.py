@@ -5,7 +5,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -54,10 +54,10 @@ def run(options: argparse.Namespace) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     source = Source.of(options)
-    task = _with_target(source.load(), options.target_accuracy)
+    task = source.load().with_target_accuracy(options.target_accuracy)
     budget = options.max_epochs or cases.MAX_EPOCHS
     ledger = Ledger(options.runs or _default_file(task), header_of(task, max_epochs=budget))
-    engine = _engine(task, options.engines)
+    engine = options.engines[0] if options.engines else engines.suited(task, print)
     engines.new(engine, task)  # or its error says what is missing
     findings = Findings(
         task=task,
@@ -247,24 +247,6 @@ class Search:
             near = RIVAL * min(times.values(), default=0.0)
             ordered = [size for size in ordered if times[size] <= near][: 1 + MOST_RIVALS]
         return [self.findings.choice(size) for size in ordered]
-
-
-def _with_target(task: Task, accuracy: float | None) -> Task:
-    if accuracy and not task.is_judged_by_accuracy:
-        raise UserError(
-            f"--target-accuracy does not fit {task.name}, which has a score of its own: set the "
-            "target in the task"
-        )
-    return replace(task, target=accuracy or task.target)
-
-
-def _engine(task: Task, asked: Sequence[str] | None) -> str:
-    if asked:
-        return asked[0]
-    if task.train.obstacle:
-        print(f"{task.name} is not in memory ({task.train.obstacle}), so the loader engine is used")
-        return "loader"
-    return "eager"
 
 
 def _rates(task: Task, rule: str) -> Callable[[int, int], float]:

@@ -115,7 +115,7 @@ def _values(
     training_engines: Sequence[str] = cases.CONVERGENCE_ENGINES
     if own_task:
         sizes = training_sizes = cases.sizes_up_to(len(own_task.train), sizes)
-        training_engines = (own_engine(own_task),)
+        training_engines = (engines.suited(own_task),)
     kinds = {name: engines.load(name) for name in options.engines or engines.ENGINES}
     single = options.engines or [name for name in kinds if not kinds[name].is_shared]
     resident = [name for name in single if kinds[name].is_resident]
@@ -147,21 +147,11 @@ def fill_in(options: Namespace, own_task: Task | None) -> None:
     """
     rate, target, rules = cases.LEARNING_RATE, cases.TARGET_ACCURACY, cases.LR_RULES
     if own_task:
-        rate, target = own_task.learning_rate, own_task.target
-        rules = cases.OWN_TASK_LR_RULES
-        if options.target_accuracy and not own_task.is_judged_by_accuracy:
-            raise UserError(
-                f"--target-accuracy does not fit {own_task.name}, which has a score of its own: "
-                "set the target in the task"
-            )
+        rate, rules = own_task.learning_rate, cases.OWN_TASK_LR_RULES
+        target = own_task.with_target_accuracy(options.target_accuracy).target
     options.lr = options.lr or rate
     options.target_accuracy = options.target_accuracy or target
     options.lr_rules = options.lr_rules or rules
-
-
-def own_engine(task: Task) -> str:
-    """Return the engine that finds the steps to the target of a user's own task."""
-    return "loader" if task.train.obstacle else "eager"
 
 
 def groups_of_workers(options: Namespace) -> tuple[str, ...]:

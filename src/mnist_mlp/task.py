@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import torch
@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from mnist_mlp.batches import clamped
 from mnist_mlp.data import Split, split_of
 from mnist_mlp.device import Randomness
+from mnist_mlp.errors import UserError
 
 FEWEST_CLASSES = 2
 LONGEST_NAME = 100  # of a task: files are named by it
@@ -90,6 +91,15 @@ class Task:
     def score_name(self) -> str:
         """What the score on the test set is called in tables and sentences."""
         return "test accuracy" if self.is_judged_by_accuracy else "test score"
+
+    def with_target_accuracy(self, accuracy: float | None) -> "Task":
+        """Return the task with the target of --target-accuracy; as it is where there is none."""
+        if accuracy and not self.is_judged_by_accuracy:
+            raise UserError(
+                f"--target-accuracy does not fit {self.name}, which has a score of its own: set "
+                "the target in the task"
+            )
+        return replace(self, target=accuracy or self.target)
 
     def new_network(self, seed: int) -> nn.Module:
         """Make a network, which depends on `seed` alone, on the device of the training set."""

@@ -93,9 +93,8 @@ def settle(options: argparse.Namespace, task: Task, resumed: Checkpoint | None) 
             f"{options.resume} has {resumed.epoch} epochs already: ask for more with --epochs"
         )
     started = {"engine": "ddp"} if group.size() > 1 else {}
-    if task.train.obstacle and not {"engine"} & {*before, *given, *started}:
-        started = {"engine": "loader"}
-        print(f"{task.name} is not in memory ({task.train.obstacle}), so the loader engine is used")
+    if "engine" not in {*before, *given, *started}:
+        started = {"engine": engines.suited(task, print)}
     settings = {"data": task.name, **defaults, **started, **before, **given}
     engine = engines.load(str(settings["engine"]))
     if group.size() > 1 and not engine.is_shared:

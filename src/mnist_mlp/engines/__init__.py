@@ -4,6 +4,7 @@ Importing it does not import torch, so that a command line can list the engines 
 """
 
 import pkgutil
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from mnist_mlp.errors import UserError
@@ -27,6 +28,14 @@ def load(name: str) -> "type[Engine]":
     if name not in ENGINES:
         raise UserError(f"{name!r} is no engine: choose from {', '.join(ENGINES)}")
     return cast("type[Engine]", pkgutil.resolve_name(ENGINES[name]))
+
+
+def suited(task: "Task", announce: Callable[[str], object] = lambda _: None) -> str:
+    """Name the engine that trains a task if none is asked for; announce one that is a way out."""
+    if not task.train.obstacle:
+        return "eager"
+    announce(f"{task.name} is not in memory ({task.train.obstacle}), so the loader engine is used")
+    return "loader"
 
 
 def new(
