@@ -11,7 +11,6 @@ from pytest_benchmark.utils import get_commit_info
 
 from bench.best import figure, prediction
 from bench.best.findings import Findings, Seeds
-from bench.best.ladder import rule_of_thumb
 from bench.best.reference import FreshTrainings, Reference, TunedRate
 from bench.best.trial import TEST
 from bench.laws.time_to_target import WITHIN, TimeToTarget
@@ -167,7 +166,8 @@ def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
             f"At {listed(sorted(edges))} the rates beside the best were not all tried, so a better "
             "one may be missed."
         )
-    yield from _usual_choices(findings, times)
+    if costs := _usual_choices(findings, times):
+        yield costs
 
 
 def _seeds_to_tell(findings: Findings, times: TimeToTarget, size: int) -> int:
@@ -181,24 +181,14 @@ def _seeds_to_tell(findings: Findings, times: TimeToTarget, size: int) -> int:
     return math.ceil(len(findings.seeds(size)) * (half / max(distance, half / MOST_SEEDS)) ** 2)
 
 
-def _usual_choices(findings: Findings, times: TimeToTarget) -> Iterator[str]:
+def _usual_choices(findings: Findings, times: TimeToTarget) -> str:
     """Say what usual choices cost at rates that suit them; of an untrained one a bound."""
-    samples = len(findings.task.train)
-    thumb, best = rule_of_thumb(samples), times.seconds[times.best].value
-    costs = []
-    for size in dict.fromkeys((thumb, *prediction.OTHERS)):
-        name = f"{size}{f', the power of two nearest to sqrt({samples})' * (size == thumb)}"
-        if size in times.batch_sizes:
-            costs.append(f"{name}, {prediction.times_the_best(times, size)}")
-        elif size in findings.step_seconds:
-            least = findings.known().fewest_steps(size) * findings.test_ratio
-            bound = least * findings.step_seconds[size] / best
-            costs.append(f"{name}, {f'at least {bound:.2g} (' if bound > 1 else '('}not trained)")
-    if costs:
-        yield (
-            "What usual choices take at their best rates, in times of the best: "
-            f"{'; '.join(costs)}."
-        )
+    known, best, untrained = findings.known(), times.seconds[times.best].value, {}
+    for size in findings.step_seconds.keys() - set(times.batch_sizes):
+        steps = known.fewest_steps(size) * findings.test_ratio
+        bound = steps * findings.step_seconds[size] / best
+        untrained[size] = f"{f'at least {bound:.2g} (' if bound > 1 else '('}not trained)"
+    return prediction.usual_choices(times, len(findings.task.train), untrained)
 
 
 def _left_out(findings: Findings) -> Iterator[str]:

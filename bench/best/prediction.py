@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bench.best.ladder import rule_of_thumb
@@ -46,7 +47,7 @@ def lines(
         first,
         plateau(times),
         fitted_laws(times),
-        _usual_choices(times, samples),
+        usual_choices(times, samples),
         _check(times, run_seconds),
     ]
     return [*rows, *(line for sentence in sentences for line in wrapped(sentence))]
@@ -84,15 +85,17 @@ def fitted_laws(times: TimeToTarget) -> str:
     )
 
 
-def _usual_choices(times: TimeToTarget, samples: int) -> str:
+def usual_choices(
+    times: TimeToTarget, samples: int, untrained: Mapping[int, str] = MappingProxyType({})
+) -> str:
+    """Say what usual choices cost, or what is known of untrained ones; nothing of others."""
     thumb = rule_of_thumb(samples)
-    costs = [
-        f"{size}{f', the power of two nearest to sqrt({samples})' * (size == thumb)}, "
-        f"{times_the_best(times, size)}"
-        for size in (thumb, *OTHERS)
-        if size in times.batch_sizes
-    ]
-    return f"What usual choices take, in times of the best: {'; '.join(costs)}."
+    costs = []
+    for size in dict.fromkeys((thumb, *OTHERS)):
+        if size in times.batch_sizes or size in untrained:
+            name = f"{size}{f', the power of two nearest to sqrt({samples})' * (size == thumb)}"
+            costs.append(f"{name}, {untrained.get(size) or times_the_best(times, size)}")
+    return f"What usual choices take, in times of the best: {'; '.join(costs)}." if costs else ""
 
 
 def _check(times: TimeToTarget, spent: Sequence[float]) -> str:
