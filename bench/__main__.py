@@ -1,4 +1,4 @@
-"""python -m bench: find the best batch size, report on saved runs, gate a change."""
+"""python -m bench: find the best batch size, report on saved runs."""
 
 import argparse
 import sys
@@ -27,8 +27,6 @@ COMMANDS = {
         "bench.best.scale_command",
         "do several workers train faster to the target, and at which batch size?",
     ),
-    "gate": ("bench.gate.command", "is the working tree slower than a revision?"),
-    "audit": ("bench.gate.audit.command", "how often is the gate wrong on this machine?"),
 }
 
 
@@ -40,10 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for name, (module, question) in COMMANDS.items():
         command = commands.add_parser(name, help=question, description=question)
         command.set_defaults(module=module)
-        if name in options.OPTIONS:
-            options.add(command.add_argument, name)
-        elif words[:1] == [name]:  # the gate is a project of its own, and has its own options
-            import_module(module).add_options(command)
+        options.add(command.add_argument, name)
     chosen = parser.parse_args(words)
     try:
         return int(import_module(chosen.module).run(chosen))  # which imports torch, for seconds

@@ -11,6 +11,7 @@ from pathlib import Path
 
 PORT = 29511  # on an address that is the hosts' alone
 SUBNET = "10.99.0"
+ROOT = Path(__file__).parent.parent
 
 
 def missing() -> str:

@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from bench.gate.pair_tests import Pair
 from mnist_mlp import engines
 from mnist_mlp.data import Split
 from mnist_mlp.datasets import question, resident
@@ -148,23 +147,3 @@ def relative_error(ours, theirs):
         float((a - b).detach().norm() / b.detach().norm())
         for a, b in zip(ours.parameters, theirs.parameters, strict=True)
     )
-
-
-# Mostly near the margin, where verdicts change; now and then far out, as noise is.
-log_ratios = st.one_of(st.floats(-0.15, 0.15), st.floats(-3, 3))
-MOST_PAIRS = 60  # two attempts at both stages take fewer
-
-
-@st.composite
-def gates(draw, head=log_ratios):
-    """Some cases with their families, and a long series of pairs for each."""
-    sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True))
-    verbs = draw(st.lists(st.sampled_from(["step", "epoch"]), min_size=1, max_size=2, unique=True))
-    families = {f"{verb}[{size}]": verb for verb in verbs for size in sizes}
-    measured = {}
-    for name in families:
-        block = draw(
-            st.lists(st.builds(Pair, head=head, control=log_ratios), min_size=1, max_size=5)
-        )
-        measured[name] = (block * MOST_PAIRS)[:MOST_PAIRS]
-    return families, measured

@@ -7,7 +7,7 @@ import torch
 
 from mnist_mlp import checkpoint
 from mnist_mlp.command import main as train
-from tests import hosts, toy
+from tests import hosts
 
 pytestmark = [pytest.mark.hosts, pytest.mark.skipif(bool(hosts.missing()), reason=hosts.missing())]
 NAME = "MNIST-ddp-1024-0.1-0.last.pt"
@@ -19,7 +19,7 @@ def test_hosts_train_as_one_process_does(count, tmp_path):
     words = ["mnist_mlp", "--batch-size=1024", "--epochs=1", "--threads=1", "--checkpoints"]
     with hosts.joined(count) as several:
         running = [
-            host.torchrun(count, [*words, str(tmp_path / host.name)], cwd=toy.ROOT)
+            host.torchrun(count, [*words, str(tmp_path / host.name)], cwd=hosts.ROOT)
             for host in several
         ]
         printed = [one.communicate(timeout=120)[0] for one in running]
@@ -36,7 +36,7 @@ def test_a_link_that_goes_down_ends_all_workers(tmp_path):
     """Within 15 s, each host with one line that says why."""
     words = ["mnist_mlp", "--batch-size=1024", "--epochs=1000", f"--checkpoints={tmp_path}"]
     with hosts.joined(2) as several:
-        running = [host.torchrun(2, words, cwd=toy.ROOT) for host in several]
+        running = [host.torchrun(2, words, cwd=hosts.ROOT) for host in several]
         for line in running[0].stdout:
             if line.startswith("epoch   1"):
                 break

@@ -65,7 +65,7 @@ def recovered(file):
     """What `bench recover` makes of a journal."""
     out = file.with_suffix(".json")
     assert bench_main.main(["recover", str(file), "-o", str(out)]) == 0
-    files.read(out)  # as the report and the gate do
+    files.read(out)  # as the report does
     return json.loads(out.read_text())
 
 

@@ -110,22 +110,17 @@ def outcome(*words):
 
 @given(damaged_runs())
 def test_a_damaged_run_gives_a_result_or_one_sentence(run):
-    """For the report and for the gate, whatever a field holds."""
+    """Whatever a field holds."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "damaged.json").write_text(json.dumps(run))
-        (folder / "whole.json").write_text(json.dumps(WHOLE_RUN | {"datetime": "later"}))
 
         report = outcome("report", folder / "damaged.json", "-o", folder / "report.html")
-        gate = outcome(
-            "gate", "--saved", folder / "whole.json", "--against", folder / "damaged.json"
-        )
 
-    assert report[0] in {0, 1}
-    assert gate[0] in {0, 1, 2, 3, 4}
-    for code, errors in (report, gate):
-        assert errors.count("\n") == (code in {1, 2, 4} and bool(errors))
-        assert len(errors) < 600, errors
+    code, errors = report
+    assert code in {0, 1}
+    assert errors.count("\n") == (code == 1)
+    assert len(errors) < 600, errors
 
 
 def test_a_run_saved_before_rules_and_traces_is_read():

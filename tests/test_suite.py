@@ -339,20 +339,6 @@ def test_saved_runs_can_be_compared_afterwards(storage, whole_run):
     assert "test_epoch[engine=loader-batch_size=20]" in done.stdout
 
 
-def test_saved_runs_can_be_judged_by_the_gate(storage, saved, capsys):
-    """One run a side is too few for a verdict; a training that missed its target has no time."""
-    again = storage / "again.json"
-    again.write_text(json.dumps(saved | {"datetime": "2026-01-01T00:00:00"}))
-    words = ["gate", "--saved", str(storage / "whole.json"), "--against", str(again)]
-
-    code = bench_main.main(words)
-
-    printed = capsys.readouterr().out
-    assert code == 4
-    assert "too few runs: 1 and 1, and 7 a side are needed: bench/test_epoch.py" in printed
-    assert "target not reached in 1 of 1 base runs and 1 of 1 head runs" in printed
-
-
 def test_without_a_compiler_the_cases_that_need_one_are_skipped(suite, monkeypatch):
     """With the reason; the other engines' cases run."""
 

@@ -7,6 +7,7 @@ import sys
 import time
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from threading import Thread
 
 import psutil
@@ -26,7 +27,7 @@ from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, epoch
 from mnist_mlp.workers import first_cause, group
 from mnist_mlp.workers.first_cause import LostError, Register, ToldToEndError
-from tests import idx, own_task, toy
+from tests import idx, own_task
 from tests import suite as in_process
 from tests.strategies import (
     INPUTS,
@@ -37,6 +38,7 @@ from tests.strategies import (
     without_dropout,
 )
 
+ROOT = Path(__file__).parent.parent
 MOST_WORKERS = 3
 SOON = timedelta(seconds=20)
 
@@ -197,7 +199,7 @@ def torchrun(*words, options=()):
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", *options),
             *("--nproc-per-node=2", "-m", "mnist_mlp", *words),
         ],
-        cwd=toy.ROOT,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

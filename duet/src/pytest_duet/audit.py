@@ -1,0 +1,265 @@
+"""python -m pytest_duet.audit: how often the gate is wrong, on this suite and machine.
+
+Each trial is a real gate on identical code, or on code of which some cases are slowed: after each
+turn of such a case the head computes in vain for a share of the time that the turn has taken. Every
+finished gate is a line of JSON in the record, from which all rates can be computed again.
+"""
+
+import argparse
+import json
+import platform
+import random
+import statistics
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.table import Column, Table
+from rich.text import Text
+from scipy import stats
+
+from pytest_duet import IncomparableError, Options, UsageError, command, comparison, result, trees
+from pytest_duet.option_types import count, output_file, share
+from pytest_duet.result import WIDTH, Result, rendered
+from pytest_duet.trees import Version
+from pytest_duet.verdict import Verdict
+
+CONFIDENCE = 0.95  # of each one-sided bound
+MOST_SLOWED = 3  # cases of a gate
+FIELDS = frozenset({"scenario", "slowed", "exit_code", "took_seconds", "verdicts"})
+
+Line = Mapping[str, Any]  # one finished gate
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pytest_duet.audit", description=__doc__)
+    add = parser.add_argument
+    add("--trials", type=count, default=10, metavar="N", help="of each slowdown (default: 10)")
+    slowdowns = "each by itself; 0 compares identical code (default: 0,10%%)"
+    add("--slowdowns", type=_slowdowns, default=(0.0, 0.1), metavar="SHARE,...", help=slowdowns)
+    add("--record", type=output_file, metavar="FILE", help="append a line of JSON per gate")
+    add("--read", type=Path, metavar="FILE", help="print the rates of a record; measure nothing")
+    add("arguments", nargs="*", metavar="PYTEST_ARGUMENTS", help="after --: paths, -k, options")
+    return parser
+
+
+def _slowdowns(text: str) -> tuple[float, ...]:
+    words = [word.strip() for word in text.split(",")]
+    shares = tuple(0.0 if word == "0" else share(word) for word in words)
+    if len(set(shares)) < len(shares):
+        raise argparse.ArgumentTypeError(f"{text!r} names a slowdown twice")
+    return shares
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the gates, or read a record of some, and print the rates."""
+    options = new_parser().parse_args(words)
+    try:
+        if options.read:
+            result.show(as_text(read(options.read)))
+        else:
+            _audit(options)
+    except (IncomparableError, UsageError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return command.USAGE
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> None:
+    tree = trees.root(Path.cwd())
+    if trees.changed_files(tree):
+        raise UsageError("the working tree is changed, so its code is not that of HEAD: commit it")
+    arguments = options.arguments or command.parse([]).arguments
+    gates: list[Line] = []
+    cases: list[str] = []  # of an earlier gate, some of which are slowed in the next
+    if options.record and options.record.exists() and options.record.stat().st_size:
+        read(options.record)  # nothing is appended to what is no record
+    try:
+        for trial in range(options.trials):
+            for slowdown in options.slowdowns:
+                if slowdown and not cases:
+                    cases = _cases_of(run_gate(tree, arguments))
+                chosen = random.Random(trial).sample(cases, min(MOST_SLOWED, len(cases)))
+                slowed = dict.fromkeys(chosen, slowdown) if slowdown else {}
+                finished = run_gate(tree, arguments, slowed)
+                cases = cases or _cases_of(finished)
+                line = line_of(finished, tree, slowed)
+                gates.append(line)
+                print(f"trial {trial + 1}: {_describe(line)}", file=sys.stderr, flush=True)
+                if options.record:
+                    append(options.record, line)
+    finally:  # Ctrl-C keeps what is there
+        result.show(as_text(gates))
+
+
+def run_gate(
+    tree: Path, arguments: Sequence[str], slowed: Mapping[str, float] | None = None
+) -> Result:
+    """Compare the working tree with its last commit, which it equals; some cases may be slowed."""
+    with trees.worktree(tree, "HEAD") as base:
+        return comparison.compare(
+            Version(name="base", tree=base, python=sys.executable),
+            Version(name="head", tree=tree, python=sys.executable),
+            arguments,
+            Options(),
+            tell=lambda _: None,
+            slowed=slowed or {},
+        )
+
+
+def _cases_of(finished: Result) -> list[str]:
+    return sorted(finished.evidence.seconds)
+
+
+def read(file: Path) -> list[Line]:
+    """Read the gates of a record."""
+    try:
+        lines = [json.loads(line) for line in file.read_text().splitlines()]
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{file} is no record of an audit: {error}") from error
+    if not lines:
+        raise UsageError(f"{file} is no record of an audit: it holds no gate")
+    for line in lines:
+        if not isinstance(line, dict) or not line.keys() >= FIELDS:
+            needed = ", ".join(sorted(FIELDS))
+            raise UsageError(f"{file} is no record of an audit: a line lacks one of {needed}")
+    return lines
+
+
+def append(file: Path, line: Line) -> None:
+    """Add a finished gate to a record."""
+    try:
+        with file.open("a") as record:
+            record.write(json.dumps(line) + "\n")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def line_of(finished: Result, tree: Path, slowed: Mapping[str, float]) -> Line:
+    """Sum up a finished gate, with the code, the machine and the time."""
+    slowdown = max(slowed.values(), default=0.0)
+    judged = finished.judgements.items()
+    return {
+        "when": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": trees.describe(tree, "HEAD"),
+        "processor": _processor(),
+        "scenario": f"{slowdown:.0%} slower" if slowdown else "identical code",
+        "slowed": list(slowed),
+        "exit_code": int(finished.exit_code),
+        "took_seconds": round(finished.took_seconds, 1) if finished.took_seconds else 0.0,
+        "cases": len(finished.evidence.seconds),
+        "verdicts": {name: str(of.verdict) for name, of in judged if of.verdict is not Verdict.OK},
+        # Of each case and family: the ratio and its 95 % interval.
+        "estimates": {
+            name: [round(each, 4) for each in (found.ratio, found.low, found.high) if each]
+            for name, of in judged
+            if (found := of.estimate).high is not None
+        },
+    }
+
+
+def _describe(line: Line) -> str:
+    verdicts = [f"{name} {verdict}" for name, verdict in line["verdicts"].items()]
+    return "; ".join([line["scenario"], f"{line['took_seconds']:.0f} s", *verdicts])
+
+
+def _processor() -> str:
+    """Return the processor's name, as far as the system tells."""
+    with suppress(OSError):  # as on macOS
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def at_least(times: int, of: int) -> float:
+    """Return the lower exact one-sided 95 % bound of a rate (Clopper and Pearson 1934)."""
+    return float(stats.binomtest(times, of, alternative="greater").proportion_ci(CONFIDENCE).low)
+
+
+def at_most(times: int, of: int) -> float:
+    """Return the upper bound."""
+    return float(stats.binomtest(times, of, alternative="less").proportion_ci(CONFIDENCE).high)
+
+
+def failed(gates: Sequence[Line]) -> int:
+    """Count the gates that did not pass."""
+    return sum(gate["exit_code"] != 0 for gate in gates)
+
+
+def caught(gate: Line) -> int:
+    """Count the slowed cases that were a regression."""
+    return sum(gate["verdicts"].get(name) == Verdict.REGRESSION for name in gate["slowed"])
+
+
+def coverage(gates: Sequence[Line]) -> str:
+    """Write how many 95 % intervals of cases whose code is identical held a ratio of one."""
+    held = [
+        low <= 1 <= high
+        for gate in gates
+        for name, (_, low, high) in gate.get("estimates", {}).items()
+        if not gate["slowed"]
+    ]
+    return f"{sum(held):,} of {len(held):,}" if held else "-"
+
+
+def as_text(record: Sequence[Line]) -> str:
+    """Draw the table of rates: a row per slowdown."""
+    numbers = (
+        "gates that fail",
+        "cases found",
+        "95 % bound",
+        "intervals hold",
+        "other",
+        "a gate",
+    )
+    table = Table("what was compared", *(Column(name, justify="right") for name in numbers))
+    by_scenario = defaultdict(list)
+    for line in record:
+        by_scenario[line["scenario"]].append(line)
+    for scenario, gates in by_scenario.items():
+        slowed = sum(len(gate["slowed"]) for gate in gates)
+        found = sum(map(caught, gates))
+        bound = (
+            f"at least {at_least(found, slowed):.1%}"
+            if slowed
+            else f"at most {at_most(failed(gates), len(gates)):.1%}"
+        )
+        cells = (
+            scenario,
+            f"{failed(gates)} of {len(gates)}",
+            f"{found} of {slowed}" if slowed else "-",
+            bound,
+            coverage(gates),
+            _others(gates),
+            f"{statistics.median(gate['took_seconds'] for gate in gates):.0f} s",
+        )
+        table.add_row(*map(Text, cells))  # as text: a name's brackets are no markup
+    return rendered(table, WIDTH)
+
+
+def _others(gates: Sequence[Line]) -> str:
+    """Count verdicts that are neither ok nor the regression of a slowed case or its family."""
+    counts = Counter(
+        verdict
+        for gate in gates
+        for name, verdict in gate["verdicts"].items()
+        if not any(_concerns(name, slowed) for slowed in gate["slowed"])
+    )
+    return ", ".join(f"{verdict} {times}" for verdict, times in counts.items()) or "none"
+
+
+def _concerns(name: str, slowed: str) -> bool:
+    """Whether a case or family is the slowed case or its family."""
+    return name == slowed or name.partition(",")[0] == slowed.partition("[")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(command.interruptible(main))

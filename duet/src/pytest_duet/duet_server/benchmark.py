@@ -1,0 +1,117 @@
+"""What stands in for pytest-benchmark's fixture: it serves turns instead of measuring."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from .channel import Channel
+
+Turn = Callable[[int], tuple[float, Any]]  # units of work to their seconds and the last result
+
+
+def repeated(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Turn:
+    """Return turns that call a function as often as there are units."""
+
+    def turn(units: int) -> tuple[float, Any]:
+        started = time.perf_counter()
+        for _ in range(units):
+            result = function(*args, **kwargs)
+        return time.perf_counter() - started, result
+
+    return turn
+
+
+class Benchmark:
+    """The part of pytest-benchmark's fixture that a case uses; statistics are absent."""
+
+    enabled = False
+    disabled = True
+    stats = None
+
+    def __init__(self, item: pytest.Item, channel: Channel, *, slowed: float) -> None:
+        marker = item.get_closest_marker("benchmark")
+        parameters = getattr(item, "callspec", None)
+        self.name = item.name
+        self.fullname = item.nodeid
+        self.group: str | None = marker.kwargs.get("group") if marker else None
+        self.param = parameters.id if parameters else None
+        self.params = dict(parameters.params) if parameters else None
+        self.extra_info: dict[str, Any] = {}
+        self.calls = 0
+        self._channel = channel
+        self._slowed = slowed  # a share of its time by which each turn is made longer
+
+    def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Let `function(*args, **kwargs)` be timed; return its last result."""
+        return self.serve(repeated(function, *args, **kwargs))
+
+    def pedantic(
+        self,
+        target: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        setup: Callable[[], Any] | None = None,
+        teardown: Callable[..., Any] | None = None,
+        rounds: int = 1,
+        warmup_rounds: int = 0,
+        iterations: int = 1,
+    ) -> Any:
+        """Let `target` be timed, a set-up before and a tear-down after each call, both untimed.
+
+        The gate decides how often, whatever `rounds`, `warmup_rounds` and `iterations` say.
+        """
+        if not setup and not teardown:
+            return self(target, *args, **(kwargs or {}))
+
+        def turn(units: int) -> tuple[float, Any]:
+            seconds = 0.0
+            for _ in range(units):
+                given = setup() if setup else None
+                if given and (args or kwargs):
+                    raise TypeError("arguments come from setup or args and kwargs, not from both")
+                positional, named = given or (args, kwargs or {})
+                started = time.perf_counter()
+                result = target(*positional, **named)
+                seconds += time.perf_counter() - started
+                if teardown:
+                    teardown(*positional, **named)
+            return seconds, result
+
+        return self.serve(turn)
+
+    @property
+    def weave(self) -> Any:
+        """Refused: what it would time is not the case's own call."""
+        raise NotImplementedError("the gate does not measure benchmark.weave: call benchmark")
+
+    patch = weave
+
+    def serve(self, turn: Turn) -> Any:
+        """Take turns until the gate has enough, at least one."""
+        self.calls += 1
+        if self.calls > 1:
+            raise RuntimeError("benchmark is called twice in one case: make it two cases")
+        self._channel.send(ready=True)
+        served = False
+        for request in self._channel.requests():
+            if request["do"] == "finish":
+                break
+            seconds, result = turn(request["units"])
+            seconds += _wait(self._slowed * seconds)
+            served = True
+            self._channel.send(seconds=seconds / request["units"])
+        if not served:
+            _, result = turn(1)
+        return result
+
+
+def _wait(seconds: float) -> float:
+    """Compute in vain for some seconds: an audit's slowdown. Return how many they were."""
+    started = time.monotonic()
+    while (passed := time.monotonic() - started) < seconds:
+        pass
+    return passed

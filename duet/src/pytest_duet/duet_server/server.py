@@ -1,0 +1,83 @@
+"""The process that every version's processes are forked from, so that its memory layout is theirs.
+
+It imports what the collections of all versions import in common, none of their own code, and then
+forks. Each fork collects in its own tree with its own conftest, and serves the gate.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import random
+import sys
+import traceback
+from contextlib import suppress
+from multiprocessing import reduction
+from multiprocessing.connection import Connection
+from typing import Any
+
+import pytest
+
+from .channel import Channel
+from .plugin import Plugin
+
+LARGEST_OFFSET_BYTES = 1 << 16
+
+
+def main(given: str) -> None:
+    """Serve the gate at the other end of the given connection, until it goes."""
+    setting: dict[str, Any] = json.loads(given)
+    del sys.argv[1:]
+    gate = Channel(Connection(setting["connection"]))
+    for request in gate.requests():
+        if request["do"] == "import":
+            for name in request["modules"]:
+                with suppress(Exception):  # a module that its importer alone can import
+                    importlib.import_module(name)
+            gc.collect()
+            gc.freeze()  # collections in forks leave what was imported alone
+            gate.send(imported=sorted({name.partition(".")[0] for name in sys.modules}))
+        elif request["do"] == "fork":
+            connection = Connection(reduction.recv_handle(gate.connection))
+            process = os.fork()
+            if process == 0:
+                gate.connection.close()  # so that the gate sees the server end
+                _become(request, connection, setting["arguments"])
+            connection.close()
+            gate.send(process=process)
+        else:  # how did one end?
+            _, status = os.waitpid(request["process"], 0)
+            killed = os.WIFSIGNALED(status)
+            gate.send(code=-os.WTERMSIG(status) if killed else os.WEXITSTATUS(status))
+
+
+def _become(request: dict[str, Any], connection: Connection, arguments: list[str]) -> None:
+    """Be a version's process, in this fork, until the gate goes; never return."""
+    try:
+        channel = Channel(connection)
+        os.setpgid(0, 0)  # what a case leaves behind can be ended with it
+        _redirect(request["output"])
+        os.chdir(request["tree"])
+        sys.path[:0] = [folder for folder in request["folders"] if folder not in sys.path]
+        rng = random.Random(request["seed"])
+        # A fork inherits where its parent's data lie; an exec'd process would find them elsewhere.
+        offset = bytearray(rng.randrange(LARGEST_OFFSET_BYTES))
+        code = int(pytest.main(arguments, plugins=[Plugin(channel)]))
+        del offset
+    except BaseException:  # noqa: BLE001 - a fork must never go on as its parent
+        traceback.print_exc()
+        code = 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _redirect(output: str) -> None:
+    """Write what is printed to a file, and read nothing."""
+    sink = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

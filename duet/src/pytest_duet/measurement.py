@@ -1,0 +1,223 @@
+"""One gate's measurement: pairs of cases from real processes, and what the processes report."""
+
+import math
+import random
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from pytest_duet import IncomparableError, collection, pair_tests, stages, turns, verdict
+from pytest_duet.collection import Collection
+from pytest_duet.duet_server.channel import LOSSES, PEAK_MEMORY
+from pytest_duet.pair_tests import Pair
+from pytest_duet.processes import Launcher, Process
+from pytest_duet.stages import TakePairs, Tell
+from pytest_duet.trees import Version
+from pytest_duet.turns import TooLongError
+from pytest_duet.units import counted
+from pytest_duet.verdict import Evidence
+
+Answers = Sequence[Mapping[str, Any]]  # an answer per process
+# Does something with a case whose processes have answered, and returns how it ended in each.
+Act = Callable[[Sequence[Process], str, Answers], Answers]
+
+
+@dataclass(kw_only=True)
+class Measurement:
+    """Pairs from real processes: base, a second copy of base, and head, in turns."""
+
+    versions: Sequence[Version]  # base, its copy, head
+    seconds_per_case: float
+    rng: random.Random
+    tell: Tell
+    is_built: bool = False
+    until: float = math.inf  # by time.monotonic
+    slowed: Mapping[str, float] = field(default_factory=dict)  # the head's cases, by which share
+    cores: Sequence[int] = ()  # that processes are pinned to; none while cases are rehearsed
+    families: dict[str, str] = field(default_factory=dict)  # a case's function, and group if any
+    pairs: dict[str, list[Pair]] = field(default_factory=dict)
+    evidence: Evidence = field(default_factory=lambda: Evidence(screen={}, confirm={}))
+
+    def rehearse(self, launcher: Launcher) -> list[Collection]:
+        """Collect in base and head, and run each case once in both, before any time counts.
+
+        What a first call compiles or loads for all later ones is there then, and cases that cannot
+        be measured are known.
+        """
+        base, _, head = self.versions
+        self.tell("collecting the cases of base and head")
+        with launcher.fresh((base, head), self.rng) as processes:
+            collections = collection.of_each(processes, (base, head))
+            collection.check(*collections, is_built=self.is_built)
+            self.families, missing = collection.cases(*collections)
+            self.evidence.failures.update(missing)
+            if self.until < math.inf:
+                changed = collection.changed(*collections)
+                in_order = sorted(self.families, key=lambda name: name not in changed)
+                self.families = {name: self.families[name] for name in in_order}
+            waiting = list(self.families)
+            self.tell(f"rehearsing {len(waiting)} cases")
+            is_alive = self._run_in(processes, waiting, self._end_case, until=self.until)
+            if is_alive and not waiting:
+                # What the cases import when they run is known now, too.
+                collections = collection.of_each(processes, (base, head))
+                collection.check(*collections, is_built=self.is_built)
+        self._each_case(launcher, (base, head), waiting, self._end_case, until=self.until)
+        return collections
+
+    def run(self, new_launcher: Callable[[], Launcher], *, margin: float) -> Evidence:
+        """Measure until every case and family has what its judgement needs."""
+
+        @contextmanager
+        def new_stage() -> Iterator[TakePairs]:  # which shares no server with another
+            with new_launcher() as launcher:
+                yield partial(self._pair, launcher)
+
+        measured = stages.run(
+            new_stage, self.families, margin=margin, until=self.until, tell=self.tell
+        )
+        unfinished = {name: self.pairs[name] for name in self.evidence.cut_short}
+        unmeasured = [
+            name
+            for name in self.families
+            if self._is_measurable(name) and name not in measured.screen
+        ]
+        return replace(
+            self.evidence,
+            screen=unfinished | dict(measured.screen),
+            confirm=measured.confirm,
+            is_noisy=measured.is_noisy,
+            not_judged=measured.not_judged | dict.fromkeys(unmeasured, verdict.TIME_OVER),
+        )
+
+    def _pair(self, launcher: Launcher, names: Sequence[str], *, until: float) -> dict[str, Pair]:
+        """One pair of each case that can be measured, from fresh processes."""
+        pairs: dict[str, Pair] = {}
+        take = partial(self._take_case, pairs)
+        self._each_case(launcher, self.versions, names, take, until=until)
+        return pairs
+
+    def _each_case(
+        self,
+        launcher: Launcher,
+        versions: Sequence[Version],
+        names: Sequence[str],
+        act: Act,
+        *,
+        until: float = math.inf,
+    ) -> None:
+        """Do something with each case that can be measured, in fresh processes as often as due."""
+        waiting = [name for name in names if self._is_measurable(name)]
+        while waiting and time.monotonic() < until:
+            try:
+                with launcher.fresh(versions, self.rng) as processes:
+                    self._run_in(processes, waiting, act, until=until)
+            except IncomparableError as error:  # a process does not start
+                self.evidence.failures[waiting.pop(0)] = str(error)
+
+    def _is_measurable(self, name: str) -> bool:
+        seen = self.evidence
+        return not any(name in why for why in (seen.failures, seen.left_out, seen.cut_short))
+
+    def _run_in(
+        self,
+        processes: Sequence[Process],
+        waiting: list[str],
+        act: Act,
+        *,
+        until: float = math.inf,
+    ) -> bool:
+        """Do something with the cases that wait, until one leaves these processes unusable.
+
+        A case that its process does not survive is named as a failure. Returns whether the
+        processes live; the cases that were done no longer wait.
+        """
+        try:
+            for process in self.rng.sample(processes, len(processes)):
+                slowed = dict(self.slowed) if process.name == "head" else {}
+                process.send(do="run", cases=waiting, cores=list(self.cores), slowed=slowed)
+            goes_on = True
+            while waiting and goes_on and time.monotonic() < until:
+                answers = [process.answer() for process in processes]
+                goes_on = all(end["usable"] for end in act(processes, waiting[0], answers))
+                waiting.pop(0)
+        except IncomparableError as error:
+            self.evidence.failures[waiting.pop(0)] = str(error)
+            return False
+        return True
+
+    def _take_case(
+        self, pairs: dict[str, Pair], processes: Sequence[Process], name: str, answers: Answers
+    ) -> Answers:
+        """Measure one case."""
+        taken = None
+        if all("ready" in answer for answer in answers):
+            try:
+                taken = turns.take(processes, self.rng, seconds_per_case=self.seconds_per_case)
+            except TooLongError as error:
+                self._leave_out(name, str(error))
+        ended = self._end_case(processes, name, answers)
+        if taken and self._is_measurable(name):
+            pairs[name] = pair_tests.pair_of(taken)
+            self._keep(name, pairs[name], ended, taken)
+        return ended
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        """Leave a case out; once it has a pair, it was measured and must not pass unjudged."""
+        if name in self.pairs:
+            measured = counted(len(self.pairs[name]), "pair")
+            self.evidence.cut_short[name] = f"after {measured} it {reason}"
+        else:
+            self.evidence.left_out[name] = reason
+
+    def _end_case(self, processes: Sequence[Process], name: str, answers: Answers) -> Answers:
+        """Let a case end in every process; note its group, and why it cannot be measured, if so."""
+        for process, answer in zip(processes, answers, strict=True):
+            if "ready" in answer:
+                process.send(do="finish")
+        ended = [
+            process.answer() if "ready" in answer else dict(answer)
+            for process, answer in zip(processes, answers, strict=True)
+        ]
+        function = name.split("[", maxsplit=1)[0]
+        group = next((end["group"] for end in ended if end["group"]), "")
+        self.families[name] = f"{function}, {group}" if group else function
+        outcomes = {end["outcome"] for end in ended}
+        if outcomes == {"left out"}:
+            self._leave_out(name, ended[0]["reason"])
+        elif outcomes != {"passed"}:
+            self.evidence.failures[name] = next(
+                f"in {process.name} it {end['reason']}"
+                for process, end in zip(processes, ended, strict=True)
+                if end["outcome"] != "passed"
+            )
+        elif lost := _lost_figures([end["figures"] for end in ended]):
+            self.evidence.failures[name] = f"head no longer stores {' and '.join(lost)}"
+        return ended
+
+    def _keep(
+        self, name: str, pair: Pair, ended: Answers, taken: Sequence[Sequence[float]]
+    ) -> None:
+        """Keep a case's pair, its seconds, and the figures that all versions stored."""
+        self.pairs.setdefault(name, []).append(pair)
+        versions = self.evidence.seconds.setdefault(name, [[] for _ in taken])
+        for seconds, turn_seconds in zip(versions, taken, strict=True):
+            seconds.append(statistics.median(turn_seconds))
+        figures = [end["figures"] for end in ended]
+        if all(LOSSES in stored for stored in figures):
+            self.evidence.losses.setdefault(name, [stored[LOSSES] for stored in figures])
+        if all(PEAK_MEMORY in stored for stored in figures):
+            peaks = [stored[PEAK_MEMORY] for stored in figures]
+            self.evidence.peak_bytes.setdefault(name, []).append(peaks)
+
+
+def _lost_figures(figures: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the figures that a process of the base stored and the head, the last, did not."""
+    *base, head = figures
+    return [
+        name for name in (LOSSES, PEAK_MEMORY) if name not in head and any(name in f for f in base)
+    ]

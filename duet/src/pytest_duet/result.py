@@ -1,0 +1,223 @@
+"""A finished gate: its table and sentence, markdown for a pull request, JSON for machines."""
+
+import json
+import os
+import re
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pytest_duet.units import counted, seconds
+from pytest_duet.verdict import Evidence, Judgement, Verdict
+
+WIDTH = 120
+HEADINGS = ("case", "base", "head", "ratio", "95 % interval", "would catch", "verdict")
+
+
+class ExitCode(IntEnum):
+    """What a gate ends with."""
+
+    OK = 0
+    REGRESSION = 1
+    USAGE = 2  # argparse's own, for a command line that makes no sense
+    INCONCLUSIVE = 3
+    INCOMPARABLE = 4
+    NOT_JUDGED = 5
+
+
+# From the worst on: what decides the exit code, and how the sentence about it begins.
+FAILURES = {
+    ExitCode.REGRESSION: (Verdict.REGRESSION, "Regression"),
+    ExitCode.INCOMPARABLE: (Verdict.INCOMPARABLE, "Incomparable, so nothing passed"),
+    ExitCode.INCONCLUSIVE: (Verdict.INCONCLUSIVE, "Inconclusive, so nothing passed"),
+    ExitCode.NOT_JUDGED: (Verdict.NOT_JUDGED, "Not judged in time"),
+}
+# From the top of the table down.
+ORDER = [verdict for verdict, _ in FAILURES.values()] + [
+    Verdict.IMPROVEMENT,
+    Verdict.OK,
+    Verdict.LEFT_OUT,
+]
+MOST_NAMES = 5  # in a sentence
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A finished gate."""
+
+    base: str  # what was compared
+    head: str
+    margin: float
+    took_seconds: float | None  # None where saved runs were read
+    setting: Mapping[str, Any]  # versions, threads, cores
+    evidence: Evidence
+    judgements: Mapping[str, Judgement]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the worst verdict."""
+        verdicts = {judgement.verdict for judgement in self.judgements.values()}
+        for code, (verdict, _) in FAILURES.items():
+            if verdict in verdicts:
+                return code
+        judged = verdicts - {Verdict.LEFT_OUT}
+        return ExitCode.OK if judged else ExitCode.INCONCLUSIVE
+
+
+def sentence(result: Result) -> str:
+    """Sum up the gate in one sentence."""
+    judged = result.judgements.items()
+    named = {
+        verdict: _listed([_shortened(name, result) for name, of in judged if of.verdict is verdict])
+        for verdict in Verdict
+    }
+    if result.exit_code in FAILURES:
+        verdict, opening = FAILURES[result.exit_code]
+        text = f"{opening}: {named[verdict] or 'no case'}."
+    else:
+        faster = named[Verdict.IMPROVEMENT] and f"; faster: {named[Verdict.IMPROVEMENT]}"
+        text = f"No case was found slower than the base by more than {result.margin:.0%}{faster}."
+    took = "" if result.took_seconds is None else f", {result.took_seconds:.0f} s"
+    return f"{text} Compared: {result.head} with {result.base}{took}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
+
+
+def _rows(result: Result, *, is_verbose: bool) -> list[tuple[str, ...]]:
+    """Return the table's cells, a row per case or family, those that matter most first."""
+    cells: list[tuple[str, ...]] = []
+    judged = result.judgements.items()
+    for name, judgement in sorted(judged, key=lambda each: ORDER.index(each[1].verdict)):
+        if judgement.verdict is Verdict.OK and not is_verbose:
+            continue
+        estimate = judgement.estimate
+        measured = result.evidence.seconds.get(name, ())
+        base, *_, head = [seconds(statistics.median(values)) for values in measured] or ["-", "-"]
+        cells.append(
+            (
+                _shortened(name, result) + ", all" * (not measured and estimate.ratio is not None),
+                base,
+                head,
+                "-" if estimate.ratio is None else f"{estimate.ratio:.3f}",
+                "-" if estimate.low is None else f"{estimate.low:.3f} to {estimate.high:.3f}",
+                "-" if estimate.detectable is None else f"{estimate.detectable:.0%}",
+                str(judgement.verdict),
+            )
+        )
+    return cells
+
+
+def _folded(result: Result) -> str:
+    """Sum up the cases that are ok in a line."""
+    judged = result.judgements.items()
+    found = {name: of.estimate for name, of in judged if of.verdict is Verdict.OK}
+    if not found:
+        return ""
+    cases = sum(name in result.evidence.seconds for name in found)
+    families = f" and {counted(len(found) - cases, 'group')} of cases" * (cases < len(found))
+    ratios = [each.ratio for each in found.values() if each.ratio is not None]
+    highest = [each.high for each in found.values() if each.high is not None]
+    return (
+        f"ok: {counted(cases, 'case')}{families}, ratios {min(ratios):.3f} to {max(ratios):.3f}, "
+        f"none of whose 95 % intervals ends above {max(highest):.3f} (-v lists them)"
+    )
+
+
+def _shortened(name: str, result: Result) -> str:
+    """Leave out a case's file where its function is in no other."""
+    file, _, rest = name.partition("::")
+    function = re.escape(re.split(r"[\[,]", rest)[0])
+    same = (other for other in result.judgements if re.search(rf"::{function}([\[,]|$)", other))
+    is_elsewhere = any(other.partition("::")[0] != file for other in same)
+    return name if is_elsewhere or not rest else rest
+
+
+def reasons(result: Result) -> list[str]:
+    """Return a line for each reason that is not speed, with its cases."""
+    named = defaultdict(list)
+    for name, judgement in result.judgements.items():
+        if judgement.reason:
+            named[f"{judgement.verdict}, {judgement.reason}"].append(name)
+    return [f"{reason}: {_listed(names)}" for reason, names in named.items()]
+
+
+def as_text(result: Result, *, is_verbose: bool = False) -> str:
+    """Render the table, the reasons and, last, the sentence that decides."""
+    parts = _parts(result, box.HEAVY_HEAD, WIDTH, is_verbose=is_verbose)
+    return "\n".join(parts)
+
+
+def as_markdown(result: Result, *, is_verbose: bool = False) -> str:
+    """Render the same for a comment on a pull request."""
+    # Wide, since a row of markdown is one line.
+    parts = _parts(result, box.MARKDOWN, 10_000, is_verbose=is_verbose)
+    return "\n\n".join(parts) + "\n"
+
+
+def _parts(result: Result, style: box.Box, width: int, *, is_verbose: bool) -> list[str]:
+    rows = _rows(result, is_verbose=is_verbose)
+    parts = [_laid_out(rows, style, width)] if rows else []
+    folded = "" if is_verbose else _folded(result)
+    return [*parts, *reasons(result), *([folded] if folded else []), sentence(result)]
+
+
+def as_json(result: Result) -> str:
+    """Render the evidence and the verdicts as JSON."""
+    return json.dumps(asdict(result) | {"exit_code": int(result.exit_code)}, indent=1) + "\n"
+
+
+def _laid_out(rows: Sequence[tuple[str, ...]], style: box.Box, width: int) -> str:
+    table = Table(box=style)
+    for heading in HEADINGS:
+        table.add_column(heading, justify="left" if heading in {"case", "verdict"} else "right")
+    mark = "/" if style is box.MARKDOWN else "|"  # which ends a cell of markdown
+    for cells in rows:
+        # As text: a name's brackets are no markup.
+        table.add_row(*(Text(cell.replace("|", mark)) for cell in cells))
+    return rendered(table, width)
+
+
+def rendered(table: Table, width: int) -> str:
+    """Draw a table without colours."""
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().strip()
+
+
+def show(text: str) -> None:
+    """Print; where nobody reads on, as behind `| head`, drop the rest."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python flushes the stream once more when it ends, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def write(file: Path, text: str) -> bool:
+    """Write a file whole, or print why it cannot be written."""
+    try:
+        if file.exists() and not file.is_file():  # such as a pipe
+            file.write_text(text, encoding="utf-8")
+        else:
+            target = file.resolve()
+            temporary = target.with_name(f".{target.name}.{os.getpid()}")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(target)
+    except OSError as error:
+        print(f"error: {file} cannot be written: {error.strerror}", file=sys.stderr)
+        return False
+    return True

@@ -1,0 +1,120 @@
+"""Which pair comes next: few of every case, then more of those that the few leave open."""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Protocol
+
+from pytest_duet import pair_tests, verdict
+from pytest_duet.pair_tests import Pair, Pairs
+from pytest_duet.units import counted, duration
+from pytest_duet.verdict import Evidence
+
+ATTEMPTS = 2  # decided in advance: where two copies of the base differ, once more from the start
+SCREENING_SHARE = 0.7  # of the time there is; the rest is for the confirmation
+
+
+class TakePairs(Protocol):
+    """Measures a pair of each case that can be measured before a time by time.monotonic."""
+
+    def __call__(self, names: Sequence[str], *, until: float) -> Mapping[str, Pair]: ...  # noqa: D102
+
+
+Stage = Callable[[], AbstractContextManager[TakePairs]]  # which shares no process with another
+Tell = Callable[[str], object]
+
+
+def run(
+    new_stage: Stage, families: Mapping[str, str], *, margin: float, until: float, tell: Tell
+) -> Evidence:
+    """Measure until every case and family has what its judgement of speed needs.
+
+    Where two copies of the base differ, both stages are done once more, if there is time.
+    """
+    for _ in range(ATTEMPTS):
+        with new_stage() as measure:
+            screened = screen(measure, families, until=until, tell=tell)
+        left_open = [
+            name for name, pairs in screened.items() if not verdict.is_settled(pairs, margin=margin)
+        ]
+        confirmed: Pairs = {}
+        if left_open:
+            with new_stage() as measure:
+                opened = {name: screened[name] for name in left_open}
+                confirmed = confirm(
+                    measure, opened, families, margin=margin, until=until, tell=tell
+                )
+        is_over = time.monotonic() > until
+        is_noisy = pair_tests.is_noisy(confirmed, margin=margin)
+        if is_over or not is_noisy:
+            break
+    undecided = [
+        name
+        for name in left_open
+        if is_over
+        and verdict.is_undecided(
+            screened[name], confirmed.get(name, ()), margin=margin, hypotheses=len(left_open)
+        )
+    ]
+    return Evidence(
+        screen=screened,
+        confirm=confirmed,
+        is_noisy=is_noisy,
+        not_judged=dict.fromkeys(undecided, verdict.TIME_OVER),
+    )
+
+
+def screen(
+    measure: TakePairs, families: Mapping[str, str], *, until: float, tell: Tell
+) -> dict[str, list[Pair]]:
+    """Take few pairs of every case, and of every family; of fewer cases where time is short."""
+    pairs = defaultdict(list)
+    started, names = time.monotonic(), list(families)
+    for done in range(verdict.SCREENING_PAIRS):
+        tell(_progress("screening", done, verdict.SCREENING_PAIRS, started))
+        share = SCREENING_SHARE * (done + 1) / verdict.SCREENING_PAIRS
+        taken = measure(names, until=started + share * (until - started))
+        for name, pair in taken.items():
+            pairs[name].append(pair)
+        names = list(taken)
+    whole = {name: pairs[name] for name in names}
+    return pair_tests.with_families(whole, families)
+
+
+def confirm(
+    measure: TakePairs,
+    screened: Pairs,
+    families: Mapping[str, str],
+    *,
+    margin: float,
+    until: float,
+    tell: Tell,
+) -> dict[str, list[Pair]]:
+    """Take fresh pairs of each case or family that the screen left open, until it is decided."""
+    pairs: dict[str, list[Pair]] = {name: [] for name in screened}
+    open_ = set(screened)
+    is_undecided = partial(verdict.is_undecided, margin=margin, hypotheses=len(screened))
+    most, started = max(verdict.MOST_PAIRS, pair_tests.pairs_needed(len(pairs))), time.monotonic()
+    for done in range(most):
+        open_ = {name for name in open_ if is_undecided(screened[name], pairs[name])}
+        chosen = [name for name, family in families.items() if open_ & {name, family}]
+        if not chosen or time.monotonic() > until:
+            break
+        tell(_progress(f"confirming {counted(len(open_), 'case')}", done, most, started))
+        measured = {name: [pair] for name, pair in measure(chosen, until=until).items()}
+        grown = pair_tests.with_families(measured, families)
+        open_ &= grown.keys()  # of a family without one of its cases nothing more is learnt
+        for name in open_:
+            pairs[name] += grown[name]
+    return {name: seen for name, seen in pairs.items() if seen}
+
+
+def _progress(what: str, done: int, most: int, started: float) -> str:
+    at_most = "at most " if most > verdict.SCREENING_PAIRS else ""
+    text = f"{what}: pair {done + 1} of {at_most}{most}"
+    if done:
+        left_seconds = (time.monotonic() - started) / done * (most - done)
+        text += f", {at_most}{duration(left_seconds)} left"
+    return text

@@ -1,0 +1,183 @@
+"""The trees of both versions: a revision as a folder of files, and what is built in a tree."""
+
+import hashlib
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_duet import IncomparableError, UsageError
+
+LAST_LINES = 20  # of what a build that failed wrote
+BUILT = "built"  # the file that marks a tree whose build has succeeded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """Code to measure, and the Python to measure it with."""
+
+    name: str
+    tree: Path
+    python: str
+    target: Path | None = None  # a folder that a build installs into, imported from first
+
+    @property
+    def import_folders(self) -> list[Path]:
+        """The folders that its code is imported from, before all others."""
+        folders = (self.target, self.tree / "src", self.tree)
+        return [folder for folder in folders if folder and folder.is_dir()]
+
+    def holds(self, file: str) -> bool:
+        """Whether a file is this version's own, not in an environment within its tree."""
+        path = Path(file)
+        if self.target and path.is_relative_to(self.target):
+            return True
+        return path.is_relative_to(self.tree) and "site-packages" not in path.parts
+
+    def has_source_of(self, name: str) -> bool:
+        """Whether a top-level module could be imported from its own code."""
+        return any(
+            (folder / name / "__init__.py").is_file() or (folder / f"{name}.py").is_file()
+            for folder in self.import_folders
+        )
+
+
+def root(folder: Path) -> Path:
+    """Return the checkout that holds `folder`."""
+    return Path(_git(folder, "rev-parse", "--show-toplevel"))
+
+
+def describe(checkout: Path, revision: str) -> str:
+    """Return the commit that `revision` names, shortened."""
+    try:
+        return _git(checkout, "rev-parse", "--short", "--verify", f"{revision}^{{commit}}")
+    except UsageError as error:
+        raise UsageError(
+            f"{revision!r} names no commit here: name a branch, a tag or a commit (in CI, fetch "
+            "it first)"
+        ) from error
+
+
+def changed_files(checkout: Path) -> int:
+    """Return how many files of the working tree differ from its last commit."""
+    return len(_git(checkout, "status", "--porcelain").splitlines())
+
+
+@contextmanager
+def worktree(checkout: Path, revision: str) -> Iterator[Path]:
+    """Take the revision into a temporary worktree, and remove it afterwards, whatever happens."""
+    commit = describe(checkout, revision)
+    with tempfile.TemporaryDirectory(prefix="pytest-duet-base-") as folder:
+        tree = Path(folder).resolve() / "base"
+        try:
+            _git(checkout, "worktree", "add", "--detach", str(tree), commit)
+            yield tree
+        finally:
+            _remove(checkout, tree)
+
+
+def _remove(checkout: Path, tree: Path) -> None:
+    with suppress(UsageError):  # it was never added
+        _git(checkout, "worktree", "remove", "--force", str(tree))
+
+
+def _build_folder(checkout: Path) -> Path:
+    common = Path(_git(checkout, "rev-parse", "--git-common-dir"))
+    return (checkout / common).resolve() / "pytest-duet"
+
+
+@contextmanager
+def built_worktree(
+    checkout: Path, revision: str, inner: Path, base: Version, command: str
+) -> Iterator[Version]:
+    """Take the revision into a worktree and build it there.
+
+    A build that has succeeded stays in the checkout's git folder for the next gate on the same
+    revision, until another one replaces it.
+
+    Args:
+        checkout: the checkout.
+        revision: a commit.
+        inner: the folder in the checkout that is compared.
+        base: the version, whose tree is not known yet.
+        command: the build.
+
+    """
+    commit = _git(checkout, "rev-parse", "--verify", f"{revision}^{{commit}}")
+    content = "\0".join([commit, str(inner), base.python, command])
+    folder = _build_folder(checkout) / f"base-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    tree, mark = folder / "tree", folder / BUILT
+    version = replace(base, tree=tree / inner, target=folder / "target")
+    if not mark.exists():
+        for other in folder.parent.glob("base-*"):
+            _remove(checkout, other / "tree")
+            shutil.rmtree(other)
+        try:
+            folder.mkdir(parents=True)
+            _git(checkout, "worktree", "add", "--force", "--detach", str(tree), commit)
+            build(version, command)
+            mark.touch()
+        finally:
+            if not mark.exists():
+                _remove(checkout, tree)
+                shutil.rmtree(folder, ignore_errors=True)
+    yield version
+
+
+def built_head(checkout: Path, head: Version, command: str) -> Version:
+    """Build the working tree, as it is."""
+    target = _build_folder(checkout) / "head"
+    shutil.rmtree(target, ignore_errors=True)
+    version = replace(head, target=target)
+    build(version, command)
+    return version
+
+
+def build(version: Version, command: str) -> None:
+    """Run a build command in a version's tree.
+
+    Raises:
+        UsageError: the command names something that is not filled in.
+        IncomparableError: the build fails.
+
+    """
+    places = {"tree": version.tree, "python": version.python, "target": version.target}
+    try:
+        line = command.format_map({name: shlex.quote(str(each)) for name, each in places.items()})
+    except (KeyError, IndexError, ValueError) as error:
+        raise UsageError(
+            f"--build {command!r} is not understood ({error!r}): {{tree}}, {{python}} and "
+            "{target} are filled in, and a brace is written twice"
+        ) from error
+    done = subprocess.run(
+        line,
+        shell=True,
+        cwd=version.tree,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        last = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
+        raise IncomparableError(
+            f"{version.name} cannot be built: {line} ended with {done.returncode}\n{last}"
+        )
+
+
+def _git(folder: Path, *words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, check=False
+        )
+    except OSError as error:
+        raise UsageError(f"git is needed and cannot be run: {error}") from error
+    if done.returncode:
+        raise UsageError(f"git {words[0]}: {done.stderr.strip()}")
+    return done.stdout.strip()

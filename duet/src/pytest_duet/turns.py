@@ -1,0 +1,75 @@
+"""Turns of a few milliseconds that versions take at one case, on the same core."""
+
+import math
+import random
+from collections.abc import Sequence
+
+import numpy as np
+
+from pytest_duet.processes import Process
+
+TURN_SECONDS = 0.002  # as many units as fit, at least one
+LEAST_TURNS = 5  # of each version; a case that is too long for them is left out
+PREFERRED_TURNS = 10  # where the seconds per case allow it
+MOST_SECONDS = 0.2  # of turns of each version, beyond the preferred ones
+PRECISION = 0.004  # standard error of the log ratio of two versions, at which turns end
+WARM_UP_TURNS = 3
+# A median's standard error is this many times the mean's, and a normal standard deviation this
+# many times the median absolute deviation.
+OF_MEDIAN, OF_DEVIATION = 1.2533, 1.4826
+
+
+class TooLongError(Exception):
+    """A case whose unit takes longer than its time allows."""
+
+
+def take(
+    processes: Sequence[Process], rng: random.Random, *, seconds_per_case: float
+) -> list[list[float]]:
+    """Take turns until their log ratios are precise: seconds per unit, by process and turn.
+
+    Processes of equal code differ by about 1 % as long as they live, so turns that made a log ratio
+    more precise than `PRECISION` would only cost time.
+
+    Raises:
+        TooLongError: fewer than five turns fit into the seconds per case, in every version.
+
+    """
+    shortest = _warm_up(processes, rng, seconds_per_case)
+    needed_seconds = LEAST_TURNS * min(shortest)  # what takes long in one version alone is measured
+    if needed_seconds > seconds_per_case:
+        enough = math.ceil(10 * needed_seconds) / 10
+        raise TooLongError(f"is too long to take turns: --seconds-per-case={enough:g} or more")
+    units = max(1, round(TURN_SECONDS / max(shortest)))
+    turn_seconds = units * max(shortest)
+    fitting = max(LEAST_TURNS, int(seconds_per_case / turn_seconds))
+    most = min(fitting, max(PREFERRED_TURNS, round(MOST_SECONDS / turn_seconds)))
+    taken: list[list[float]] = [[] for _ in processes]
+    for done in range(1, most + 1):
+        for index in rng.sample(range(len(processes)), len(processes)):
+            taken[index].append(processes[index].ask(do="turn", units=units)["seconds"])
+        if done >= PREFERRED_TURNS and is_precise(taken):
+            break
+    return taken
+
+
+def is_precise(taken: Sequence[Sequence[float]]) -> bool:
+    """Whether the median log ratio of the last process to the others is known well enough."""
+    *others, last = np.log(taken)
+    ratios = last - np.mean(others, axis=0)
+    deviation = float(np.median(np.abs(ratios - np.median(ratios))))
+    return OF_MEDIAN * OF_DEVIATION * deviation <= PRECISION * math.sqrt(len(ratios))
+
+
+def _warm_up(
+    processes: Sequence[Process], rng: random.Random, seconds_per_case: float
+) -> list[float]:
+    """Return the seconds of each process's shortest turn: a first call may load or compile."""
+    shortest = [math.inf for _ in processes]
+    for _ in range(WARM_UP_TURNS):
+        for index in rng.sample(range(len(processes)), len(processes)):
+            seconds = processes[index].ask(do="turn", units=1)["seconds"]
+            shortest[index] = min(shortest[index], seconds)
+        if min(shortest) > seconds_per_case:
+            break  # far too long: not another turn
+    return shortest

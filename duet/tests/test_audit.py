@@ -1,0 +1,83 @@
+"""What an audit makes of its record, and what it slows."""
+
+import pytest
+
+import toy
+from pytest_duet import audit
+from pytest_duet.result import Result
+from pytest_duet.verdict import Evidence, Judgement, Verdict
+
+STEP = "test_step.py::test_step[64]"
+
+
+def new_line(checkout, verdict, slowdown=0.0):
+    """A line of a record of gates on one case."""
+    finished = Result(
+        base="base",
+        head="head",
+        margin=0.05,
+        took_seconds=40.0,
+        setting={},
+        evidence=Evidence(screen={}, confirm={}),
+        judgements={STEP: Judgement(name=STEP, verdict=verdict)},
+    )
+    return audit.line_of(finished, checkout, {STEP: slowdown} if slowdown else {})
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A toy checkout with one commit."""
+    return toy.write_checkout(tmp_path / "checkout")
+
+
+def test_a_false_alarm_is_any_exit_but_0_and_a_detection_a_regression_in_the_slowed_case(checkout):
+    """An inconclusive gate is no detection."""
+    verdicts = [Verdict.OK, Verdict.INCONCLUSIVE, Verdict.REGRESSION]
+    identical = [new_line(checkout, verdict) for verdict in verdicts]
+    slowed = [new_line(checkout, verdict, 0.1) for verdict in verdicts]
+
+    assert audit.failed(identical) == 2
+    assert sum(map(audit.caught, slowed)) == 1
+
+
+def test_bounds_are_one_sided_and_exact():
+    """None of 59 is the textbook's 5 %, and 59 of 59 its 95 %."""
+    assert audit.at_most(0, 59) == pytest.approx(1 - 0.05 ** (1 / 59))
+    assert audit.at_least(59, 59) == pytest.approx(0.05 ** (1 / 59))
+
+
+def test_an_audit_slows_the_cases_it_says_and_appends_its_gates(checkout, monkeypatch, capsys):
+    """Identical code passes, and a slowed case is a regression."""
+    monkeypatch.chdir(checkout)
+    record = checkout / "gate.jsonl"
+
+    code = audit.main(["--trials=1", "--slowdowns=0,100%", f"--record={record}"])
+
+    identical, slowed = audit.read(record)
+    assert code == 0, capsys.readouterr()
+    assert identical["exit_code"] == 0
+    assert not identical["slowed"]
+    assert slowed["exit_code"] == 1
+    assert audit.caught(slowed) == len(slowed["slowed"]) == 2
+    assert "2 of 2" in capsys.readouterr().out
+
+
+REFUSALS = {
+    "--read=README": "README is no record of an audit",
+    "--read=nowhere": "nowhere cannot be read: No such file",
+    "--slowdowns=10": "'10' is not a share such as 5% or 0.05",
+    "--slowdowns=0,0": "'0,0' names a slowdown twice",
+}
+
+
+@pytest.mark.parametrize("words", REFUSALS)
+def test_what_makes_no_sense_is_refused_in_a_sentence(words, tmp_path, capsys, monkeypatch):
+    """Nothing is measured first."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README").write_text("not JSON")
+
+    with pytest.raises(SystemExit) as ended:
+        raise SystemExit(audit.main([words]))
+
+    assert ended.value.code == 2
+    assert REFUSALS[words] in capsys.readouterr().err
