@@ -195,8 +195,32 @@ def test_help_imports_nothing_heavy_and_the_gate_neither_pytest_nor_torch():
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+def test_options_may_stand_in_pyproject(checkout, monkeypatch):
+    """By name; those of the command line win."""
+    monkeypatch.chdir(checkout / "inner")
+    (checkout / "inner" / "pyproject.toml").write_text(
+        """[tool.pytest-duet]
+base = "main"
+margin = "10%"
+minutes = 2
+verbose = true
+same = ["device", "rate"]
+arguments = ["-k", "x"]
+"""
+    )
+
+    options = command.parse(["--margin=3%"])
+    chosen = command.parse(["--", "-k", "y"])
+
+    assert (options.base, options.margin, options.minutes) == ("main", 0.03, 2)
+    assert (options.verbose, options.same) == (True, ["device", "rate"])
+    assert options.arguments == ["-k", "x"]
+    assert (chosen.arguments, chosen.margin) == (["-k", "y"], 0.1)
+
+
 REFUSALS = {
     "--base=nowhere": (2, "'nowhere' names no commit here: name a branch, a tag or a commit"),
+    "--base-python=python --build=make": (2, "--build builds a revision and the working tree"),
     "--base=main --build={folder}": (2, "{tree}, {python} and {target} are filled in"),
     "--margin=-5%": (2, "'-5%' is not a share such as 5% or 0.05"),
     "--seconds-per-case=0": (2, "'0' is not a number above 0"),

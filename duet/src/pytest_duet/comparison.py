@@ -69,6 +69,8 @@ def _compare_revisions(options: argparse.Namespace) -> Result:
         raise UsageError("--against names runs to compare with --saved BASE.json")
     if not options.base and not options.base_python:
         raise UsageError("name what to compare with: --base main, or --base-python")
+    if options.build and not options.base:
+        raise UsageError("--build builds a revision and the working tree: name it with --base")
     python, base_python = (
         str(Path(each).absolute()) if each and Path(each).is_file() else each
         for each in (options.python, options.base_python)

@@ -94,10 +94,12 @@ class Measurement:
             not_judged=measured.not_judged | dict.fromkeys(unmeasured, verdict.TIME_OVER),
         )
 
-    def _pair(self, launcher: Launcher, names: Sequence[str], *, until: float) -> dict[str, Pair]:
+    def _pair(
+        self, launcher: Launcher, names: Sequence[str], *, until: float, precision: float
+    ) -> dict[str, Pair]:
         """One pair of each case that can be measured, from fresh processes."""
         pairs: dict[str, Pair] = {}
-        take = partial(self._take_case, pairs)
+        take = partial(self._take_case, pairs, precision)
         self._each_case(launcher, self.versions, names, take, until=until)
         return pairs
 
@@ -151,13 +153,23 @@ class Measurement:
         return True
 
     def _take_case(
-        self, pairs: dict[str, Pair], processes: Sequence[Process], name: str, answers: Answers
+        self,
+        pairs: dict[str, Pair],
+        precision: float,
+        processes: Sequence[Process],
+        name: str,
+        answers: Answers,
     ) -> Answers:
         """Measure one case."""
         taken = None
         if all("ready" in answer for answer in answers):
             try:
-                taken = turns.take(processes, self.rng, seconds_per_case=self.seconds_per_case)
+                taken = turns.take(
+                    processes,
+                    self.rng,
+                    seconds_per_case=self.seconds_per_case,
+                    precision=precision,
+                )
             except TooLongError as error:
                 self._leave_out(name, str(error))
         ended = self._end_case(processes, name, answers)

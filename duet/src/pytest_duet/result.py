@@ -5,6 +5,7 @@ import os
 import re
 import statistics
 import sys
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -157,7 +158,11 @@ def reasons(result: Result) -> list[str]:
 def as_text(result: Result, *, is_verbose: bool = False) -> str:
     """Render the table, the reasons and, last, the sentence that decides."""
     parts = _parts(result, box.HEAVY_HEAD, WIDTH, is_verbose=is_verbose)
-    return "\n".join(parts)
+    lines = [line for part in parts for line in part.splitlines()]
+    return "\n".join(
+        textwrap.fill(line, WIDTH, break_on_hyphens=False) if len(line) > WIDTH else line
+        for line in lines
+    )
 
 
 def as_markdown(result: Result, *, is_verbose: bool = False) -> str:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol
 
-from pytest_duet import pair_tests, verdict
+from pytest_duet import pair_tests, turns, verdict
 from pytest_duet.pair_tests import Pair, Pairs
 from pytest_duet.units import counted, duration
 from pytest_duet.verdict import Evidence
@@ -19,7 +19,9 @@ SCREENING_SHARE = 0.7  # of the time there is; the rest is for the confirmation
 class TakePairs(Protocol):
     """Measures a pair of each case that can be measured before a time by time.monotonic."""
 
-    def __call__(self, names: Sequence[str], *, until: float) -> Mapping[str, Pair]: ...  # noqa: D102
+    def __call__(  # noqa: D102
+        self, names: Sequence[str], *, until: float, precision: float
+    ) -> Mapping[str, Pair]: ...
 
 
 Stage = Callable[[], AbstractContextManager[TakePairs]]  # which shares no process with another
@@ -75,7 +77,8 @@ def screen(
     for done in range(verdict.SCREENING_PAIRS):
         tell(_progress("screening", done, verdict.SCREENING_PAIRS, started))
         share = SCREENING_SHARE * (done + 1) / verdict.SCREENING_PAIRS
-        taken = measure(names, until=started + share * (until - started))
+        share_ends = started + share * (until - started)
+        taken = measure(names, until=share_ends, precision=turns.COARSE_PRECISION)
         for name, pair in taken.items():
             pairs[name].append(pair)
         names = list(taken)
@@ -103,7 +106,8 @@ def confirm(
         if not chosen or time.monotonic() > until:
             break
         tell(_progress(f"confirming {counted(len(open_), 'case')}", done, most, started))
-        measured = {name: [pair] for name, pair in measure(chosen, until=until).items()}
+        taken = measure(chosen, until=until, precision=turns.PRECISION)
+        measured = {name: [pair] for name, pair in taken.items()}
         grown = pair_tests.with_families(measured, families)
         open_ &= grown.keys()  # of a family without one of its cases nothing more is learnt
         for name in open_:

@@ -12,7 +12,9 @@ TURN_SECONDS = 0.002  # as many units as fit, at least one
 LEAST_TURNS = 5  # of each version; a case that is too long for them is left out
 PREFERRED_TURNS = 10  # where the seconds per case allow it
 MOST_SECONDS = 0.2  # of turns of each version, beyond the preferred ones
-PRECISION = 0.004  # standard error of the log ratio of two versions, at which turns end
+# Standard errors of the log ratio of two versions at which turns end. Processes of equal code
+# differ by about 1 % as long as they live, so more turns would only cost time.
+PRECISION, COARSE_PRECISION = 0.004, 0.008  # to judge a case, and to see whether it needs judging
 WARM_UP_TURNS = 3
 # A median's standard error is this many times the mean's, and a normal standard deviation this
 # many times the median absolute deviation.
@@ -24,12 +26,13 @@ class TooLongError(Exception):
 
 
 def take(
-    processes: Sequence[Process], rng: random.Random, *, seconds_per_case: float
+    processes: Sequence[Process],
+    rng: random.Random,
+    *,
+    seconds_per_case: float,
+    precision: float = PRECISION,
 ) -> list[list[float]]:
     """Take turns until their log ratios are precise: seconds per unit, by process and turn.
-
-    Processes of equal code differ by about 1 % as long as they live, so turns that made a log ratio
-    more precise than `PRECISION` would only cost time.
 
     Raises:
         TooLongError: fewer than five turns fit into the seconds per case, in every version.
@@ -48,17 +51,17 @@ def take(
     for done in range(1, most + 1):
         for index in rng.sample(range(len(processes)), len(processes)):
             taken[index].append(processes[index].ask(do="turn", units=units)["seconds"])
-        if done >= PREFERRED_TURNS and is_precise(taken):
+        if done >= PREFERRED_TURNS and is_precise(taken, precision):
             break
     return taken
 
 
-def is_precise(taken: Sequence[Sequence[float]]) -> bool:
+def is_precise(taken: Sequence[Sequence[float]], precision: float) -> bool:
     """Whether the median log ratio of the last process to the others is known well enough."""
     *others, last = np.log(taken)
     ratios = last - np.mean(others, axis=0)
     deviation = float(np.median(np.abs(ratios - np.median(ratios))))
-    return OF_MEDIAN * OF_DEVIATION * deviation <= PRECISION * math.sqrt(len(ratios))
+    return OF_MEDIAN * OF_DEVIATION * deviation <= precision * math.sqrt(len(ratios))
 
 
 def _warm_up(

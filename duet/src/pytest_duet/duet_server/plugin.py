@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ class Late:
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
         """Time the whole of a test that is marked and does not use the fixture."""
         names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own hook does
-        if FIXTURE in pyfuncitem.fixturenames or not _is_marked(pyfuncitem):
+        is_async = inspect.iscoroutinefunction(pyfuncitem.obj)
+        if FIXTURE in pyfuncitem.fixturenames or not _is_marked(pyfuncitem) or is_async:
             return None
         given = {name: pyfuncitem.funcargs[name] for name in names}
         self._plugin.case = self._new_benchmark(pyfuncitem)
@@ -198,11 +200,14 @@ def _digest(item: pytest.Item) -> str:
     definitions = getattr(item, "_fixtureinfo", None)
     found = getattr(definitions, "name2fixturedefs", {}).values()
     functions = [getattr(item, "function", None), *(each.func for of in found for each in of)]
-    sources = []
-    for function in functions:
-        with suppress(OSError, TypeError):  # made by exec, or built in
-            sources.append(inspect.getsource(inspect.unwrap(function)))
-    return hashlib.sha256("\0".join(sources).encode()).hexdigest()
+    return hashlib.sha256("\0".join(map(_source_of, functions)).encode()).hexdigest()
+
+
+@cache
+def _source_of(function: Any) -> str:
+    with suppress(OSError, TypeError):  # made by exec, or built in
+        return inspect.getsource(inspect.unwrap(function))
+    return ""
 
 
 def _imported_files() -> Iterator[list[str]]:
