@@ -31,7 +31,8 @@ class Findings:
     # Batch size -> process -> seconds per step of its turns.
     turns: dict[int, Sequence[Sequence[float]]] = field(default_factory=dict)
     tuned: dict[int, Tuned] = field(default_factory=dict)
-    fresh: dict[Choice, Seeds] = field(default_factory=dict)  # seeds that chose no rate
+    finalists: list[Choice] = field(default_factory=list)  # that get fresh seeds
+    fresh: dict[Choice, Seeds] = field(default_factory=dict)  # seeds that chose no finalist
     is_complete: bool = False  # every batch size that was asked for, or may be best, was trained
 
     @property
@@ -59,8 +60,15 @@ class Findings:
         }
 
     def choice(self, size: int) -> Choice:
-        """Return a tuned batch size with its best rate."""
-        return size, self.rate(size, self.tuned[size].best)
+        """Return a tuned batch size with its best rate: by fresh seeds, where there are any."""
+        tried = [each for each in self.finalists if each[0] == size and self.fresh.get(each)]
+        by_tuning = size, self.rate(size, self.tuned[size].best)
+        return min(tried, key=self.fresh_steps, default=by_tuning)
+
+    def fresh_steps(self, choice: Choice) -> float:
+        """Median steps to the target of a choice's fresh seeds; infinite where it was missed."""
+        seeds = self.fresh.get(choice, {}).values()
+        return median_over_seeds(each.steps_to_target for each in seeds) if seeds else math.inf
 
     def seeds(self, size: int) -> Seeds:
         """Return the trainings of a tuned batch size that count: fresh ones where there are any."""
@@ -101,10 +109,12 @@ class Findings:
         put beside the others by this ratio.
         """
         ratios = [
-            median_over_seeds(each.steps_to_target for each in self.seeds(size).values())
-            / self.tuned[size].steps
-            for size in self.tuned
-            if self.is_fresh(size) and _bounds(self.seeds(size))
+            self.fresh_steps((size, rate)) / tuned.steps_at(place)
+            for size, tuned in self.tuned.items()
+            for place in tuned.ranked
+            if (rate := self.rate(size, place))
+            and tuned.steps_at(place) < math.inf
+            and _bounds(self.fresh.get((size, rate), {}))
         ]
         return math.exp(statistics.fmean(map(math.log, ratios))) if ratios else 1.0
 

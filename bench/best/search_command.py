@@ -3,6 +3,7 @@
 import argparse
 import math
 import re
+import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,9 +36,11 @@ SECONDS = 8.0  # of timing steps, twice
 TUNING_SEEDS = range(3)
 FIRST_FRESH_SEED = 100
 FRESH_SEEDS = 7
+SCREENING_SEEDS = 4  # of each finalist, and the others of those that are still rivals then
 OWN_SEEDS = 3  # at the user's own batch size and rate
-RIVAL = 1.25  # times the best time: up to there a size gets fresh seeds
-MOST_RIVALS = 3  # beside the best
+RIVAL = 1.25  # times the best time: up to there a batch size and rate get fresh seeds
+MOST_FINALISTS = 6
+RATES_PER_SIZE = 2  # of the finalists, since few seeds make the boldest rate look best
 OF_INTEREST = 2.0  # times the best time: trainings that take longer are ended
 TUNING_SHARE = 0.7  # of the time limit; the rest is for fresh seeds
 TUNED = "tuned"
@@ -209,17 +212,35 @@ class Search:
         return tuned[min(tuned, key=lambda other: abs(math.log2(other / size)))].best
 
     def train_fresh_seeds(self, train: Trainings) -> None:
-        """Train with seeds that chose nothing: the best sizes, and what the user trains with."""
-        findings = self.findings
-        seeds = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + (self.options.seeds or FRESH_SEEDS))
-        wanted: dict[Choice, Sequence[int]] = dict.fromkeys(self._finalists(), seeds)
+        """Train with seeds that chose nothing: the best choices, and what the user trains with.
+
+        Each finalist gets some seeds, and those that are still rivals of the best get the others.
+        """
+        findings, count = self.findings, self.options.seeds or FRESH_SEEDS
+        seeds = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + count)
+        findings.finalists = self._finalists()
+        wanted = dict.fromkeys(findings.finalists, seeds[:SCREENING_SEEDS])
         if findings.own[0] in findings.turns:
             wanted.setdefault(findings.own, seeds[:OWN_SEEDS])
         while wanted:
             self._train_fresh(train, wanted)
-            times, wanted = findings.times(), {}
+            open_ = [each for each in self._rivals() if len(findings.fresh[each]) < count]
+            wanted = dict.fromkeys(open_, seeds)
+            times = findings.times()
             if times and not findings.is_fresh(times.best):  # fresh seeds were slower elsewhere
-                wanted = {findings.choice(times.best): seeds}
+                choice = findings.choice(times.best)
+                findings.finalists.append(choice)
+                wanted[choice] = seeds
+
+    def _rivals(self) -> list[Choice]:
+        """Return the finalists whose fresh seeds do not rule them out; all that were asked for."""
+        times = {
+            choice: steps * self.findings.step_seconds[choice[0]]
+            for choice in self.findings.finalists
+            if (steps := self.findings.fresh_steps(choice)) < math.inf
+        }
+        most = math.inf if self.options.batch_sizes else RIVAL * min(times.values(), default=0.0)
+        return [choice for choice, seconds in times.items() if seconds <= most]
 
     def _train_fresh(self, train: Trainings, wanted: Mapping[Choice, Sequence[int]]) -> None:
         trials = {
@@ -240,13 +261,21 @@ class Search:
                     self.findings.fresh.setdefault(choice, {})[seed] = made[trial]
 
     def _finalists(self) -> list[Choice]:
-        """Return the best sizes that reached the target, at their best rates."""
-        times = self.findings.known().times
+        """Return the best batch sizes and rates that reached the target."""
+        findings = self.findings
+        if self.options.batch_sizes:
+            return [
+                findings.choice(size) for size, each in findings.tuned.items() if each.is_reached
+            ]
+        times = {
+            (size, findings.rate(size, place)): tuned.steps_at(place) * findings.step_seconds[size]
+            for size, tuned in findings.tuned.items()
+            if tuned.is_reached
+            for place in tuned.ranked[:RATES_PER_SIZE]
+        }
+        most = min(RIVAL * min(times.values(), default=0.0), sys.float_info.max)
         ordered = sorted(times, key=times.__getitem__)
-        if not self.options.batch_sizes:
-            near = RIVAL * min(times.values(), default=0.0)
-            ordered = [size for size in ordered if times[size] <= near][: 1 + MOST_RIVALS]
-        return [self.findings.choice(size) for size in ordered]
+        return [choice for choice in ordered if times[choice] <= most][:MOST_FINALISTS]
 
 
 def _rates(task: Task, rule: str) -> Callable[[int, int], float]:

@@ -30,19 +30,24 @@ class Tuned:
     outcomes: Found
 
     @property
-    def best(self) -> int:
-        """The place with the fewest steps of those with the most seeds; of two alike the first.
+    def ranked(self) -> list[int]:
+        """The places with the most seeds, from the fewest steps up; of two alike the first.
 
-        Where none reached the target, the one with the highest score.
+        Those that did not reach the target stand behind, by their score.
         """
         most = max(len(seeds) for seeds in self.outcomes.values())
         places = [place for place, seeds in self.outcomes.items() if len(seeds) == most]
-        return min(places, key=self._rank)
+        return sorted(places, key=self._rank)
+
+    @property
+    def best(self) -> int:
+        """The first of them."""
+        return self.ranked[0]
 
     @property
     def steps(self) -> float:
         """Median steps to the target at the best place; infinite where it was not reached."""
-        return self._steps_at(self.best)
+        return self.steps_at(self.best)
 
     @property
     def is_reached(self) -> bool:
@@ -67,11 +72,12 @@ class Tuned:
         """The highest score that a training ended with."""
         return max(each.score for seeds in self.outcomes.values() for each in seeds.values())
 
-    def _steps_at(self, place: int) -> float:
+    def steps_at(self, place: int) -> float:
+        """Median steps to the target at a place."""
         return median_over_seeds(each.steps_to_target for each in self.outcomes[place].values())
 
     def _rank(self, place: int) -> tuple[float, float]:
-        return self._steps_at(place), -max(e.score for e in self.outcomes[place].values())
+        return self.steps_at(place), -max(e.score for e in self.outcomes[place].values())
 
 
 def tune(train: Train, *, seeds: Sequence[int], near: int, is_fixed: bool = False) -> Tuned:
