@@ -112,9 +112,13 @@ def test_a_build_that_fails_shows_what_it_wrote_and_leaves_nothing(checkout, cap
     assert len(toy.git(checkout, "worktree", "list").splitlines()) == 1
 
 
-def test_a_build_may_install_into_a_folder_that_is_imported_from_first(capfd):
-    """For packages that do not build in place."""
-    install = "mkdir -p {target}/sums && cp {tree}/src/sums/__init__.py {target}/sums/ && " + (
+def test_a_build_may_install_into_a_folder_that_is_imported_from_first(checkout, capfd):
+    """For packages that do not build in place, even where pytest puts the tree in front."""
+    (checkout / "src" / "sums").rename(checkout / "sums")
+    (checkout / "conftest.py").write_text("")
+    (checkout / "test_sums.py").write_text(CASE + "    assert isinstance(total, type(len))\n")
+    toy.commit(checkout)
+    install = "mkdir {target}/sums && cp {tree}/sums/__init__.py {target}/sums/ && " + (
         COMPILE.replace("{tree}/src/sums/fast.so", "{target}/sums/fast.so")
     )
 

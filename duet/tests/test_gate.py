@@ -204,6 +204,16 @@ def test_has_no_statistics(benchmark):
     assert benchmark.stats is None
     assert (benchmark.group, benchmark.name) == ("a group", "test_has_no_statistics")
 
+def test_sets_up_slowly(benchmark):
+    seen = []
+    benchmark.pedantic(lambda: wait(1e-6), setup=lambda: seen.append(time.sleep(0.005)))
+    assert len(seen) < 100
+
+def test_stops_the_clock(benchmark, monkeypatch):
+    'is timed by a clock that does not move'
+    monkeypatch.setattr(time, "perf_counter", lambda: 0.0)
+    benchmark(wait)
+
 def test_stores_words(benchmark):
     'in base it stores no numbers: could not convert string to float'
     benchmark(wait)
@@ -300,11 +310,14 @@ def test_two_interpreters_where_no_process_can_be_pinned(trees, tmp_path, monkey
 
 
 OTHER_CODE = """
+import importlib.util
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "base"))
-import settings
+file = Path(__file__).parents[2] / "base" / "settings.py"
+spec = importlib.util.spec_from_file_location("settings", file)
+sys.modules["settings"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["settings"])
 """
 
 
@@ -322,6 +335,19 @@ def test_a_version_that_cannot_be_measured_at_all_is_refused(trees, file, conten
 
     with pytest.raises(IncomparableError, match=re.compile(sentence, re.DOTALL)):
         run(*trees, "test_toy.py")
+
+
+def test_a_project_that_is_imported_from_elsewhere_is_refused(trees):
+    """Both versions would run what is installed."""
+    for tree in trees:
+        (tree / "pyproject.toml").write_text('[project]\nname = "iniconfig"\n')
+        (tree / "test_installed.py").write_text(
+            "from waiting import wait\ndef test_installed(benchmark):\n"
+            "    import iniconfig\n    benchmark(wait)\n"
+        )
+
+    with pytest.raises(IncomparableError, match=r"base ran .*, not the iniconfig of its tree"):
+        run(*trees, "test_installed.py")
 
 
 def test_versions_without_a_benchmark_are_refused(trees):

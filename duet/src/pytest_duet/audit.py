@@ -15,6 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ def _audit(options: argparse.Namespace) -> None:
     tree = trees.root(Path.cwd())
     if trees.changed_files(tree):
         raise UsageError("the working tree is changed, so its code is not that of HEAD: commit it")
-    arguments = options.arguments or command.parse([]).arguments
+    settings = command.parse([])
+    arguments = options.arguments or settings.arguments
+    run_gate = partial(_gate, tree, arguments, comparison.measuring_options(settings))
     gates: list[Line] = []
     cases: list[str] = []  # of an earlier gate, some of which are slowed in the next
     if options.record and options.record.exists() and options.record.stat().st_size:
@@ -83,10 +86,10 @@ def _audit(options: argparse.Namespace) -> None:
         for trial in range(options.trials):
             for slowdown in options.slowdowns:
                 if slowdown and not cases:
-                    cases = _cases_of(run_gate(tree, arguments))
+                    cases = _cases_of(run_gate({}))
                 chosen = random.Random(trial).sample(cases, min(MOST_SLOWED, len(cases)))
                 slowed = dict.fromkeys(chosen, slowdown) if slowdown else {}
-                finished = run_gate(tree, arguments, slowed)
+                finished = run_gate(slowed)
                 cases = cases or _cases_of(finished)
                 line = line_of(finished, tree, slowed)
                 gates.append(line)
@@ -97,8 +100,8 @@ def _audit(options: argparse.Namespace) -> None:
         result.show(as_text(gates))
 
 
-def run_gate(
-    tree: Path, arguments: Sequence[str], slowed: Mapping[str, float] | None = None
+def _gate(
+    tree: Path, arguments: Sequence[str], options: Options, slowed: Mapping[str, float]
 ) -> Result:
     """Compare the working tree with its last commit, which it equals; some cases may be slowed."""
     with trees.worktree(tree, "HEAD") as base:
@@ -106,9 +109,9 @@ def run_gate(
             Version(name="base", tree=base, python=sys.executable),
             Version(name="head", tree=tree, python=sys.executable),
             arguments,
-            Options(),
+            options,
             tell=lambda _: None,
-            slowed=slowed or {},
+            slowed=slowed,
         )
 
 

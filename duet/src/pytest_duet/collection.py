@@ -61,10 +61,15 @@ def check(base: Collection, head: Collection, *, is_built: bool) -> None:
     """
     for own, other in ((base, head), (head, base)):
         if own.errors:
-            hint = f"; {ADD_BUILD}" if other.extensions and not is_built else ""
+            hint = "" if is_built or other.errors else f"; if git does not hold it, {ADD_BUILD}"
             raise IncomparableError(
                 f"{own.version.name} cannot be collected: {own.errors[0]}{hint}"
             )
+    check_modules(base, head, is_built=is_built)
+
+
+def check_modules(base: Collection, head: Collection, *, is_built: bool) -> None:
+    """Refuse versions of which one runs other code than its own, as far as it is imported yet."""
     if base.version.tree == head.version.tree:
         return
     for own, other in ((base, head), (head, base)):
@@ -90,7 +95,10 @@ def _check_is_own(own: Collection, other: Collection) -> None:
             )
         is_top_level = "." not in name and name not in sys.stdlib_module_names
         if is_top_level and own.version.has_source_of(name):
-            raise IncomparableError(f"{own.version.name} ran {file}, not the {name} of its tree")
+            raise IncomparableError(
+                f"{own.version.name} ran {file}, not the {name} of its tree, which is looked for "
+                "in src and in the root folder; --build may install it into {target}"
+            )
 
 
 def cases(base: Collection, head: Collection) -> tuple[dict[str, str], dict[str, str]]:

@@ -7,6 +7,7 @@ import argparse
 import signal
 import sys
 import tomllib
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from pytest_duet.option_types import above_zero, count, folder, output_file, sha
 
 SETTINGS = "[tool.pytest-duet]"
 USAGE, INTERRUPTED = 2, 130  # exit codes; those of a finished gate are in result.py
-SIGNALS = (signal.SIGTERM, signal.SIGHUP)  # from CI that cancels a job, a terminal that closes
+INTERNAL_ERROR = 70  # as in sysexits.h
+SIGNALS = ("SIGTERM", "SIGHUP")  # from CI that cancels a job, a terminal that closes
 DESCRIPTION = """Compare the working tree with a revision: the benchmark cases that pytest collects
 in both take turns of a few milliseconds on the same core, cases that look different are measured
 again, and every case gets a verdict. PYTEST_ARGUMENTS, after --, choose the cases as they would for
@@ -33,7 +35,7 @@ def new_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--base", metavar="REVISION", help="what the working tree is compared with: main, a tag")
-    tree = "the working tree: any folder in a git checkout (default: this one's)"
+    tree = "the working tree: any folder in a git checkout (default: this project's)"
     add("--tree", type=folder, metavar="FOLDER", help=tree)
     build = """run in each version's tree before its cases are collected; {tree}, {python} and
     {target}, a folder that is imported from first, are filled in"""
@@ -91,14 +93,18 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     # As words before those of the command line, which win.
     options = parser.parse_args([*_as_words(settings), *words])
     options.arguments = chosen
+    options.tree = options.tree or (file.parent if file else None)
     return options
 
 
 def _settings_file(tree: Path) -> Path | None:
-    """Find the pyproject.toml of a tree: in it, or in the nearest folder above it."""
-    tree = tree.resolve()
-    files = (folder / "pyproject.toml" for folder in (tree, *tree.parents))
-    return next((file for file in files if file.is_file()), None)
+    """Find the pyproject.toml of a tree: in it, or in the nearest folder of its checkout above."""
+    for place in (tree.resolve(), *tree.resolve().parents):
+        if (place / "pyproject.toml").is_file():
+            return place / "pyproject.toml"
+        if (place / ".git").exists():
+            break
+    return None
 
 
 def read_settings(file: Path) -> dict[str, object]:
@@ -137,13 +143,18 @@ def main(words: Sequence[str]) -> int:
 
 def interruptible(command: Callable[[Sequence[str]], int]) -> int:
     """Run a command on the given words; let it clean up after Ctrl-C, SIGTERM and SIGHUP."""
-    for number in SIGNALS:
-        signal.signal(number, signal.default_int_handler)
+    for name in SIGNALS:
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
     try:
         return command(sys.argv[1:])
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception:  # noqa: BLE001 - a fault of ours must not look like a regression
+        traceback.print_exc()
+        return INTERNAL_ERROR
 
 
 def run() -> int:

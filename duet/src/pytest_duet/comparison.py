@@ -62,6 +62,40 @@ def _compare_saved(options: argparse.Namespace) -> Result:
 
 
 def _compare_revisions(options: argparse.Namespace) -> Result:
+    _check(options)
+    python, base_python = (
+        str(Path(each).absolute()) if each and Path(each).is_file() else each
+        for each in (options.python, options.base_python)
+    )
+    checkout = trees.root(options.tree or Path.cwd())
+    head = Version(name="head", tree=(options.tree or checkout).resolve(), python=python)
+    base = replace(head, name="base", python=base_python or python)
+    base_name = "itself"
+    for argument in options.arguments:
+        if argument.startswith(str(head.tree)):
+            raise UsageError(
+                f"{argument}: write paths from {head.tree}, so that each version has its own"
+            )
+    with ExitStack() as stack, telling() as tell:
+        if options.base:
+            base_name = f"{options.base} ({trees.describe(checkout, options.base)})"
+            taken = trees.base(checkout, options.base, base, build_command=options.build, tell=tell)
+            base = stack.enter_context(taken)
+        if options.build:
+            tell("building the head")
+            head = trees.built_head(checkout, head, options.build)
+        return compare(
+            base,
+            head,
+            options.arguments,
+            measuring_options(options),
+            tell=tell,
+            is_built=bool(options.build),
+            names=(base_name, _name_of_head(checkout)),
+        )
+
+
+def _check(options: argparse.Namespace) -> None:
     cores = len(usable_cores())
     if options.threads > cores:
         raise UsageError(f"{options.threads} threads on {cores} cores: ask for {cores} or fewer")
@@ -71,37 +105,11 @@ def _compare_revisions(options: argparse.Namespace) -> Result:
         raise UsageError("name what to compare with: --base main, or --base-python")
     if options.build and not options.base:
         raise UsageError("--build builds a revision and the working tree: name it with --base")
-    python, base_python = (
-        str(Path(each).absolute()) if each and Path(each).is_file() else each
-        for each in (options.python, options.base_python)
-    )
-    checkout = trees.root(options.tree or Path.cwd())
-    head = Version(name="head", tree=(options.tree or checkout).resolve(), python=python)
-    base = replace(head, name="base", python=base_python or python)
-    base_name = "itself"
-    with ExitStack() as stack, telling() as tell:
-        if options.base:
-            base_name = f"{options.base} ({trees.describe(checkout, options.base)})"
-            inner = head.tree.relative_to(checkout)
-            if options.build:
-                tell("building the base")
-                built = trees.built_worktree(checkout, options.base, inner, base, options.build)
-                base = stack.enter_context(built)
-            else:
-                tree = stack.enter_context(trees.worktree(checkout, options.base))
-                base = replace(base, tree=tree / inner)
-        if options.build:
-            tell("building the head")
-            head = trees.built_head(checkout, head, options.build)
-        return compare(
-            base,
-            head,
-            options.arguments,
-            Options(**{field.name: getattr(options, field.name) for field in fields(Options)}),
-            tell=tell,
-            is_built=bool(options.build),
-            names=(base_name, _name_of_head(checkout)),
-        )
+
+
+def measuring_options(options: argparse.Namespace) -> Options:
+    """Pick what decides how a gate measures."""
+    return Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
 
 
 def _name_of_head(checkout: Path) -> str:
@@ -152,8 +160,9 @@ def compare(
         slowed=slowed,
     )
     with new_launcher() as launcher:
-        collections = measurement.rehearse(launcher)
+        measurement.rehearse(launcher)
     measurement.cores = choose_cores(options.threads)
+    collections = measurement.collections
     common = collections[0].modules_shared_with(collections[1])
     evidence = measurement.run(partial(new_launcher, common=common), margin=options.margin)
     return Result(

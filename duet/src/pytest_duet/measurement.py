@@ -38,11 +38,12 @@ class Measurement:
     until: float = math.inf  # by time.monotonic
     slowed: Mapping[str, float] = field(default_factory=dict)  # the head's cases, by which share
     cores: Sequence[int] = ()  # that processes are pinned to; none while cases are rehearsed
+    collections: list[Collection] = field(default_factory=list)  # of base and head
     families: dict[str, str] = field(default_factory=dict)  # a case's function, and group if any
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=lambda: Evidence(screen={}, confirm={}))
 
-    def rehearse(self, launcher: Launcher) -> list[Collection]:
+    def rehearse(self, launcher: Launcher) -> None:
         """Collect in base and head, and run each case once in both, before any time counts.
 
         What a first call compiles or loads for all later ones is there then, and cases that cannot
@@ -51,23 +52,16 @@ class Measurement:
         base, _, head = self.versions
         self.tell("collecting the cases of base and head")
         with launcher.fresh((base, head), self.rng) as processes:
-            collections = collection.of_each(processes, (base, head))
-            collection.check(*collections, is_built=self.is_built)
-            self.families, missing = collection.cases(*collections)
-            self.evidence.failures.update(missing)
-            if self.until < math.inf:
-                changed = collection.changed(*collections)
-                in_order = sorted(self.families, key=lambda name: name not in changed)
-                self.families = {name: self.families[name] for name in in_order}
-            waiting = list(self.families)
-            self.tell(f"rehearsing {len(waiting)} cases")
-            is_alive = self._run_in(processes, waiting, self._end_case, until=self.until)
-            if is_alive and not waiting:
-                # What the cases import when they run is known now, too.
-                collections = collection.of_each(processes, (base, head))
-                collection.check(*collections, is_built=self.is_built)
-        self._each_case(launcher, (base, head), waiting, self._end_case, until=self.until)
-        return collections
+            self.collections = collection.of_each(processes, (base, head))
+        collection.check(*self.collections, is_built=self.is_built)
+        self.families, missing = collection.cases(*self.collections)
+        self.evidence.failures.update(missing)
+        if self.until < math.inf:
+            changed = collection.changed(*self.collections)
+            in_order = sorted(self.families, key=lambda name: name not in changed)
+            self.families = {name: self.families[name] for name in in_order}
+        self.tell(f"rehearsing {len(self.families)} cases")
+        self._each_case(launcher, (base, head), [*self.families], self._end_case, until=self.until)
 
     def run(self, new_launcher: Callable[[], Launcher], *, margin: float) -> Evidence:
         """Measure until every case and family has what its judgement needs."""
@@ -117,9 +111,22 @@ class Measurement:
         while waiting and time.monotonic() < until:
             try:
                 with launcher.fresh(versions, self.rng) as processes:
-                    self._run_in(processes, waiting, act, until=until)
+                    is_alive = self._run_in(processes, waiting, act, until=until)
+                    if is_alive and not waiting:
+                        self._note_modules(processes)
             except IncomparableError as error:  # a process does not start
+                if not waiting:
+                    raise
                 self.evidence.failures[waiting.pop(0)] = str(error)
+
+    def _note_modules(self, processes: Sequence[Process]) -> None:
+        """Check what base and head have imported, now that their cases have run."""
+        base, *_, head = (dict(process.ask(do="modules")["modules"]) for process in processes)
+        self.collections = [
+            replace(each, modules=modules)
+            for each, modules in zip(self.collections, (base, head), strict=True)
+        ]
+        collection.check_modules(*self.collections, is_built=self.is_built)
 
     def _is_measurable(self, name: str) -> bool:
         seen = self.evidence

@@ -1,18 +1,23 @@
 """The trees of both versions: a revision as a folder of files, and what is built in a tree."""
 
 import hashlib
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from pytest_duet import IncomparableError, UsageError
 
 LAST_LINES = 20  # of what a build that failed wrote
+COMPILER_SETTINGS = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "RUSTFLAGS")
 BUILT = "built"  # the file that marks a tree whose build has succeeded
 
 
@@ -36,11 +41,22 @@ class Version:
         path = Path(file)
         if self.target and path.is_relative_to(self.target):
             return True
-        return path.is_relative_to(self.tree) and "site-packages" not in path.parts
+        if not path.is_relative_to(self.tree):
+            return False
+        inner = path.relative_to(self.tree).parts
+        return not any(part == "site-packages" or part.startswith("python3.") for part in inner)
+
+    @cached_property
+    def project(self) -> str:
+        """The import name that the project in the tree probably has."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            content = (self.tree / "pyproject.toml").read_text()
+            return str(tomllib.loads(content)["project"]["name"]).lower().replace("-", "_")
+        return ""
 
     def has_source_of(self, name: str) -> bool:
-        """Whether a top-level module could be imported from its own code."""
-        return any(
+        """Whether a top-level module is its own code, wherever it was imported from."""
+        return name == self.project or any(
             (folder / name / "__init__.py").is_file() or (folder / f"{name}.py").is_file()
             for folder in self.import_folders
         )
@@ -63,8 +79,8 @@ def describe(checkout: Path, revision: str) -> str:
 
 
 def changed_files(checkout: Path) -> int:
-    """Return how many files of the working tree differ from its last commit."""
-    return len(_git(checkout, "status", "--porcelain").splitlines())
+    """Return how many files that git holds differ from the last commit."""
+    return len(_git(checkout, "status", "--porcelain", "--untracked-files=no").splitlines())
 
 
 @contextmanager
@@ -82,19 +98,23 @@ def worktree(checkout: Path, revision: str) -> Iterator[Path]:
 
 def _remove(checkout: Path, tree: Path) -> None:
     with suppress(UsageError):  # it was never added
-        _git(checkout, "worktree", "remove", "--force", str(tree))
+        _git(checkout, "worktree", "remove", "--force", "--force", str(tree))  # though locked
 
 
 def _build_folder(checkout: Path) -> Path:
-    common = Path(_git(checkout, "rev-parse", "--git-common-dir"))
-    return (checkout / common).resolve() / "pytest-duet"
+    return Path(_git(checkout, "rev-parse", "--absolute-git-dir")) / "pytest-duet"
 
 
 @contextmanager
-def built_worktree(
-    checkout: Path, revision: str, inner: Path, base: Version, command: str
+def base(
+    checkout: Path,
+    revision: str,
+    head: Version,
+    *,
+    build_command: str | None = None,
+    tell: Callable[[str], object],
 ) -> Iterator[Version]:
-    """Take the revision into a worktree and build it there.
+    """Take the revision into a worktree, and build it there if there is a command for it.
 
     A build that has succeeded stays in the checkout's git folder for the next gate on the same
     revision, until another one replaces it.
@@ -102,36 +122,52 @@ def built_worktree(
     Args:
         checkout: the checkout.
         revision: a commit.
-        inner: the folder in the checkout that is compared.
-        base: the version, whose tree is not known yet.
-        command: the build.
+        head: the base's name and Python, and the tree of the head.
+        build_command: the build.
+        tell: shows what is done.
 
     """
+    inner = head.tree.relative_to(checkout)
+    if not build_command:
+        with worktree(checkout, revision) as tree:
+            yield _within(replace(head, tree=tree), inner)
+        return
     commit = _git(checkout, "rev-parse", "--verify", f"{revision}^{{commit}}")
-    content = "\0".join([commit, str(inner), base.python, command])
+    python = Path(shutil.which(head.python) or head.python)
+    made = python.stat().st_mtime_ns if python.exists() else 0
+    flags = [f"{name}={os.environ.get(name)}" for name in COMPILER_SETTINGS]
+    content = "\0".join([commit, str(inner), str(python), str(made), build_command, *flags])
     folder = _build_folder(checkout) / f"base-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     tree, mark = folder / "tree", folder / BUILT
-    version = replace(base, tree=tree / inner, target=folder / "target")
+    version = replace(head, tree=tree, target=folder / "target")
     if not mark.exists():
+        tell("building the base")
         for other in folder.parent.glob("base-*"):
             _remove(checkout, other / "tree")
             shutil.rmtree(other)
         try:
-            folder.mkdir(parents=True)
+            (folder / "target").mkdir(parents=True)
             _git(checkout, "worktree", "add", "--force", "--detach", str(tree), commit)
-            build(version, command)
+            build(_within(version, inner), build_command)
             mark.touch()
         finally:
             if not mark.exists():
                 _remove(checkout, tree)
                 shutil.rmtree(folder, ignore_errors=True)
-    yield version
+    yield _within(version, inner)
+
+
+def _within(version: Version, inner: Path) -> Version:
+    if not (version.tree / inner).is_dir():
+        raise IncomparableError(f"{version.name} has no folder {inner}")
+    return replace(version, tree=version.tree / inner)
 
 
 def built_head(checkout: Path, head: Version, command: str) -> Version:
     """Build the working tree, as it is."""
     target = _build_folder(checkout) / "head"
     shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
     version = replace(head, target=target)
     build(version, command)
     return version
@@ -153,7 +189,7 @@ def build(version: Version, command: str) -> None:
             f"--build {command!r} is not understood ({error!r}): {{tree}}, {{python}} and "
             "{target} are filled in, and a brace is written twice"
         ) from error
-    done = subprocess.run(
+    process = subprocess.Popen(
         line,
         shell=True,
         cwd=version.tree,
@@ -162,12 +198,18 @@ def build(version: Version, command: str) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        check=False,
+        start_new_session=True,
     )
-    if done.returncode:
-        last = "\n".join(done.stdout.splitlines()[-LAST_LINES:])
+    try:
+        output, _ = process.communicate()
+    except BaseException:  # Ctrl-C ends the compilers, too
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if process.returncode:
+        last = "\n".join(output.splitlines()[-LAST_LINES:])
         raise IncomparableError(
-            f"{version.name} cannot be built: {line} ended with {done.returncode}\n{last}"
+            f"{version.name} cannot be built: {line} ended with {process.returncode}\n{last}"
         )
 
 

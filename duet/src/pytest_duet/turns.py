@@ -9,6 +9,7 @@ import numpy as np
 from pytest_duet.processes import Process
 
 TURN_SECONDS = 0.002  # as many units as fit, at least one
+MOST_TURN_SECONDS = 0.02  # set-up and tear-down included
 LEAST_TURNS = 5  # of each version; a case that is too long for them is left out
 PREFERRED_TURNS = 10  # where the seconds per case allow it
 MOST_SECONDS = 0.2  # of turns of each version, beyond the preferred ones
@@ -22,7 +23,7 @@ OF_MEDIAN, OF_DEVIATION = 1.2533, 1.4826
 
 
 class TooLongError(Exception):
-    """A case whose unit takes longer than its time allows."""
+    """A case whose unit takes longer than its time allows, or whose time cannot be told."""
 
 
 def take(
@@ -38,13 +39,15 @@ def take(
         TooLongError: fewer than five turns fit into the seconds per case, in every version.
 
     """
-    shortest = _warm_up(processes, rng, seconds_per_case)
-    needed_seconds = LEAST_TURNS * min(shortest)  # what takes long in one version alone is measured
+    timed, passed = _warm_up(processes, rng, seconds_per_case)
+    if min(timed) <= 0:
+        raise TooLongError("is timed by a clock that does not move")
+    needed_seconds = LEAST_TURNS * min(passed)  # what takes long in one version alone is measured
     if needed_seconds > seconds_per_case:
         enough = math.ceil(10 * needed_seconds) / 10
         raise TooLongError(f"is too long to take turns: --seconds-per-case={enough:g} or more")
-    units = max(1, round(TURN_SECONDS / max(shortest)))
-    turn_seconds = units * max(shortest)
+    units = max(1, min(round(TURN_SECONDS / max(timed)), int(MOST_TURN_SECONDS / max(passed))))
+    turn_seconds = units * max(passed)
     fitting = max(LEAST_TURNS, int(seconds_per_case / turn_seconds))
     most = min(fitting, max(PREFERRED_TURNS, round(MOST_SECONDS / turn_seconds)))
     taken: list[list[float]] = [[] for _ in processes]
@@ -66,13 +69,17 @@ def is_precise(taken: Sequence[Sequence[float]], precision: float) -> bool:
 
 def _warm_up(
     processes: Sequence[Process], rng: random.Random, seconds_per_case: float
-) -> list[float]:
-    """Return the seconds of each process's shortest turn: a first call may load or compile."""
-    shortest = [math.inf for _ in processes]
+) -> tuple[list[float], list[float]]:
+    """Return the shortest turn of each process: a first call may load or compile.
+
+    First what was timed, then what passed: in a case with a set-up, that takes longer.
+    """
+    timed, passed = [math.inf for _ in processes], [math.inf for _ in processes]
     for _ in range(WARM_UP_TURNS):
         for index in rng.sample(range(len(processes)), len(processes)):
-            seconds = processes[index].ask(do="turn", units=1)["seconds"]
-            shortest[index] = min(shortest[index], seconds)
-        if min(shortest) > seconds_per_case:
+            answer = processes[index].ask(do="turn", units=1)
+            timed[index] = min(timed[index], answer["seconds"])
+            passed[index] = min(passed[index], max(answer["seconds"], answer["passed"]))
+        if min(passed) > seconds_per_case:
             break  # far too long: not another turn
-    return shortest
+    return timed, passed

@@ -100,10 +100,13 @@ class Benchmark:
         for request in self._channel.requests():
             if request["do"] == "finish":
                 break
-            seconds, result = turn(request["units"])
-            seconds += _wait(self._slowed * seconds)
+            started, units = time.monotonic(), request["units"]
+            seconds, result = turn(units)
+            if self._slowed:
+                seconds += _wait(self._slowed * seconds)
             served = True
-            self._channel.send(seconds=seconds / request["units"])
+            passed = time.monotonic() - started  # set-up and tear-down included
+            self._channel.send(seconds=seconds / units, passed=passed / units)
         if not served:
             _, result = turn(1)
         return result

@@ -146,6 +146,9 @@ class Late:
             if request["do"] == "describe":
                 self._channel.send(**_describe(list(items.values()), self._plugin.errors))
                 continue
+            if request["do"] == "modules":
+                self._channel.send(modules=list(_imported_files()))
+                continue
             _pin(request["cores"])
             self._slowed = request["slowed"]
             chosen = [items[name] for name in request["cases"]]

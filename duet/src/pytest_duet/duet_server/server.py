@@ -14,6 +14,7 @@ import random
 import sys
 import traceback
 from contextlib import suppress
+from importlib.machinery import PathFinder
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
 from typing import Any
@@ -60,7 +61,7 @@ def _become(request: dict[str, Any], connection: Connection, arguments: list[str
         os.setpgid(0, 0)  # what a case leaves behind can be ended with it
         _redirect(request["output"])
         os.chdir(request["tree"])
-        sys.path[:0] = [folder for folder in request["folders"] if folder not in sys.path]
+        import_first(request["folders"])
         rng = random.Random(request["seed"])
         # A fork inherits where its parent's data lie; an exec'd process would find them elsewhere.
         offset = bytearray(rng.randrange(LARGEST_OFFSET_BYTES))
@@ -73,6 +74,19 @@ def _become(request: dict[str, Any], connection: Connection, arguments: list[str
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def import_first(folders: list[str]) -> None:
+    """Import from some folders before all others, whatever pytest or an editable install says."""
+
+    class Finder:
+        @staticmethod
+        def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
+            spec = PathFinder.find_spec(name, folders, target) if path is None else None
+            return spec if spec and spec.origin else None  # a mere folder is no module
+
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    sys.meta_path.insert(0, Finder)
 
 
 def _redirect(output: str) -> None:
