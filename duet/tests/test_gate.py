@@ -309,6 +309,14 @@ def test_two_interpreters_where_no_process_can_be_pinned(trees, tmp_path, monkey
     assert not result.setting["cores"]
 
 
+def test_processes_may_start_from_their_beginning_and_compute_with_two_threads(trees):
+    """For code that does not survive a fork."""
+    result = run(*trees, "-k=16", fresh="exec", threads=2)
+
+    assert {judged.verdict for judged in result.judgements.values()} == {Verdict.OK}
+    assert len(result.setting["cores"]) == min(2, len(comparison.usable_cores()))
+
+
 OTHER_CODE = """
 import importlib.util
 import sys

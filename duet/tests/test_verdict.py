@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -203,6 +204,33 @@ def test_where_identical_code_differs_speed_is_not_judged():
     assert still_noisy.verdict is Verdict.INCONCLUSIVE
     assert still_noisy.reason == "noisy machine: two copies of the base differ"
     assert calmed_down.verdict is Verdict.OK
+
+
+def test_what_is_open_when_the_time_is_over_is_not_judged(monkeypatch):
+    """A screen of fewer cases leaves time to confirm, and a case that needs more has no verdict."""
+    now = [0.0]
+    monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    names = ["slow", *(f"fast {number}" for number in range(9))]
+
+    def measure(chosen, *, until, **_):
+        pairs = {}
+        for name in chosen:
+            if now[0] < until:
+                now[0] += 1
+                pairs[name] = Pair(head=0.2 * (name == "slow"), control=0.0)
+        return pairs
+
+    seen = stages.run(
+        lambda: nullcontext(measure),
+        dict(zip(names, names, strict=True)),
+        margin=MARGIN,
+        until=20,
+        tell=lambda _: None,
+    )
+
+    assert list(seen.screen) == names[:4]
+    assert seen.not_judged == {"slow": "the minutes were over"}
+    assert verdict.judge(seen, margin=MARGIN)["slow"].verdict is Verdict.NOT_JUDGED
 
 
 def test_a_case_too_noisy_to_tell_is_inconclusive_after_the_most_pairs():

@@ -48,7 +48,6 @@ class Process:
         self._output = output
         self._channel = channel
         self._wait = cache(wait)
-        self._kills = _kills()
 
     def send(self, **request: object) -> None:
         """Send a request whose answer is not waited for."""
@@ -72,7 +71,8 @@ class Process:
                 return self._channel.receive()
         except (EOFError, OSError):
             self._kill()  # it may live on behind a connection that it closed
-            how = _how_it_ended(self._wait(), ran_out=_kills() > self._kills)
+            code = self._wait()
+            how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
             raise IncomparableError(
                 f"{self.name} died ({how}); its last output: {self.last_output()}"
             ) from None
@@ -104,21 +104,6 @@ class Process:
         for kill in (os.killpg, os.kill):
             with suppress(ProcessLookupError, PermissionError):
                 kill(self._number, signal.SIGKILL)
-
-
-def _how_it_ended(code: int, *, ran_out: bool) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    killed = "the system killed it since memory ran out, " if ran_out else ""
-    return killed + signal.Signals(-code).name
-
-
-def _kills() -> int:
-    """Return how many processes the system has killed so far because memory ran out."""
-    with suppress(OSError, ValueError):  # as on macOS
-        fields = Path("/proc/vmstat").read_text().split()
-        return int(fields[fields.index("oom_kill") + 1])
-    return 0
 
 
 @dataclass(kw_only=True)

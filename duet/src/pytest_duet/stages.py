@@ -48,7 +48,7 @@ def run(
                 confirmed = confirm(
                     measure, opened, families, margin=margin, until=until, tell=tell
                 )
-        is_over = time.monotonic() > until
+        is_over = time.monotonic() >= until
         is_noisy = pair_tests.is_noisy(confirmed, margin=margin)
         if is_over or not is_noisy:
             break
@@ -103,7 +103,7 @@ def confirm(
     for done in range(most):
         open_ = {name for name in open_ if is_undecided(screened[name], pairs[name])}
         chosen = [name for name, family in families.items() if open_ & {name, family}]
-        if not chosen or time.monotonic() > until:
+        if not chosen or time.monotonic() >= until:
             break
         tell(_progress(f"confirming {counted(len(open_), 'case')}", done, most, started))
         taken = measure(chosen, until=until, precision=turns.PRECISION)
