@@ -1,5 +1,7 @@
 """What an audit makes of its record, and what it slows."""
 
+from pathlib import Path
+
 import pytest
 
 import toy
@@ -60,6 +62,16 @@ def test_an_audit_slows_the_cases_it_says_and_appends_its_gates(checkout, monkey
     assert slowed["exit_code"] == 1
     assert audit.caught(slowed) == len(slowed["slowed"]) == 2
     assert "2 of 2" in capsys.readouterr().out
+
+
+def test_the_record_of_this_repository_holds_what_its_page_says(capsys):
+    """The page prints the table of the record."""
+    docs = Path(__file__).parents[1] / "docs"
+
+    code = audit.main([f"--read={docs / 'audit.jsonl'}"])
+
+    assert code == 0
+    assert capsys.readouterr().out.strip() in (docs / "method.md").read_text()
 
 
 REFUSALS = {
