@@ -109,12 +109,11 @@ class Findings:
         put beside the others by this ratio.
         """
         ratios = [
-            self.fresh_steps((size, rate)) / tuned.steps_at(place)
+            self.fresh_steps(choice) / tuned.steps_at(place)
             for size, tuned in self.tuned.items()
             for place in tuned.ranked
-            if (rate := self.rate(size, place))
-            and tuned.steps_at(place) < math.inf
-            and _bounds(self.fresh.get((size, rate), {}))
+            if tuned.steps_at(place) < math.inf
+            and _bounds(self.fresh.get(choice := (size, self.rate(size, place)), {}))
         ]
         return math.exp(statistics.fmean(map(math.log, ratios))) if ratios else 1.0
 

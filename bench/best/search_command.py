@@ -3,7 +3,6 @@
 import argparse
 import math
 import re
-import sys
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -239,8 +238,7 @@ class Search:
             for choice in self.findings.finalists
             if (steps := self.findings.fresh_steps(choice)) < math.inf
         }
-        most = math.inf if self.options.batch_sizes else RIVAL * min(times.values(), default=0.0)
-        return [choice for choice, seconds in times.items() if seconds <= most]
+        return list(times) if self.options.batch_sizes else _near_the_best(times)
 
     def _train_fresh(self, train: Trainings, wanted: Mapping[Choice, Sequence[int]]) -> None:
         trials = {
@@ -273,9 +271,13 @@ class Search:
             if tuned.is_reached
             for place in tuned.ranked[:RATES_PER_SIZE]
         }
-        most = min(RIVAL * min(times.values(), default=0.0), sys.float_info.max)
-        ordered = sorted(times, key=times.__getitem__)
-        return [choice for choice in ordered if times[choice] <= most][:MOST_FINALISTS]
+        return _near_the_best(times)[:MOST_FINALISTS]
+
+
+def _near_the_best(times: Mapping[Choice, float]) -> list[Choice]:
+    """Return the choices that may be the best, from the least time up."""
+    most = RIVAL * min(times.values(), default=0.0)
+    return [each for each in sorted(times, key=times.__getitem__) if times[each] <= most]
 
 
 def _rates(task: Task, rule: str) -> Callable[[int, int], float]:

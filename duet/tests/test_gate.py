@@ -12,8 +12,7 @@ import iniconfig
 import pytest
 
 import toy
-from pytest_duet import IncomparableError, Options, comparison
-from pytest_duet.result import ExitCode
+from pytest_duet import ExitCode, IncomparableError, Options, comparison
 from pytest_duet.trees import Version
 from pytest_duet.verdict import Verdict
 

@@ -1,6 +1,20 @@
 """Is this change slower? Two versions take turns on one core, and each case gets a verdict."""
 
 from dataclasses import dataclass
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command ends with."""
+
+    OK = 0
+    REGRESSION = 1
+    USAGE = 2  # argparse's own, for a command line that makes no sense
+    INCONCLUSIVE = 3
+    INCOMPARABLE = 4
+    NOT_JUDGED = 5
+    INTERNAL_ERROR = 70  # as in sysexits.h
+    INTERRUPTED = 130
 
 
 class UsageError(Exception):

@@ -23,7 +23,16 @@ from rich.table import Column, Table
 from rich.text import Text
 from scipy import stats
 
-from pytest_duet import IncomparableError, Options, UsageError, command, comparison, result, trees
+from pytest_duet import (
+    ExitCode,
+    IncomparableError,
+    Options,
+    UsageError,
+    command,
+    comparison,
+    result,
+    trees,
+)
 from pytest_duet.option_types import count, output_file, share
 from pytest_duet.result import WIDTH, Result, rendered
 from pytest_duet.trees import Version
@@ -67,8 +76,8 @@ def main(words: Sequence[str]) -> int:
             _audit(options)
     except (IncomparableError, UsageError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return command.USAGE
-    return 0
+        return ExitCode.USAGE
+    return ExitCode.OK
 
 
 def _audit(options: argparse.Namespace) -> None:

@@ -11,12 +11,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytest_duet import Options, UsageError
+from pytest_duet import ExitCode, Options, UsageError
 from pytest_duet.option_types import above_zero, count, folder, output_file, share
 
 SETTINGS = "[tool.pytest-duet]"
-USAGE, INTERRUPTED = 2, 130  # exit codes; those of a finished gate are in result.py
-INTERNAL_ERROR = 70  # as in sysexits.h
 SIGNALS = ("SIGTERM", "SIGHUP")  # from CI that cancels a job, a terminal that closes
 DESCRIPTION = """Compare the working tree with a revision: the benchmark cases that pytest collects
 in both take turns of a few milliseconds on the same core, cases that look different are measured
@@ -138,7 +136,7 @@ def main(words: Sequence[str]) -> int:
         return int(comparison.run(options))
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
-        return USAGE
+        return ExitCode.USAGE
 
 
 def interruptible(command: Callable[[Sequence[str]], int]) -> int:
@@ -151,10 +149,10 @@ def interruptible(command: Callable[[Sequence[str]], int]) -> int:
         return command(sys.argv[1:])
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     except Exception:  # noqa: BLE001 - a fault of ours must not look like a regression
         traceback.print_exc()
-        return INTERNAL_ERROR
+        return ExitCode.INTERNAL_ERROR
 
 
 def run() -> int:

@@ -18,10 +18,19 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pytest_duet import IncomparableError, Options, UsageError, result, saved, trees, verdict
+from pytest_duet import (
+    ExitCode,
+    IncomparableError,
+    Options,
+    UsageError,
+    result,
+    saved,
+    trees,
+    verdict,
+)
 from pytest_duet.measurement import Measurement
 from pytest_duet.processes import Launcher
-from pytest_duet.result import ExitCode, Result
+from pytest_duet.result import Result
 from pytest_duet.trees import Version
 from pytest_duet.units import counted
 

@@ -39,6 +39,7 @@ class Measurement:
     slowed: Mapping[str, float] = field(default_factory=dict)  # the head's cases, by which share
     cores: Sequence[int] = ()  # that processes are pinned to; none while cases are rehearsed
     collections: list[Collection] = field(default_factory=list)  # of base and head
+    noted_cases: int = 0  # the most cases that had run when the imported modules were noted
     families: dict[str, str] = field(default_factory=dict)  # a case's function, and group if any
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=lambda: Evidence(screen={}, confirm={}))
@@ -109,11 +110,13 @@ class Measurement:
         """Do something with each case that can be measured, in fresh processes as often as due."""
         waiting = [name for name in names if self._is_measurable(name)]
         while waiting and time.monotonic() < until:
+            cases = len(waiting)
             try:
                 with launcher.fresh(versions, self.rng) as processes:
                     is_alive = self._run_in(processes, waiting, act, until=until)
-                    if is_alive and not waiting:
+                    if is_alive and not waiting and cases > self.noted_cases:
                         self._note_modules(processes)
+                        self.noted_cases = cases
             except IncomparableError as error:  # a process does not start
                 if not waiting:
                     raise

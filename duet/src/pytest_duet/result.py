@@ -9,7 +9,6 @@ import textwrap
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pytest_duet import ExitCode
 from pytest_duet.units import counted, seconds
 from pytest_duet.verdict import Evidence, Judgement, Verdict
 
 WIDTH = 120
 HEADINGS = ("case", "base", "head", "ratio", "95 % interval", "would catch", "verdict")
-
-
-class ExitCode(IntEnum):
-    """What a gate ends with."""
-
-    OK = 0
-    REGRESSION = 1
-    USAGE = 2  # argparse's own, for a command line that makes no sense
-    INCONCLUSIVE = 3
-    INCOMPARABLE = 4
-    NOT_JUDGED = 5
 
 
 # From the worst on: what decides the exit code, and how the sentence about it begins.
