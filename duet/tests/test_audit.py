@@ -42,10 +42,10 @@ def test_a_false_alarm_is_any_exit_but_0_and_a_detection_a_regression_in_the_slo
     assert sum(map(audit.caught, slowed)) == 1
 
 
-def test_bounds_are_one_sided_and_exact():
-    """None of 59 is the textbook's 5 %, and 59 of 59 its 95 %."""
-    assert audit.at_most(0, 59) == pytest.approx(1 - 0.05 ** (1 / 59))
-    assert audit.at_least(59, 59) == pytest.approx(0.05 ** (1 / 59))
+def test_intervals_of_rates_are_exact():
+    """The end of that of 0 of 20 is the rate at which 20 of 20 have a chance of 2.5 %."""
+    assert audit.interval(0, 20) == f"0% to {1 - 0.025 ** (1 / 20):.0%}" == "0% to 17%"
+    assert audit.interval(20, 20) == "83% to 100%"
 
 
 def test_an_audit_slows_the_cases_it_says_and_appends_its_gates(checkout, monkeypatch, capsys):

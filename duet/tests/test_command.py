@@ -204,7 +204,6 @@ base = "main"
 margin = "10%"
 minutes = 2
 verbose = true
-same = ["device", "rate"]
 arguments = ["-k", "x"]
 """
     )
@@ -213,7 +212,7 @@ arguments = ["-k", "x"]
     chosen = command.parse(["--", "-k", "y"])
 
     assert (options.base, options.margin, options.minutes) == ("main", 0.03, 2)
-    assert (options.verbose, options.same) == (True, ["device", "rate"])
+    assert options.verbose
     assert options.arguments == ["-k", "x"]
     assert (chosen.arguments, chosen.margin) == (["-k", "y"], 0.1)
 
@@ -229,9 +228,6 @@ REFUSALS = {
     "--threads=0": (2, "'0' is not a whole number of at least 1"),
     "--tree=nowhere": (2, "'nowhere' is no folder"),
     "--json=nowhere/gate.json": (2, "'nowhere/gate.json' is no file in a folder that exists"),
-    "--against=a.json": (2, "--against names runs to compare with --saved"),
-    "--saved=nowhere.json --against=a.json": (2, "nowhere.json cannot be read"),
-    "--saved=a.json": (2, "saved runs are compared with saved runs"),
     "--base-python=/no/python": (4, "cannot run /no/python"),
     "": (2, "name what to compare with: --base main"),
 }

@@ -22,7 +22,7 @@ class UsageError(Exception):
 
 
 class IncomparableError(Exception):
-    """Versions, or saved runs, whose times cannot be compared."""
+    """Versions whose times cannot be compared."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,12 +53,7 @@ def of_each(processes: Sequence[Process], versions: Sequence[Version]) -> list[C
 
 
 def check(base: Collection, head: Collection, *, is_built: bool) -> None:
-    """Refuse versions of which one cannot be imported, or runs other code than its own.
-
-    Raises:
-        IncomparableError: names the module.
-
-    """
+    """Refuse versions of which one cannot be imported, or runs other code than its own."""
     for own, other in ((base, head), (head, base)):
         if own.errors:
             hint = "" if is_built or other.errors else f"; if git does not hold it, {ADD_BUILD}"

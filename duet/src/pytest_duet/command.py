@@ -63,23 +63,12 @@ def new_parser() -> argparse.ArgumentParser:
     everything, comment = "write everything that was measured", "write a pull request's comment"
     add("--json", type=output_file, metavar="FILE", help=everything)
     add("--markdown", type=output_file, metavar="FILE", help=comment)
-    base_runs = "runs that pytest-benchmark saved, in place of --base"
-    add("--saved", type=Path, nargs="+", metavar="BASE.json", help=base_runs)
-    head_runs = "the head's, to compare with --saved"
-    add("--against", type=Path, nargs="+", metavar="HEAD.json", help=head_runs)
-    same = "a name in extra_info whose value must be the same in all saved runs; may be repeated"
-    add("--same", action="append", default=[], metavar="NAME", help=same)
     add("arguments", nargs="*", metavar="PYTEST_ARGUMENTS", help="after --: paths, -k, options")
     return parser
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Parse a command line; options that it lacks come from the tree's pyproject.toml.
-
-    Raises:
-        UsageError: the file cannot be read.
-
-    """
+    """Parse a command line; options that it lacks come from the tree's pyproject.toml."""
     parser = new_parser()
     options = parser.parse_args(words)
     file = _settings_file(options.tree or Path.cwd())
@@ -122,8 +111,7 @@ def _as_words(settings: dict[str, object]) -> list[str]:
         if value is True:
             words.append(f"--{name}")
         elif value is not False:
-            values = value if isinstance(value, list) else [value]
-            words += [f"--{name}={each}" for each in values]
+            words.append(f"--{name}={value}")
     return words
 
 

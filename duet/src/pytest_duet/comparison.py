@@ -18,16 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from pytest_duet import (
-    ExitCode,
-    IncomparableError,
-    Options,
-    UsageError,
-    result,
-    saved,
-    trees,
-    verdict,
-)
+from pytest_duet import ExitCode, IncomparableError, Options, UsageError, result, trees, verdict
 from pytest_duet.measurement import Measurement
 from pytest_duet.processes import Launcher
 from pytest_duet.result import Result
@@ -40,7 +31,7 @@ LOAD_SECONDS = 0.5  # how long the cores are watched before one is chosen
 def run(options: argparse.Namespace) -> int:
     """Compare, print the result, write the files that are asked for; return the exit code."""
     try:
-        compared = _compare_saved(options) if options.saved else _compare_revisions(options)
+        compared = _compare_revisions(options)
     except UsageError as error:
         return _refuse(options, f"error: {error}", ExitCode.USAGE)
     except IncomparableError as error:
@@ -60,14 +51,6 @@ def _refuse(options: argparse.Namespace, sentence: str, code: ExitCode) -> ExitC
     if options.markdown:
         result.write(options.markdown, f"{sentence}\n")
     return code
-
-
-def _compare_saved(options: argparse.Namespace) -> Result:
-    if not options.against:
-        raise UsageError(
-            "saved runs are compared with saved runs: --saved BASE.json --against HEAD.json"
-        )
-    return saved.compare(options.saved, options.against, margin=options.margin, same=options.same)
 
 
 def _compare_revisions(options: argparse.Namespace) -> Result:
@@ -108,8 +91,6 @@ def _check(options: argparse.Namespace) -> None:
     cores = len(usable_cores())
     if options.threads > cores:
         raise UsageError(f"{options.threads} threads on {cores} cores: ask for {cores} or fewer")
-    if options.against:
-        raise UsageError("--against names runs to compare with --saved BASE.json")
     if not options.base and not options.base_python:
         raise UsageError("name what to compare with: --base main, or --base-python")
     if options.build and not options.base:
@@ -139,18 +120,10 @@ def compare(
     slowed: Mapping[str, float] = MappingProxyType({}),
     names: tuple[str, str] = ("base", "head"),
 ) -> Result:
-    """Run one gate: compare the head with the base.
+    """Run one gate: compare the head with the base, by the cases that pytest's arguments choose.
 
-    Args:
-        base: one version.
-        head: the other one.
-        arguments: pytest's, which choose the cases.
-        options: how it is measured.
-        tell: shows how far the gate is.
-        is_built: whether a build has made the extensions of both versions.
-        slowed: cases of the head that an audit slows, each by a share of its time.
-        names: how the result names base and head.
-
+    `slowed` are cases of the head that an audit slows, each by a share of its time; `names` are
+    those of base and head in the result.
     """
     started = time.monotonic()
     new_launcher = partial(

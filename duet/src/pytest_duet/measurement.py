@@ -113,11 +113,17 @@ class Measurement:
             cases = len(waiting)
             try:
                 with launcher.fresh(versions, self.rng) as processes:
-                    is_alive = self._run_in(processes, waiting, act, until=until)
-                    if is_alive and not waiting and cases > self.noted_cases:
+                    self._start(processes, waiting)
+                    are_usable = True
+                    while waiting and are_usable and time.monotonic() < until:
+                        answers = [process.answer() for process in processes]
+                        ended = act(processes, waiting[0], answers)
+                        are_usable = all(end["usable"] for end in ended)
+                        waiting.pop(0)
+                    if not waiting and cases > self.noted_cases:
                         self._note_modules(processes)
                         self.noted_cases = cases
-            except IncomparableError as error:  # a process does not start
+            except IncomparableError as error:  # a process does not start, or a case kills it
                 if not waiting:
                     raise
                 self.evidence.failures[waiting.pop(0)] = str(error)
@@ -135,32 +141,11 @@ class Measurement:
         seen = self.evidence
         return not any(name in why for why in (seen.failures, seen.left_out, seen.cut_short))
 
-    def _run_in(
-        self,
-        processes: Sequence[Process],
-        waiting: list[str],
-        act: Act,
-        *,
-        until: float = math.inf,
-    ) -> bool:
-        """Do something with the cases that wait, until one leaves these processes unusable.
-
-        A case that its process does not survive is named as a failure. Returns whether the
-        processes live; the cases that were done no longer wait.
-        """
-        try:
-            for process in self.rng.sample(processes, len(processes)):
-                slowed = dict(self.slowed) if process.name == "head" else {}
-                process.send(do="run", cases=waiting, cores=list(self.cores), slowed=slowed)
-            goes_on = True
-            while waiting and goes_on and time.monotonic() < until:
-                answers = [process.answer() for process in processes]
-                goes_on = all(end["usable"] for end in act(processes, waiting[0], answers))
-                waiting.pop(0)
-        except IncomparableError as error:
-            self.evidence.failures[waiting.pop(0)] = str(error)
-            return False
-        return True
+    def _start(self, processes: Sequence[Process], cases: Sequence[str]) -> None:
+        """Ask every process to run the cases, one after the other."""
+        for process in self.rng.sample(processes, len(processes)):
+            slowed = dict(self.slowed) if process.name == "head" else {}
+            process.send(do="run", cases=cases, cores=list(self.cores), slowed=slowed)
 
     def _take_case(
         self,

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -14,25 +15,19 @@ def count(text: str) -> int:
 
 def share(text: str) -> float:
     """Parse a share above 0 and at most 1, written as 5% or 0.05."""
-    value = _number(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 5% or 0.05")
-    return value
+    with suppress(ValueError):
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        if 0 < value <= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 5% or 0.05")
 
 
 def above_zero(text: str) -> float:
     """Parse a time above 0."""
-    value = _number(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
 
 
 def folder(text: str) -> Path:

@@ -39,11 +39,8 @@ def pair_of(turns: Sequence[Sequence[float]]) -> Pair:
     """A pair: the medians, over turns taken together, of the log ratios.
 
     The head's is the mean of its medians to base and to control. A median over the mean of both
-    would be biased, since the noise of a turn is skewed: 0.7 % of a turn of 2 ms.
-
-    Args:
-        turns: seconds a unit of base, control and head, a value a turn: (3, turns).
-
+    would be biased, since the noise of a turn is skewed: 0.7 % of a turn of 2 ms. `turns` holds
+    the seconds per unit of base, control and head: (3, turns).
     """
     base, control, head = np.log(turns)
     return Pair(
@@ -142,7 +139,7 @@ class Estimate:
     """What pairs tell about one case: head's time over base's."""
 
     ratio: float | None = None
-    low: float | None = None  # of its 95 % interval; None from one run a side
+    low: float | None = None  # of its 95 % interval
     high: float | None = None
     detectable: float | None = None  # smallest slowdown that would have been caught, a share
 

@@ -60,12 +60,7 @@ class Process:
         return self.answer()
 
     def answer(self) -> dict[str, Any]:
-        """Wait for an answer.
-
-        Raises:
-            IncomparableError: the process died, or does not answer.
-
-        """
+        """Wait for an answer."""
         try:
             if self._channel.connection.poll(PATIENCE_SECONDS):
                 return self._channel.receive()
@@ -137,10 +132,6 @@ class Launcher:
 
         They are forked in a random order: what the server's memory looks like changes from one fork
         to the next, and must not be the base's in every pair.
-
-        Raises:
-            IncomparableError: one does not start, or its pytest ends before a case runs.
-
         """
         with ExitStack() as stack:
             started: dict[str, Process] = {}

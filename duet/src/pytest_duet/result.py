@@ -48,7 +48,7 @@ class Result:
     base: str  # what was compared
     head: str
     margin: float
-    took_seconds: float | None  # None where saved runs were read
+    took_seconds: float
     setting: Mapping[str, Any]  # versions, threads, cores
     evidence: Evidence
     judgements: Mapping[str, Judgement]
@@ -77,8 +77,7 @@ def sentence(result: Result) -> str:
     else:
         faster = named[Verdict.IMPROVEMENT] and f"; faster: {named[Verdict.IMPROVEMENT]}"
         text = f"No case was found slower than the base by more than {result.margin:.0%}{faster}."
-    took = "" if result.took_seconds is None else f", {result.took_seconds:.0f} s"
-    return f"{text} Compared: {result.head} with {result.base}{took}."
+    return f"{text} Compared: {result.head} with {result.base}, {result.took_seconds:.0f} s."
 
 
 def _listed(names: Sequence[str]) -> str:

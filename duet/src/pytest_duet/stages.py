@@ -2,10 +2,9 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Protocol
 
 from pytest_duet import pair_tests, turns, verdict
 from pytest_duet.pair_tests import Pair, Pairs
@@ -16,14 +15,8 @@ ATTEMPTS = 2  # decided in advance: where two copies of the base differ, once mo
 SCREENING_SHARE = 0.7  # of the time there is; the rest is for the confirmation
 
 
-class TakePairs(Protocol):
-    """Measures a pair of each case that can be measured before a time by time.monotonic."""
-
-    def __call__(  # noqa: D102
-        self, names: Sequence[str], *, until: float, precision: float
-    ) -> Mapping[str, Pair]: ...
-
-
+# From names, until=time by time.monotonic, precision=: a pair of each case that could be measured.
+TakePairs = Callable[..., Mapping[str, Pair]]
 Stage = Callable[[], AbstractContextManager[TakePairs]]  # which shares no process with another
 Tell = Callable[[str], object]
 

@@ -118,14 +118,6 @@ def base(
 
     A build that has succeeded stays in the checkout's git folder for the next gate on the same
     revision, until another one replaces it.
-
-    Args:
-        checkout: the checkout.
-        revision: a commit.
-        head: the base's name and Python, and the tree of the head.
-        build_command: the build.
-        tell: shows what is done.
-
     """
     inner = head.tree.relative_to(checkout)
     if not build_command:
@@ -174,13 +166,7 @@ def built_head(checkout: Path, head: Version, command: str) -> Version:
 
 
 def build(version: Version, command: str) -> None:
-    """Run a build command in a version's tree.
-
-    Raises:
-        UsageError: the command names something that is not filled in.
-        IncomparableError: the build fails.
-
-    """
+    """Run a build command in a version's tree."""
     places = {"tree": version.tree, "python": version.python, "target": version.target}
     try:
         line = command.format_map({name: shlex.quote(str(each)) for name, each in places.items()})

@@ -23,7 +23,7 @@ OF_MEDIAN, OF_DEVIATION = 1.2533, 1.4826
 
 
 class TooLongError(Exception):
-    """A case whose unit takes longer than its time allows, or whose time cannot be told."""
+    """Fewer than five turns fit into the time of a case, or its time cannot be told."""
 
 
 def take(
@@ -33,12 +33,7 @@ def take(
     seconds_per_case: float,
     precision: float = PRECISION,
 ) -> list[list[float]]:
-    """Take turns until their log ratios are precise: seconds per unit, by process and turn.
-
-    Raises:
-        TooLongError: fewer than five turns fit into the seconds per case, in every version.
-
-    """
+    """Take turns until their log ratios are precise: seconds per unit, by process and turn."""
     timed, passed = _warm_up(processes, rng, seconds_per_case)
     if min(timed) <= 0:
         raise TooLongError("is timed by a clock that does not move")

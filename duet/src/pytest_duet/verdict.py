@@ -45,10 +45,7 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What a gate measured, by case or family; of base, control and head, in this order.
-
-    Saved runs have no control.
-    """
+    """What a gate measured, by case or family; of base, control and head, in this order."""
 
     screen: Pairs  # decided what was confirmed, and decides nothing else
     confirm: Pairs  # fresh pairs of that
@@ -189,9 +186,7 @@ def inconclusive(judgements: Mapping[str, Judgement], reason: str) -> dict[str, 
 def memory_growth(peak_bytes: Sequence[Sequence[int]]) -> str:
     """Say how far peak memory grew, if by more than 10 % and more than 4 MiB in every pair.
 
-    Args:
-        peak_bytes: of each pair, the head's last.
-
+    `peak_bytes` holds a list per pair, the head's last.
     """
     has_grown = len(peak_bytes) >= SCREENING_PAIRS and all(
         head > max(others) * (1 + MEMORY_GROWTH) and head > max(others) + MEMORY_GROWTH_BYTES

@@ -28,12 +28,7 @@ class Channel:
         self.connection.send_bytes(json.dumps(fields).encode())
 
     def receive(self) -> dict[str, Any]:
-        """Wait for the next message.
-
-        Raises:
-            EOFError, OSError: the other end has gone.
-
-        """
+        """Wait for the next message; raise EOFError or OSError where the other end has gone."""
         fields: dict[str, Any] = json.loads(self.connection.recv_bytes())
         return fields
 
