@@ -22,8 +22,8 @@ def is_gpu(device: str | torch.device) -> bool:
 
 
 def use(device: str) -> None:
-    """Make a GPU the current one; a CPU needs nothing."""
-    if is_gpu(device):
+    """Make a GPU the current one; a CPU, or a GPU without a number, needs nothing."""
+    if torch.device(device).index is not None and is_gpu(device):
         torch.cuda.set_device(device)
 
 

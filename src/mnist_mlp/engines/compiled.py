@@ -11,7 +11,7 @@ from torch.func import functional_call, grad_and_value
 
 from mnist_mlp.batches import clamped
 from mnist_mlp.data import Split
-from mnist_mlp.device import Randomness
+from mnist_mlp.device import Randomness, is_gpu
 from mnist_mlp.engines.engine import Autograd, UnavailableError
 from mnist_mlp.task import Task, seeded
 
@@ -29,6 +29,7 @@ class Compiled(Autograd):
     that keeps more than parameters, the network and its loss are compiled, and the update is not.
 
     One graph serves every batch size from 2 up; torch.compile makes another one for a batch of 1.
+    On a GPU, a step that is one graph is recorded for each batch size, and then replayed.
     """
 
     name = "compiled"
@@ -40,6 +41,7 @@ class Compiled(Autograd):
         self._parameters = {name: each.detach() for name, each in network.named_parameters()}
         self._is_whole = self.is_plain and not [*network.buffers()]
         self._kind = task.network, task.loss, self._is_whole, self.device
+        self._recorded: dict[int, Recorded] = {}  # by samples
 
     def prepare(self, batch_size: int, split: Split) -> float:
         """Compile the graphs that an epoch needs, and return the seconds that it took."""
@@ -50,7 +52,10 @@ class Compiled(Autograd):
         return time.perf_counter() - started
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
-        self._compile(inputs, targets, len(targets))
+        samples = len(targets)
+        self._compile(inputs, targets, samples)
+        if samples in self._recorded:
+            return self._recorded[samples](inputs, targets)
         return self._take_step(inputs, targets)
 
     def _take_step(self, inputs: Tensor, targets: Tensor) -> Tensor:
@@ -73,10 +78,11 @@ class Compiled(Autograd):
             UnavailableError: there is no compiler, or it fails.
 
         """
+        is_replayed = is_gpu(self.device) and self._is_whole
         graph = (*self._kind, samples == 1)
-        if graph in _ready:
+        if samples in self._recorded or (graph in _ready and not is_replayed):
             return
-        count = 1 if samples == 1 else EXAMPLE_SAMPLES
+        count = samples if is_replayed or samples == 1 else EXAMPLE_SAMPLES
         inputs, targets = (each[:1].repeat_interleave(count, 0) for each in (inputs, targets))
         if count > 1:
             for tensor in (inputs, targets):
@@ -92,6 +98,30 @@ class Compiled(Autograd):
                 "if there is no compiler, or use another engine"
             ) from error
         _ready.add(graph)
+        if is_replayed:
+            self._recorded[samples] = Recorded(self._take_step, inputs, targets)
+
+
+class Recorded:
+    """A step of one batch size as a CUDA graph: one launch in place of one for each kernel.
+
+    What loads or compiles at a first call must have run before, on another network.
+    """
+
+    def __init__(
+        self, step: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor
+    ) -> None:
+        self._inputs, self._targets = inputs, targets  # where the graph reads its batch
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._loss = step(inputs, targets)
+
+    def __call__(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Take the step on a batch, (B, ...) each; return its mean loss, a scalar."""
+        self._inputs.copy_(inputs)
+        self._targets.copy_(targets)
+        self._graph.replay()
+        return self._loss.clone()
 
 
 @cache
