@@ -230,13 +230,3 @@ def test_the_thread_count_may_change_between_runs():
             assert torch.get_num_threads() == count
 
     assert relative_error(*each) < 1e-5
-
-
-def test_what_wide_loads_pass_over_begins_at_a_cache_line():
-    """Else one process in four is an eighth slower, where a vector is as wide as a line."""
-    loop = pytest.importorskip("mnist_mlp.engines.native.loop", exc_type=ImportError)
-
-    arrays = [loop.from_a_line(rows, 128) for rows in range(1, 30)]
-
-    assert {array.ctypes.data % 64 for array in arrays} == {0}
-    assert [array.shape for array in arrays] == [(rows, 128) for rows in range(1, 30)]

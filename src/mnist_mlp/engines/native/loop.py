@@ -3,12 +3,13 @@
 A pixel that is 0 adds nothing to the hidden sums and leaves its weights as they are: four fifths of
 MNIST's pixels. The arithmetic is that of `closed_form`; Numba compiles it.
 
-Threads share the hidden units. Each has the columns of its units in one piece: in a common row, a
-core that fetches memory ahead would take those of the other core. The threads meet once per block
-of samples, when each has its part of the logits; each adds them up for itself.
+The samples of a block share a tile of the hidden weight (see `tiles`) before the next tile's turn.
+Threads share the tiles. They meet twice per block: when each has listed the pixels of its share of
+the samples, and when each has its part of the logits, which each then adds up for itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from threading import Thread
@@ -21,8 +22,8 @@ from torch import Tensor
 
 from mnist_mlp.batches import steps_per_epoch
 from mnist_mlp.data import CLASSES, PIXELS
-from mnist_mlp.engines.native import intrinsics
-from mnist_mlp.engines.native.steps import Form, Parameters, Steps
+from mnist_mlp.engines.native import intrinsics, tiles
+from mnist_mlp.engines.native.steps import Form, Parameters, Steps, in_wide_rows
 from mnist_mlp.model import HIDDEN
 
 BLOCK_SAMPLES = 1024  # a larger batch is cut into blocks, of which all that is kept fits in a cache
@@ -50,29 +51,42 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Loop(Form):
-    """The loop, on threads that share the hidden units; their number divides 256."""
+    """The loop, on threads that share the hidden units; their number divides that of the tiles."""
 
     threads: int
     name = "loop"
 
     def take(self, steps: Steps, parameters: Parameters) -> Tensor:  # noqa: D102
-        threads = self.threads
+        threads, width = self.threads, HIDDEN // self.threads
         block = min(steps.batch_size, len(steps.order), BLOCK_SAMPLES)
         samples = [each.contiguous().numpy() for each in (steps.images, steps.labels, steps.order)]
-        logits = torch.empty(2, threads, block, PADDED_CLASSES).numpy()
-        arrived = intrinsics.places(threads)
-        wholes = [each.numpy().reshape(-1, threads, HIDDEN // threads) for each in parameters[:3]]
+        hidden_weight = _columns(parameters.hidden_weight, threads)
+        # Sums of a batch's descents: later samples must not see them, and a sample's share of a
+        # large batch is too small to be added to a parameter without being rounded away.
+        is_cut = steps.batch_size > block
+        updated = (
+            _columns(_zeros_like(parameters.hidden_weight), threads) if is_cut else hidden_weight
+        )
+        wholes = [each.numpy().reshape(-1, threads, width) for each in parameters[1:3]]
         columns = [_by_thread(whole) for whole in wholes]
         output_biases = np.tile(parameters.output_bias.numpy(), (threads, 1, 1))
         losses = np.empty((threads, steps_per_epoch(len(steps.order), steps.batch_size)), f32)
+        hidden = torch.empty(threads, block, width).numpy()
+        shared = Shared(
+            # The faster thread may list the next block while the slower one still reads the last.
+            _new_lit(block if threads == 1 else 2 * block),
+            torch.empty(threads, block, PADDED_CLASSES).numpy(),
+            intrinsics.places(threads),
+        )
 
         def work(thread: int) -> None:
-            weights = Weights(*(each[thread] for each in (*columns, output_biases)))
-            shared = logits, arrived, thread
+            own = (each[thread] for each in (hidden_weight, *columns, output_biases))
             rate = f32(steps.learning_rate)
-            _take(*samples, steps.batch_size, rate, weights, losses[thread], *shared)
+            given = Weights(*own), updated[thread], hidden[thread], losses[thread]
+            _take(*samples, steps.batch_size, rate, *given, shared, thread)
 
-        _on_threads(work, threads)
+        with flushing_denormals():
+            _on_threads(work, threads)
         if threads > 1:
             for whole, parts in zip(wholes, columns, strict=True):
                 whole[...] = parts.transpose(1, 0, 2)
@@ -80,15 +94,46 @@ class Loop(Form):
         return torch.from_numpy(losses[0])
 
     def predict(self, images: Tensor, parameters: Parameters) -> Tensor:  # noqa: D102
-        weights = Weights(*(each.numpy().reshape(-1, each.shape[-1]) for each in parameters))
-        logits = np.empty((len(images), 1, CLASSES), f32)
-        shares = [
-            np.array_split(each, self.threads) for each in (images.contiguous().numpy(), logits)
-        ]
-        _on_threads(
-            lambda thread: _predict(weights, *(each[thread] for each in shares)), self.threads
+        hidden_weight, *others = parameters
+        weights = Weights(
+            _columns(hidden_weight, 1)[0],
+            *(each.numpy().reshape(-1, each.shape[-1]) for each in others),
         )
+        logits = np.empty((len(images), 1, CLASSES), f32)
+        shares = np.array_split(images.contiguous().numpy(), self.threads)
+        parts = np.array_split(logits, self.threads)
+
+        def work(thread: int) -> None:
+            room = _new_lit(1), np.empty((1, HIDDEN), f32)
+            _predict(weights, shares[thread], *room, parts[thread])
+
+        _on_threads(work, self.threads)
         return torch.from_numpy(logits[:, 0]) + parameters.output_bias
+
+
+def _columns(weight: Tensor, threads: int) -> Array:
+    """View a hidden weight, (784, 256), as each thread's columns: (threads, 784, width)."""
+    return weight.numpy().reshape(PIXELS, threads, -1).transpose(1, 0, 2)
+
+
+def _zeros_like(weight: Tensor) -> Tensor:
+    # By numpy, on this thread: torch's threads would spin for milliseconds afterwards.
+    return in_wide_rows(torch.from_numpy(np.zeros(weight.shape, f32)))
+
+
+@contextmanager
+def flushing_denormals() -> Iterator[None]:
+    """Count numbers below 1e-38 as 0 on this thread and those that it starts, as far as it can.
+
+    A network whose hidden units are near 0 or 1 has such descents, and a processor takes a hundred
+    times as long for each.
+    """
+    is_flushing = f32(1e-38) * f32(0.1) == 0
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(bool(is_flushing))
 
 
 def _by_thread(whole: Array) -> Array:
@@ -117,49 +162,62 @@ def _on_threads(function: Callable[[int], None], threads: int) -> None:
 class Weights(NamedTuple):
     """What a thread has of the parameters, as arrays."""
 
-    hidden: Array  # (784, width), transposed
+    hidden: Array  # (784, width), transposed, in wide rows
     hidden_bias: Array  # (1, width)
     output: Array  # (10, width)
     output_bias: Array  # (1, 10): a copy of its own
 
 
 class Lit(NamedTuple):
-    """The pixels of a block that are not 0, as compressed sparse rows."""
+    """The pixels of samples that are not 0: sample k's are from starts[k] on, and so many."""
 
-    starts: Array  # (block + 1,): sample k's are from starts[k] up to starts[k + 1]
+    starts: Array  # (samples,)
+    counts: Array
     pixels: Array
     shades: Array
+    pixels_at: int  # addresses: Numba counts who uses an array, and threads would compete to count
+    shades_at: int
 
 
-@njit(inline="always")
-def from_a_line(rows, width):
-    """Return an array of zeros, (rows, width), that begins at a cache line.
+def _new_lit(samples: int) -> Lit:
+    """Return room for the pixels of samples; what they leave free is never touched."""
+    starts, counts = np.zeros((2, samples), np.int64)
+    pixels, shades = (np.empty(samples * PIXELS, kind) for kind in (np.int16, f32))
+    return Lit(starts, counts, pixels, shades, pixels.ctypes.data, shades.ctypes.data)
 
-    Numba's own begin at one or in the middle of one, and then each wide load touches two lines.
-    """
-    spare = np.zeros(rows * width + intrinsics.LINE_PIXELS, f32)
-    first = -spare.ctypes.data // spare.itemsize % intrinsics.LINE_PIXELS
-    return spare[first : first + rows * width].reshape(rows, width)
+
+class Shared(NamedTuple):
+    """What the threads share."""
+
+    lit: Lit
+    logits: Array  # (threads, block, 16): each thread's part of them
+    arrived: Array  # where they meet
 
 
 @compiled
 def _take(
-    images, labels, order, batch_size, learning_rate, weights, losses, logits, arrived, thread
+    images,
+    labels,
+    order,
+    batch_size,
+    learning_rate,
+    weights,
+    updated_hidden,
+    hidden,
+    losses,
+    shared,
+    thread,
 ):
-    """Take one thread's part of all steps; `logits` is (2, threads, block, 16)."""
-    threads, block, width = logits.shape[1], logits.shape[2], weights.hidden.shape[1]
-    # A block's pixels take far less than the memory that is set aside, which costs nothing.
-    room = block * PIXELS + 1
-    lit = Lit(np.zeros(block + 1, np.int64), np.empty(room, np.int16), np.empty(room, f32))
-    hidden = from_a_line(block, width)
-    # Sums of a batch's descents: later samples must not see them, and a sample's share of a large
-    # batch is too small to be added to a parameter without being rounded away.
+    """Take one thread's part of all steps; `hidden` is room for a block's units, (block, width)."""
+    threads, block = shared.logits.shape[0], shared.logits.shape[1]
+    lit, parts = shared.lit, shared.logits
     updated = Weights(
-        weights.hidden if batch_size <= block else from_a_line(PIXELS, width),
+        updated_hidden,
         np.zeros_like(weights.hidden_bias),
         np.zeros_like(weights.output),
         np.zeros_like(weights.output_bias),
     )
+    descents, images_at = np.empty(CLASSES, f32), images.ctypes.data
     meeting = 0
     for step in range(len(losses)):
         batch = order[step * batch_size : (step + 1) * batch_size]
@@ -167,19 +225,26 @@ def _take(
         loss = 0.0
         for first in range(0, len(batch), block):
             samples = batch[first : first + block]
-            parts = logits[meeting % 2]  # the slower thread may still read those of the last block
-            meeting += 1
-            for k in range(len(samples)):
+            base = meeting % 4 // 2 * block if threads > 1 else 0
+            share = (len(samples) + threads - 1) // threads
+            end = (base + thread * share) * PIXELS
+            for k in range(thread * share, min(len(samples), (thread + 1) * share)):
                 following = step * batch_size + first + k + 1
                 intrinsics.fetch_ahead(images, order[following % len(order)])
-                _find(images, samples[k], lit, k)
-                _add_up(weights, lit, k, hidden)
+                lit.starts[base + k] = end
+                end += _list(images_at, samples[k], lit, base + k)
+            meeting += 1
+            intrinsics.meet(shared.arrived, thread, threads, meeting)
+            _add_up(weights, lit, base, hidden, len(samples))
+            for k in range(len(samples)):
                 _activate(hidden, k)
                 _part_of_logits(weights, hidden, k, parts, thread)
-            intrinsics.meet(arrived, thread, threads, meeting)
+            meeting += 1
+            intrinsics.meet(shared.arrived, thread, threads, meeting)
             for k in range(len(samples)):
-                loss += _descend(weights, updated, parts, k, labels[samples[k]], scale, hidden)
-                _descend_pixels(updated, lit, k, hidden)
+                label = labels[samples[k]]
+                loss += _descend(weights, updated, parts, k, label, scale, hidden, descents)
+            _descend_pixels(updated, lit, base, hidden, len(samples))
         if batch_size > block:
             _move(weights.hidden, updated.hidden)
         _settle(weights, updated)
@@ -212,25 +277,25 @@ def middle(
 @compiled
 def _middle(weights, updated, hidden, labels, scale, is_last):
     logits = np.empty((1, len(labels), CLASSES), f32)
+    descents = np.empty(CLASSES, f32)
     loss = 0.0
     for k in range(len(labels)):
         _activate(hidden, k)
         _part_of_logits(weights, hidden, k, logits, 0)
     for k in range(len(labels)):
-        loss += _descend(weights, updated, logits, k, labels[k], scale, hidden)
+        loss += _descend(weights, updated, logits, k, labels[k], scale, hidden, descents)
     if is_last:
         _settle(weights, updated)
     return loss
 
 
 @compiled
-def _predict(weights, images, logits):
-    """Compute the logits, (N, 1, 10), but for the bias."""
-    lit = Lit(np.zeros(2, np.int64), np.empty(PIXELS + 1, np.int16), np.empty(PIXELS + 1, f32))
-    hidden = from_a_line(1, weights.hidden.shape[1])
+def _predict(weights, images, lit, hidden, logits):
+    """Compute the logits, (N, 1, 10), but for the bias; there is room for a sample's units."""
+    images_at = images.ctypes.data
     for sample in range(len(images)):
-        _find(images, sample, lit, 0)
-        _add_up(weights, lit, 0, hidden)
+        _list(images_at, sample, lit, 0)
+        _add_up(weights, lit, 0, hidden, 1)
         _activate(hidden, 0)
         _part_of_logits(weights, hidden, 0, logits[sample : sample + 1], 0)
 
@@ -253,39 +318,37 @@ def _move(matrix, by):
 
 
 @inlined
-def _find(images, sample, lit, k):
-    """List the pixels of a sample that are not 0."""
-    end = np.uint64(lit.starts[k])  # unsigned: Numba need not check for a negative index
-    for pixel in range(PIXELS):
-        shade = images[sample, pixel]
-        lit.pixels[end] = pixel
-        lit.shades[end] = shade
-        end += np.uint64(shade != 0)
-    lit.starts[k + 1] = end
+def _list(images_at, sample, lit, k):
+    """List the pixels of an image that are not 0 as those of sample k; return their count."""
+    start = lit.starts[k]
+    image = images_at + 4 * PIXELS * sample
+    lit.counts[k] = tiles.list_lit(image, lit.pixels_at + 2 * start, lit.shades_at + 4 * start)
+    return lit.counts[k]
 
 
 @inlined
-def _add_up(weights, lit, k, hidden):
-    """Compute the hidden sums of a sample, four rows of the weight in one pass over them."""
-    width = weights.hidden.shape[1]
-    for j in range(width):
-        hidden[k, j] = weights.hidden_bias[0, j]
-    m, end = lit.starts[k], lit.starts[k + 1]
-    while m + 4 <= end:
-        p0, p1, p2, p3 = lit.pixels[m], lit.pixels[m + 1], lit.pixels[m + 2], lit.pixels[m + 3]
-        x0, x1, x2, x3 = lit.shades[m], lit.shades[m + 1], lit.shades[m + 2], lit.shades[m + 3]
-        for j in range(width):
-            hidden[k, j] += (
-                x0 * weights.hidden[p0, j]
-                + x1 * weights.hidden[p1, j]
-                + x2 * weights.hidden[p2, j]
-                + x3 * weights.hidden[p3, j]
-            )
-        m += 4
-    for rest in range(m, end):
-        pixel, shade = lit.pixels[rest], lit.shades[rest]
-        for j in range(width):
-            hidden[k, j] += shade * weights.hidden[pixel, j]
+def _add_up(weights, lit, base, hidden, samples):
+    """Compute the hidden sums of samples, whose pixels are those of sample `base` on."""
+    weight, bias = weights.hidden.ctypes.data, weights.hidden_bias.ctypes.data
+    sums, width = hidden.ctypes.data, hidden.shape[1]
+    for column in range(0, width, tiles.TILE):
+        for k in range(samples):
+            start, count = lit.starts[base + k], lit.counts[base + k]
+            pixels, shades = lit.pixels_at + 2 * start, lit.shades_at + 4 * start
+            out = sums + 4 * (k * width + column)
+            tiles.add_up(weight + 4 * column, bias + 4 * column, pixels, shades, count, out)
+
+
+@inlined
+def _descend_pixels(updated, lit, base, descents, samples):
+    """Update the hidden weights of the samples' pixels that are not 0."""
+    weight, down, width = updated.hidden.ctypes.data, descents.ctypes.data, descents.shape[1]
+    for column in range(0, width, tiles.TILE):
+        for k in range(samples):
+            start, count = lit.starts[base + k], lit.counts[base + k]
+            pixels, shades = lit.pixels_at + 2 * start, lit.shades_at + 4 * start
+            by = down + 4 * (k * width + column)
+            tiles.descend(weight + 4 * column, pixels, shades, count, by)
 
 
 @inlined
@@ -306,41 +369,33 @@ def _part_of_logits(weights, hidden, k, parts, thread):
 
 
 @inlined
-def _descend(weights, updated, parts, k, label, scale, hidden):
+def _descend(weights, updated, parts, k, label, scale, hidden, descents):
     """Return a sample's loss; update all but the hidden weight; turn hidden units to descents."""
     width = hidden.shape[1]
-    descent = np.empty(CLASSES, f32)
     most = f32(-np.inf)
     for c in range(CLASSES):
-        descent[c] = weights.output_bias[0, c]
+        descents[c] = weights.output_bias[0, c]
         for part in range(parts.shape[0]):
-            descent[c] += parts[part, k, c]
-        most = max(most, descent[c])
+            descents[c] += parts[part, k, c]
+        most = max(most, descents[c])
+    loss = most - descents[label]
     total = f32(0)
     for c in range(CLASSES):
-        total += _exp(descent[c] - most)
-    loss = np.log(total) + most - descent[label]
+        descents[c] = _exp(descents[c] - most)
+        total += descents[c]
+    loss += np.log(total)
     for c in range(CLASSES):
-        descent[c] = scale * (_exp(descent[c] - most) / total - f32(c == label))
-        updated.output_bias[0, c] -= descent[c]
+        descents[c] = scale * (descents[c] / total - f32(c == label))
+        updated.output_bias[0, c] -= descents[c]
         for j in range(width):
-            updated.output[c, j] -= descent[c] * hidden[k, j]
+            updated.output[c, j] -= descents[c] * hidden[k, j]
     for j in range(width):
         back = f32(0)
         for c in range(CLASSES):
-            back += descent[c] * weights.output[c, j]
+            back += descents[c] * weights.output[c, j]
         hidden[k, j] *= back * (f32(1) - hidden[k, j])
         updated.hidden_bias[0, j] -= hidden[k, j]
     return loss
-
-
-@inlined
-def _descend_pixels(updated, lit, k, descents):
-    """Update the hidden weights of the pixels that are not 0."""
-    for m in range(lit.starts[k], lit.starts[k + 1]):
-        pixel, shade = lit.pixels[m], lit.shades[m]
-        for j in range(descents.shape[1]):
-            updated.hidden[pixel, j] -= shade * descents[k, j]
 
 
 @inlined

@@ -13,7 +13,7 @@ from mnist_mlp.batches import clamped
 from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine, UnavailableError
 from mnist_mlp.engines.native import forms
-from mnist_mlp.engines.native.steps import Form, Parameters, Steps
+from mnist_mlp.engines.native.steps import Form, Parameters, Steps, in_wide_rows
 from mnist_mlp.model import MLP, sgd
 from mnist_mlp.task import Task
 
@@ -62,8 +62,7 @@ class Native(Engine):
                 "eager or the compiled engine, or --device=cpu"
             )
         forms.available(1)  # raises where there is no Numba
-        with device.threads(1):  # more threads would spin on, and slow the first steps
-            hidden_weight = self.parameters[0].detach().t().contiguous()  # (784, 256)
+        hidden_weight = in_wide_rows(self.parameters[0].detach().t())  # (784, 256)
         self.parameters[0].data = hidden_weight.t()
         others = (parameter.detach() for parameter in self.parameters[1:])
         self._stored = Parameters(hidden_weight, *others)
