@@ -58,8 +58,9 @@ WORKERS_ROUND_SECONDS = 0.03  # of steps in each round
 WORKERS_STEPS = 50  # at most in each round
 WORKERS_EXCHANGES = 20  # in each round
 
-# Against peers: steps enough for each to get going, in turns of seconds.
+# Against peers: steps enough for each to get going, in turns of a second or two.
 PEER_STEPS = 4_000
+PEER_SAMPLES = 10_000
 PEER_ROUNDS = 7  # of which the least and the greatest bound the median at 98 %
 BY_HAND_SAMPLES = 2_000  # per turn of some milliseconds
 BY_HAND_OVERHEAD_SAMPLES = 50  # that cost as much as the overhead of a step
@@ -86,6 +87,11 @@ def sizes_up_to(samples: int, sizes: Iterable[int]) -> tuple[int, ...]:
 def rounds(verb: str, call_seconds: float) -> int:
     """Return how often a case is timed whose call takes so long, at least once."""
     return max(1, min(MOST_ROUNDS[verb], int(SECONDS[verb] / call_seconds)))
+
+
+def peer_samples(batch_size: int) -> int:
+    """Return how many samples a pass beside peers takes: whole batches of them."""
+    return batch_size * max(1, min(PEER_STEPS, PEER_SAMPLES // batch_size))
 
 
 def expected_steps(lr_rule: str, batch_size: int) -> int:

@@ -34,7 +34,7 @@ needs_all_peers = pytest.mark.skipif(
 @each("batch_size", "batch sizes")
 def test_peers(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int) -> None:
     """Our fastest engine's pass over the samples, in turns with every peer's."""
-    split = workbench.task.train.head(batch_size * cases.PEER_STEPS)
+    split = workbench.task.train.head(cases.peer_samples(batch_size))
     _compare(benchmark, workbench, split, batch_size, ["loader", *INSTALLED])
 
 
@@ -44,7 +44,7 @@ def test_peers_without_zeros(
     benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int
 ) -> None:
     """The same on images without zeros, which ours cannot pass over: dense against dense."""
-    split = workbench.task.train.head(batch_size * cases.PEER_STEPS)
+    split = workbench.task.train.head(cases.peer_samples(batch_size))
     split = dataclasses.replace(split, inputs=split.inputs + DARKEST)
     _compare(benchmark, workbench, split, batch_size, ["JAX"])
 

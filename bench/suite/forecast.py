@@ -78,7 +78,7 @@ class Forecast:
             case "convergence":
                 return part + self._training(cost, size, parameters)
             case _:  # peers take a few passes each
-                passed = cost.epoch(min(self._samples, size * cases.PEER_STEPS), size)
+                passed = cost.epoch(min(self._samples, cases.peer_samples(size)), size)
                 return passed * (1 + cases.PEER_ROUNDS)
 
     def _training(self, cost: Cost, size: int, parameters: Mapping[str, Any]) -> float:

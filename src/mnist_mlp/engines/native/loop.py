@@ -8,8 +8,7 @@ Threads share the tiles. They meet twice per block: when each has listed the pix
 the samples, and when each has its part of the logits, which each then adds up for itself.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from threading import Thread
@@ -71,11 +70,11 @@ class Loop(Form):
         columns = [_by_thread(whole) for whole in wholes]
         output_biases = np.tile(parameters.output_bias.numpy(), (threads, 1, 1))
         losses = np.empty((threads, steps_per_epoch(len(steps.order), steps.batch_size)), f32)
-        hidden = torch.empty(threads, block, width).numpy()
+        hidden = torch.empty(threads, block, width).numpy()  # begins at a cache line
         shared = Shared(
             # The faster thread may list the next block while the slower one still reads the last.
             _new_lit(block if threads == 1 else 2 * block),
-            torch.empty(threads, block, PADDED_CLASSES).numpy(),
+            np.empty((threads, block, PADDED_CLASSES), f32),
             intrinsics.places(threads),
         )
 
@@ -85,8 +84,7 @@ class Loop(Form):
             given = Weights(*own), updated[thread], hidden[thread], losses[thread]
             _take(*samples, steps.batch_size, rate, *given, shared, thread)
 
-        with flushing_denormals():
-            _on_threads(work, threads)
+        _on_threads(work, threads)
         if threads > 1:
             for whole, parts in zip(wholes, columns, strict=True):
                 whole[...] = parts.transpose(1, 0, 2)
@@ -121,21 +119,6 @@ def _zeros_like(weight: Tensor) -> Tensor:
     return in_wide_rows(torch.from_numpy(np.zeros(weight.shape, f32)))
 
 
-@contextmanager
-def flushing_denormals() -> Iterator[None]:
-    """Count numbers below 1e-38 as 0 on this thread and those that it starts, as far as it can.
-
-    A network whose hidden units are near 0 or 1 has such descents, and a processor takes a hundred
-    times as long for each.
-    """
-    is_flushing = f32(1e-38) * f32(0.1) == 0
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(bool(is_flushing))
-
-
 def _by_thread(whole: Array) -> Array:
     """From (rows, threads, width) to (threads, rows, width), in one piece each."""
     parts = whole.transpose(1, 0, 2)
@@ -149,14 +132,23 @@ def _by_thread(whole: Array) -> Array:
 
 
 def _on_threads(function: Callable[[int], None], threads: int) -> None:
-    """Call the function with each thread's number, the first on this thread."""
+    """Call the function with each thread's number, the first on this thread.
+
+    Numbers below 1e-38 count as 0 meanwhile, as far as the processor can: a network whose hidden
+    units are all near 0 or 1 has such descents, and each would take a hundred times as long.
+    """
     # Daemons: if Ctrl-C ends this thread before the first meeting, they do not keep the process.
     others = [Thread(target=function, args=(thread,), daemon=True) for thread in range(1, threads)]
-    for other in others:
-        other.start()
-    function(0)
-    for other in others:
-        other.join()
+    is_flushing = bool(f32(1e-38) * f32(0.1) == 0)
+    torch.set_flush_denormal(True)  # of this thread, and of those that it starts
+    try:
+        for other in others:
+            other.start()
+        function(0)
+        for other in others:
+            other.join()
+    finally:
+        torch.set_flush_denormal(is_flushing)
 
 
 class Weights(NamedTuple):
@@ -173,17 +165,23 @@ class Lit(NamedTuple):
 
     starts: Array  # (samples,)
     counts: Array
-    pixels: Array
+    pixels: Array  # in compiled code their addresses: threads would compete to count users
     shades: Array
-    pixels_at: int  # addresses: Numba counts who uses an array, and threads would compete to count
-    shades_at: int
 
 
 def _new_lit(samples: int) -> Lit:
     """Return room for the pixels of samples; what they leave free is never touched."""
-    starts, counts = np.zeros((2, samples), np.int64)
-    pixels, shades = (np.empty(samples * PIXELS, kind) for kind in (np.int16, f32))
-    return Lit(starts, counts, pixels, shades, pixels.ctypes.data, shades.ctypes.data)
+    room = samples * PIXELS
+    return Lit(
+        *(np.empty(samples, np.int64) for _ in range(2)),
+        np.empty(room, np.int16),
+        np.empty(room, f32),
+    )
+
+
+@njit(inline="always")
+def _with_addresses(lit):
+    return Lit(lit.starts, lit.counts, lit.pixels.ctypes.data, lit.shades.ctypes.data)
 
 
 class Shared(NamedTuple):
@@ -210,7 +208,7 @@ def _take(
 ):
     """Take one thread's part of all steps; `hidden` is room for a block's units, (block, width)."""
     threads, block = shared.logits.shape[0], shared.logits.shape[1]
-    lit, parts = shared.lit, shared.logits
+    lit, parts = _with_addresses(shared.lit), shared.logits
     updated = Weights(
         updated_hidden,
         np.zeros_like(weights.hidden_bias),
@@ -290,9 +288,10 @@ def _middle(weights, updated, hidden, labels, scale, is_last):
 
 
 @compiled
-def _predict(weights, images, lit, hidden, logits):
+def _predict(weights, images, room, hidden, logits):
     """Compute the logits, (N, 1, 10), but for the bias; there is room for a sample's units."""
-    images_at = images.ctypes.data
+    images_at, lit = images.ctypes.data, _with_addresses(room)
+    lit.starts[0] = 0
     for sample in range(len(images)):
         _list(images_at, sample, lit, 0)
         _add_up(weights, lit, 0, hidden, 1)
@@ -322,7 +321,7 @@ def _list(images_at, sample, lit, k):
     """List the pixels of an image that are not 0 as those of sample k; return their count."""
     start = lit.starts[k]
     image = images_at + 4 * PIXELS * sample
-    lit.counts[k] = tiles.list_lit(image, lit.pixels_at + 2 * start, lit.shades_at + 4 * start)
+    lit.counts[k] = tiles.list_lit(image, lit.pixels + 2 * start, lit.shades + 4 * start)
     return lit.counts[k]
 
 
@@ -334,7 +333,7 @@ def _add_up(weights, lit, base, hidden, samples):
     for column in range(0, width, tiles.TILE):
         for k in range(samples):
             start, count = lit.starts[base + k], lit.counts[base + k]
-            pixels, shades = lit.pixels_at + 2 * start, lit.shades_at + 4 * start
+            pixels, shades = lit.pixels + 2 * start, lit.shades + 4 * start
             out = sums + 4 * (k * width + column)
             tiles.add_up(weight + 4 * column, bias + 4 * column, pixels, shades, count, out)
 
@@ -346,7 +345,7 @@ def _descend_pixels(updated, lit, base, descents, samples):
     for column in range(0, width, tiles.TILE):
         for k in range(samples):
             start, count = lit.starts[base + k], lit.counts[base + k]
-            pixels, shades = lit.pixels_at + 2 * start, lit.shades_at + 4 * start
+            pixels, shades = lit.pixels + 2 * start, lit.shades + 4 * start
             by = down + 4 * (k * width + column)
             tiles.descend(weight + 4 * column, pixels, shades, count, by)
 

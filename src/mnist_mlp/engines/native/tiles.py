@@ -19,10 +19,10 @@ from mnist_mlp.data import PIXELS
 from mnist_mlp.engines.native.steps import ROW_NUMBERS
 
 TILE = 32  # columns
-CHUNK = 16  # pixels that are looked at together
 WIDTHS = {"avx512f": 16, "avx": 8}  # float32 numbers in a vector of a processor, the widest first
 LANES = next((width for name, width in WIDTHS.items() if get_host_cpu_features()[name]), 4)
 REGISTERS = TILE // LANES  # of a row
+CAN_COMPRESS = LANES == 16  # noqa: PLR2004 - AVX-512 has an instruction for it
 AT_ONCE = max(1, LANES // REGISTERS)  # rows whose sums do not wait for each other
 SHORT, INT, INDEX, REAL = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
 VECTOR = ir.VectorType(REAL, LANES)
@@ -86,25 +86,37 @@ def list_lit(_: Any, image: Any, pixels: Any, shades: Any) -> Any:
             b.inttoptr(address, kind.as_pointer())
             for address, kind in zip(arguments, (REAL, SHORT, REAL), strict=True)
         )
-        chunk = ir.VectorType(REAL, CHUNK)
-        black = ir.Constant(chunk, [0.0] * CHUNK)
-        numbers = ir.Constant(ir.VectorType(INT, CHUNK), list(range(CHUNK)))
         count = cgutils.alloca_once_value(b, INDEX(0))
-        with cgutils.for_range_slice(b, INDEX(0), INDEX(PIXELS), INDEX(CHUNK)) as (first, _):
-            seen = _load(b, b.bitcast(b.gep(image, [first]), chunk.as_pointer()))
-            is_lit = b.fcmp_unordered("!=", seen, black)
-            here = b.add(numbers, _everywhere(b, b.trunc(first, INT), CHUNK))
-            for found, target in (
-                (_compressed(b, seen, is_lit), shades),
-                (b.trunc(_compressed(b, here, is_lit), ir.VectorType(SHORT, CHUNK)), pixels),
-            ):
-                place = b.gep(target, [b.load(count)])
-                b.store(found, b.bitcast(place, found.type.as_pointer())).align = 2
-            more = b.zext(b.ctpop(b.bitcast(is_lit, SHORT)), INDEX)
-            b.store(b.add(b.load(count), more), count)
+        one_by_one = [(number, _list_one) for number in range(LANES)]
+        with cgutils.for_range_slice(b, INDEX(0), INDEX(PIXELS), INDEX(LANES)) as (first, _):
+            for number, write in [(0, _list_vector)] if CAN_COMPRESS else one_by_one:
+                pixel, here = b.add(first, INDEX(number)), b.load(count)
+                ends = [b.gep(each, [here]) for each in (shades, pixels)]
+                found = write(b, b.gep(image, [pixel]), b.trunc(pixel, INT), *ends)
+                b.store(b.add(here, b.zext(found, INDEX)), count)
         return b.load(count)
 
     return types.intp(*[types.intp] * 3), generate
+
+
+def _list_one(b: Any, image: Any, pixel: Any, shades: Any, pixels: Any) -> Any:
+    """Write a pixel, and return 1 if it is lit: else the next one overwrites it."""
+    shade = b.load(image)
+    b.store(shade, shades)
+    b.store(b.trunc(pixel, SHORT), pixels)
+    return b.fcmp_unordered("!=", shade, REAL(0.0))
+
+
+def _list_vector(b: Any, image: Any, first: Any, shades: Any, pixels: Any) -> Any:
+    """Write the lit ones of a vector of pixels, and return their count."""
+    seen = _load(b, b.bitcast(image, VECTOR.as_pointer()))
+    is_lit = b.fcmp_unordered("!=", seen, ZEROS)
+    numbers = ir.Constant(ir.VectorType(INT, LANES), list(range(LANES)))
+    here = _compressed(b, b.add(numbers, _everywhere(b, first)), is_lit)
+    short = b.trunc(here, ir.VectorType(SHORT, LANES))
+    for found, place in ((_compressed(b, seen, is_lit), shades), (short, pixels)):
+        b.store(found, b.bitcast(place, found.type.as_pointer())).align = 2
+    return b.ctpop(b.bitcast(is_lit, ir.IntType(LANES)))
 
 
 def _for_each(b: Any, count: Any, groups: Sequence[Any], act: Callable[[Any, Any], None]) -> None:
@@ -123,7 +135,7 @@ def _lit_row(b: Any, weight: Any, pixels: Any, shades: Any, m: Any) -> tuple[lis
     pixel = b.load(b.gep(b.inttoptr(pixels, SHORT.as_pointer()), [m]))
     shade = b.load(b.gep(b.inttoptr(shades, REAL.as_pointer()), [m]))
     row = b.add(weight, b.mul(b.zext(pixel, INDEX), INDEX(4 * ROW_NUMBERS)))
-    return _vectors(b, row), _everywhere(b, shade, LANES)
+    return _vectors(b, row), _everywhere(b, shade)
 
 
 def _vectors(b: Any, address: Any) -> list[Any]:
@@ -138,11 +150,11 @@ def _load(b: Any, place: Any) -> Any:
     return value
 
 
-def _everywhere(b: Any, value: Any, lanes: int) -> Any:
+def _everywhere(b: Any, value: Any) -> Any:
     """Return a vector that holds the value in every lane."""
-    nothing = ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined)
+    nothing = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
     alone = b.insert_element(nothing, value, INT(0))
-    first = ir.Constant(ir.VectorType(INT, lanes), [0] * lanes)
+    first = ir.Constant(ir.VectorType(INT, LANES), [0] * LANES)
     return b.shuffle_vector(alone, nothing, first)
 
 
@@ -154,7 +166,7 @@ def _compressed(b: Any, vector: Any, mask: Any) -> Any:
     """Move the numbers whose mask is set to the front; what follows them is undefined."""
     letter = "f" if vector.type.element == REAL else "i"
     nothing = ir.Constant(vector.type, ir.Undefined)
-    return _call(b, f"llvm.experimental.vector.compress.v{CHUNK}{letter}32", vector, mask, nothing)
+    return _call(b, f"llvm.experimental.vector.compress.v{LANES}{letter}32", vector, mask, nothing)
 
 
 def _call(b: Any, name: str, first: Any, *others: Any) -> Any:
