@@ -48,7 +48,7 @@ def test_all_sizes_can_take_the_form_of_one(setting):
     subjects = [Subject(engine="native", batch_size=size) for size in (1, 2)]
     process = step_time.MeasuringProcess(subjects, replace(setting, form_of=64), 0)
     process.load()
-    process.prepare()
+    process.prepare({})
 
     forms = set()
     for size in (1, 2):
@@ -77,7 +77,7 @@ def test_all_sizes_of_an_engine_train_one_network(setting):
     subjects = [*SUBJECTS, Subject(engine="eager", batch_size=16, copy=1)]
     process = step_time.MeasuringProcess(subjects, setting, 0)
     process.load()
-    process.prepare()
+    process.prepare({})
 
     (engine,) = process.engines.values()
     before = [parameter.clone() for parameter in engine.parameters]

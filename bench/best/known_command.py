@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 
 from bench import cases
-from bench.best import figure, prediction, trial
+from bench.best import prediction, trial
 from bench.best.progress import progress_line
 from bench.best.reference import Reference
 from bench.laws import time_to_target
@@ -64,6 +64,8 @@ def run(options: argparse.Namespace) -> int:
         )
         print("", *lines, sep="\n")
     if options.figure:
+        from bench.best import figure  # noqa: PLC0415 - altair takes a second to import
+
         curves = {engine: times.seconds for engine, times in predicted.items()}
         marks = [
             (engine, predicted[engine].best, seconds)

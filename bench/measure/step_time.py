@@ -2,7 +2,8 @@
 
 Batch sizes take turns of some milliseconds. All of an engine's sizes train one network on the same
 images, so that they share their place in memory. Some fresh processes take rounds alternately: each
-has its own memory, and chooses anew what an engine chooses when it starts. They are the replicates.
+has its own memory. They are the replicates. All take the forms of a step that the first one chose,
+since a trial of forms takes as long as all turns.
 """
 
 import time
@@ -19,7 +20,8 @@ from mnist_mlp.batches import shuffled
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.engines.native import forms
-from mnist_mlp.engines.native.native import Native
+from mnist_mlp.engines.native.native import CHOSEN, Native, Question
+from mnist_mlp.engines.native.steps import Form
 from mnist_mlp.task_source import Source
 
 VISITS = 3  # to each process, in each of which it makes some rounds
@@ -77,10 +79,12 @@ def measure(
         tell("starting processes")
         for loaded in [pool.submit(_call, MeasuringProcess.load) for pool in pools]:
             loaded.result()
-        round_seconds = 0.0
+        round_seconds, chosen = 0.0, dict[Question, Form]()
         for number, pool in enumerate(pools, 1):
             tell(f"preparing process {number} of {processes}")
-            round_seconds += pool.submit(_call, MeasuringProcess.prepare).result()
+            took, chosen = pool.submit(_call, MeasuringProcess.prepare, chosen).result()
+            round_seconds += took
+        CHOSEN.update(chosen)  # what this process trains later takes the same forms
         rounds = max(1, round(seconds / VISITS / round_seconds))
         for part, process in draw.rounds(range(processes), VISITS):
             tell(f"timing steps, part {part} of {VISITS}")
@@ -108,8 +112,12 @@ class MeasuringProcess:
         self.task = self.setting.source.load()
         self.split = self.task.train
 
-    def prepare(self) -> float:
-        """Let engines get ready, find how many steps a turn takes, return a round's seconds."""
+    def prepare(self, chosen: Mapping[Question, Form]) -> tuple[float, dict[Question, Form]]:
+        """Let engines get ready, with the forms of a step that another process chose, if any.
+
+        Returns a round's seconds, and the forms that are chosen now.
+        """
+        CHOSEN.update(chosen)
         for subject in self.subjects:
             if subject.engine not in self.engines:
                 self.engines[subject.engine] = self._new_engine(subject.engine)
@@ -117,7 +125,7 @@ class MeasuringProcess:
             self.steps[subject] = self._steps_of_a_turn(subject)
         started = time.perf_counter()
         self.visit(1)
-        return time.perf_counter() - started
+        return time.perf_counter() - started, dict(CHOSEN)
 
     def _new_engine(self, name: str) -> Engine:
         engine = engines.new(name, self.task)
