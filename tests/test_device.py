@@ -47,3 +47,9 @@ def test_usable_cores_are_limited_by_affinity_and_by_control_groups(
         (tmp_path / name).write_text(text)
 
     assert memory.usable_cores() == cores
+
+
+def test_a_gpu_without_a_number_is_the_current_one():
+    """Torch takes no such name to make it the current one."""
+    device.use("cuda")
+    device.use("cpu")

@@ -3,6 +3,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -230,3 +231,51 @@ def test_the_thread_count_may_change_between_runs():
             assert torch.get_num_threads() == count
 
     assert relative_error(*each) < 1e-5
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if "loop" in name])
+def test_the_processors_way_with_small_numbers_is_left_as_it_was(name):
+    """During a call, numbers below 1e-38 count as 0: each would take a hundred times as long."""
+    engine, split = new_engine(name), new_split(40, seed=1)
+    with torch.no_grad():
+        engine.parameters[1].fill_(-86)  # hidden units of about 5e-38
+
+    engine.run(split, torch.arange(40), 7)
+    engine.outputs(split.inputs)
+
+    assert torch.tensor(1e-38) * 0.1 > 0
+    assert torch.isfinite(parameters_of(engine)).all()
+
+
+@pytest.mark.parametrize("can_compress", [False, True], ids="can_compress={}".format)
+def test_lit_pixels_are_listed_in_order(monkeypatch, can_compress):
+    """On any processor; what is not a number is lit, and minus 0 is not."""
+    tiles = pytest.importorskip("mnist_mlp.engines.native.tiles", exc_type=ImportError)
+    if can_compress and not tiles.CAN_COMPRESS:
+        pytest.skip("this processor cannot compress a vector")
+    monkeypatch.setattr(tiles, "CAN_COMPRESS", can_compress)
+    image = new_split(1, seed=2).inputs[0] * (torch.rand(784, generator=generator()) < 0.2)
+    image[:3] = torch.tensor([float("nan"), -0.0, 1e-40])
+    pixels, shades = np.empty(784, np.int16), np.empty(784, np.float32)
+
+    @pytest.importorskip("numba").njit
+    def listed(image, pixels, shades):
+        return tiles.list_lit(image.ctypes.data, pixels.ctypes.data, shades.ctypes.data)
+
+    count = listed(image.numpy(), pixels, shades)
+
+    expected = np.flatnonzero(image.numpy())
+    np.testing.assert_array_equal(pixels[:count], expected)
+    np.testing.assert_array_equal(shades[:count], image.numpy()[expected])
+
+
+def test_a_trial_goes_on_until_two_rounds_agree(monkeypatch):
+    """A neighbour that takes a core for a round decides nothing."""
+    turns = []
+    monkeypatch.setattr(forms.time, "perf_counter", lambda: sum(turns))
+
+    def turn(form):
+        is_disturbed = len(turns) < 2 * forms.TURNS_IN_A_ROW
+        turns.append(0.005 if form == "one thread" else 0.006 if is_disturbed else 0.003)
+
+    assert forms.fastest(["one thread", "two threads"], turn) == "two threads"
