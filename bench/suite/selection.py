@@ -67,7 +67,8 @@ class Selection:
         if file.resolve() in self._named or file.suffix != ".py":
             return False
         is_axis = file.parent == CASES and file.name not in QUESTION
-        return CASES.parent / "tests" in file.parents or (is_axis and not self._options.full)
+        is_test = any(CASES.parent / folder in file.parents for folder in ("tests", "duet"))
+        return is_test or (is_axis and not self._options.full)
 
     def in_order(self, items: Sequence[pytest.Item]) -> list[pytest.Item]:
         """Put the question's own sizes first, unless paths give an order."""
