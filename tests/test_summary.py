@@ -206,6 +206,10 @@ def test_an_epoch_at_1_is_slow_by_what_its_updates_cost():
     assert "pays that 60,000 times, 8.4 s of its 8.64 s; an epoch in one batch pays it once" in text
     assert "That cost is 110 us with eager, 80 us with compiled and 15 us with native." in text
 
+    quick = case("epoch", 1, 0.6, engine="native", peak_memory_bytes=1_000_000)
+    text = flat(render(*steps, epoch(1, "loader"), quick))
+    assert "80 us with compiled and 10 us with native." in text  # as an epoch shows
+
 
 def test_the_largest_batch_size_is_told_by_its_updates():
     """One in each epoch."""

@@ -94,6 +94,16 @@ def _fastest_epoch(best: Seeds, sizes: Sequence[Seeds], epochs: dict[int, float]
     return [f"The fastest epoch, {epoch}, is that of {fastest.batch_size}, which {outcome}."]
 
 
+def _shortest_update(cases: Cases, engine: str) -> float:
+    """Return the least seconds of an update that were measured: none of its parts takes longer."""
+    return min(
+        case.seconds / math.ceil(case.samples / case.batch_size)
+        for verb in ("step", "epoch")
+        for case in seeds.of_verb(cases, verb)
+        if case.engine == engine
+    )
+
+
 def _slow_epoch(cases: Cases) -> list[str]:
     """Say what an epoch pays for its updates, by the law of an engine's own steps."""
     overheads = {}
@@ -112,7 +122,8 @@ def _slow_epoch(cases: Cases) -> list[str]:
         return [f"{start}: what an update costs beside its samples {estimate(fixed)}."]
     updates = math.ceil(epoch.samples / epoch.batch_size)
     paid = seconds(min(updates * fixed.value, epoch.seconds))
-    others = [f"{seconds(overheads[name].value)} with {name}" for name in known if name != engine]
+    costs = {name: min(overheads[name].value, _shortest_update(cases, name)) for name in known}
+    others = [f"{seconds(costs[name])} with {name}" for name in known if name != engine]
     return [
         f"{start}: each update costs {estimate(fixed, seconds)} beside its samples. The epoch pays "
         f"that {updates:,} times, {paid} of its {seconds(epoch.seconds)}; an epoch in one batch "
