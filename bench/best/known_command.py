@@ -6,19 +6,20 @@ Then it is trained there, with seeds that had no part in the choice.
 import argparse
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 
 from bench import cases
 from bench.best import prediction, trial
+from bench.best.prediction import Trained
 from bench.best.progress import progress_line
 from bench.best.reference import Reference
 from bench.laws import time_to_target
 from bench.laws.time_to_target import StepBounds, TimeToTarget
 from bench.measure import step_time
-from bench.measure.step_time import Setting, Subject
+from bench.measure.step_time import Setting, StepSeconds, Subject
 from mnist_mlp import atomic, device, engines, memory
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.task import Task
@@ -46,13 +47,21 @@ def run(options: argparse.Namespace) -> int:
         with progress_line() as tell:
             if not options.force:
                 require_memory()
-            predicted = predict(
-                names, reference.bounds(target), Setting(threads=threads, source=source), tell
+            bounds, spent = reference.bounds(target), dict[str, Trained]()
+
+            def check(timed: StepSeconds) -> None:
+                for engine, times in combined(names, bounds, timed).items():
+                    spent[engine] = train(engine, times, task, rates=rates, tell=tell)
+
+            timed = step_time.measure(
+                [Subject(engine=engine, batch_size=size) for engine in names for size in bounds],
+                Setting(threads=threads, source=source),
+                seconds=SECONDS * len(names),
+                processes=PROCESSES,
+                tell=tell,
+                meanwhile=check,
             )
-            spent = {
-                engine: train(engine, times, task, rates=rates, tell=tell)
-                for engine, times in predicted.items()
-            }
+            predicted = combined(names, bounds, timed)
     for engine, times in predicted.items():
         lines = prediction.lines(
             times,
@@ -68,9 +77,9 @@ def run(options: argparse.Namespace) -> int:
 
         curves = {engine: times.seconds for engine, times in predicted.items()}
         marks = [
-            (engine, predicted[engine].best, seconds)
-            for engine, of_seeds in spent.items()
-            for seconds in of_seeds
+            (engine, trained.batch_size, seconds)
+            for engine, trained in spent.items()
+            for seconds in trained.run_seconds
         ]
         figure.draw(options.figure, "engine", curves, marks, goal=f"{task.score_name} {target:g}")
     if options.json:
@@ -88,17 +97,10 @@ def require_memory() -> None:
     )
 
 
-def predict(
-    names: tuple[str, ...], bounds: StepBounds, setting: Setting, tell: Callable[[str], object]
+def combined(
+    names: Sequence[str], bounds: StepBounds, timed: StepSeconds
 ) -> dict[str, TimeToTarget]:
-    """Time each engine's steps at each batch size, and return its predicted times to the target."""
-    timed = step_time.measure(
-        [Subject(engine=engine, batch_size=size) for engine in names for size in bounds],
-        setting,
-        seconds=SECONDS * len(names),
-        processes=PROCESSES,
-        tell=tell,
-    )
+    """Return each engine's predicted times to the target."""
     return {
         engine: time_to_target.combine(
             bounds, {size: timed[Subject(engine=engine, batch_size=size)] for size in bounds}
@@ -114,10 +116,10 @@ def train(
     *,
     rates: Mapping[int, float],
     tell: Callable[[str], object],
-) -> list[float]:
+) -> Trained:
     """With each seed, train to the target at the best batch size, then time it once more.
 
-    Returns the seconds of the second trainings; infinite where the first missed the target.
+    The seconds are those of the second trainings; infinite where the first missed the target.
 
     The second training takes as many steps without a pause. An evaluation also slows the steps
     after it: it empties the caches of what they use, and the engine's threads start again.
@@ -143,4 +145,4 @@ def train(
         if outcome and outcome.reached:
             again.advance(outcome.steps)
         spent.append(stopwatch() - started if outcome and outcome.reached else math.inf)
-    return spent
+    return Trained(best, spent)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.best.ladder import rule_of_thumb
 from bench.laws import laws
@@ -15,16 +15,23 @@ from bench.units import estimate, listed, per_cent, seconds, table, wrapped
 OTHERS = (32, 128)  # usual choices, beside the square root of the training set
 
 
+class Trained(NamedTuple):
+    """Trainings with fresh seeds at the batch size that was predicted to be the best by then."""
+
+    batch_size: int
+    run_seconds: Sequence[float]  # by seed; infinite where the target was missed
+
+
 def lines(
     times: TimeToTarget,
-    run_seconds: Sequence[float],
+    trained: Trained,
     *,
     engine: str,
     target: float,
     rates: Mapping[int, float],
     samples: int,
 ) -> list[str]:
-    """Lay out a table and sentences; trainings at the best size took `run_seconds`, by seed."""
+    """Lay out a table and sentences, with what trainings took at the size that seemed best."""
     sizes, best = times.batch_sizes, times.best
     low, high = times.best_interval
     rows = table(
@@ -48,7 +55,7 @@ def lines(
         plateau(times),
         fitted_laws(times),
         usual_choices(times, samples),
-        _check(times, run_seconds),
+        _check(times, trained),
     ]
     return [*rows, *(line for sentence in sentences for line in wrapped(sentence))]
 
@@ -98,11 +105,12 @@ def usual_choices(
     return f"What usual choices take, in times of the best: {'; '.join(costs)}." if costs else ""
 
 
-def _check(times: TimeToTarget, spent: Sequence[float]) -> str:
-    """Compare the trainings at the best size with the prediction."""
+def _check(times: TimeToTarget, checked: Trained) -> str:
+    """Compare the trainings with the prediction."""
+    size, spent = checked
     median, missed = median_over_seeds(spent), list(spent).count(math.inf)
-    expected = times.median_of_runs(times.best, len(spent))
-    trained = f"Trained at {times.best} with {len(spent)} seeds that had no part in the choice"
+    expected = times.median_of_runs(size, len(spent))
+    trained = f"Trained at {size} with {len(spent)} seeds that had no part in the choice"
     if median == math.inf:
         return f"{trained}: half of them or more missed the target, so the prediction fails here."
     ends = f"{seconds(min(spent))} to {seconds(max(spent))}"

@@ -60,6 +60,7 @@ def measure(
     seconds: float,
     processes: int,
     tell: Callable[[str], object] = lambda _: None,
+    meanwhile: Callable[[StepSeconds], object] = lambda _: None,
 ) -> StepSeconds:
     """Time the subjects' steps.
 
@@ -69,6 +70,8 @@ def measure(
         seconds: of measuring, in all processes together; starting them comes on top.
         processes: how many; each takes some rounds, however long these are.
         tell: is called with what is going on.
+        meanwhile: is called before the last visits, with what was timed by then. So what it trains
+            stands between turns, and sees the same minute.
 
     """
     draw = Draw()
@@ -86,7 +89,9 @@ def measure(
             round_seconds += took
         CHOSEN.update(chosen)  # what this process trains later takes the same forms
         rounds = max(1, round(seconds / VISITS / round_seconds))
-        for part, process in draw.rounds(range(processes), VISITS):
+        for visits, (part, process) in enumerate(draw.rounds(range(processes), VISITS)):
+            if visits == processes * (VISITS - 1):
+                meanwhile(timed)
             tell(f"timing steps, part {part} of {VISITS}")
             visit = pools[process].submit(_call, MeasuringProcess.visit, rounds)
             for subject, turns in visit.result().items():
