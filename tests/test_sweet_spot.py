@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench import __main__ as bench_main
-from bench.best import known_command, search_command
+from bench.best import figure, known_command, search_command
 from bench.best.reference import Reference
+from bench.laws.laws import Estimate
 from mnist_mlp.engines.eager import Eager
 from mnist_mlp.engines.engine import UnavailableError
 from tests import study
@@ -212,3 +213,13 @@ def test_ctrl_c_prints_what_is_there(tmp_path):
     assert errors.endswith("interrupted\n")
     assert "Traceback" not in errors
     assert len(trainings(tmp_path)) > 1
+
+
+def test_a_figure_of_times_that_cannot_be_told_is_drawn_without_curves(tmp_path):
+    """A busy machine must not end a search in a traceback."""
+    file, vague = tmp_path / "figure.svg", Estimate(value=0.01, low=1e-4, high=1.0)
+
+    for curves in ({"eager": {16: vague, 32: vague}}, {}):
+        figure.draw(file, "engine", curves, goal="test accuracy 0.9")
+
+    assert file.read_text().startswith("<svg")

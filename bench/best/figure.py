@@ -37,7 +37,7 @@ def draw(file: Path, field: str, curves: Curves, marks: Marks = (), *, goal: str
     values = [row[end] for row in rows for end in ("low", "high")]
     values += [point["seconds"] for point in points]
     place: dict[str, Any] = {
-        "x": look.batch_size_axis(row["batch size"] for row in rows),
+        "x": look.batch_size_axis(size for curve in curves.values() for size in curve),
         "color": look.color(field, names),
     }
     low, middle = (look.logarithmic(alt.Y(f"{y}:Q"), title, values) for y in ("low", "seconds"))

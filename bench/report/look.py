@@ -39,8 +39,9 @@ def logarithmic(axis: Axis, title: str, values: Iterable[float]) -> Axis:
 
 
 def domain(values: Iterable[float], *, least_ratio: float = 5) -> list[float]:
-    """Around the values, and wide enough for two ticks whatever they are."""
-    low, high = min(values := list(values)), max(values)
+    """Around the values, and wide enough for two ticks whatever they are; around 1 without any."""
+    values = list(values) or [1.0]
+    low, high = min(values), max(values)
     margin = max(1.25, math.sqrt(least_ratio * low / high))
     return [low / margin, high * margin]
 
