@@ -41,6 +41,7 @@ class Compiled(Autograd):
         self._parameters = {name: each.detach() for name, each in network.named_parameters()}
         self._is_whole = self.is_plain and not [*network.buffers()]
         self._kind = task.network, task.loss, self._is_whole, self.device
+        self._is_replayed = is_gpu(self.device) and self._is_whole
         self._recorded: dict[int, Recorded] = {}  # by samples
 
     def prepare(self, batch_size: int, split: Split) -> float:
@@ -78,11 +79,10 @@ class Compiled(Autograd):
             UnavailableError: there is no compiler, or it fails.
 
         """
-        is_replayed = is_gpu(self.device) and self._is_whole
         graph = (*self._kind, samples == 1)
-        if samples in self._recorded or (graph in _ready and not is_replayed):
+        if samples in self._recorded or (graph in _ready and not self._is_replayed):
             return
-        count = samples if is_replayed or samples == 1 else EXAMPLE_SAMPLES
+        count = samples if self._is_replayed or samples == 1 else EXAMPLE_SAMPLES
         inputs, targets = (each[:1].repeat_interleave(count, 0) for each in (inputs, targets))
         if count > 1:
             for tensor in (inputs, targets):
@@ -98,7 +98,7 @@ class Compiled(Autograd):
                 "if there is no compiler, or use another engine"
             ) from error
         _ready.add(graph)
-        if is_replayed:
+        if self._is_replayed:
             self._recorded[samples] = Recorded(self._take_step, inputs, targets)
 
 

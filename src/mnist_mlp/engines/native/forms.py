@@ -13,7 +13,6 @@ from mnist_mlp.engines.native import products
 from mnist_mlp.engines.native.steps import Form
 from mnist_mlp.model import HIDDEN
 
-SMALLEST_PART = 32  # hidden units of a thread: a tile
 ADVANTAGE = 1.05  # a later form must be this much faster, so that two trials choose the same
 MOST_ROUNDS = 6  # of a trial that a busy neighbour disturbs
 TURNS_IN_A_ROW = 3
@@ -25,13 +24,13 @@ HOPELESS_AT_ONCE = 3  # or this many times it in a single turn, which may be slo
 def available(threads: int) -> tuple[Form, ...]:
     """Return the forms for at most so many threads, the simplest first."""
     try:
-        from mnist_mlp.engines.native import closed_form, loop  # noqa: PLC0415 - need Numba
+        from mnist_mlp.engines.native import closed_form, loop, tiles  # noqa: PLC0415 - need Numba
     except (ImportError, RuntimeError) as error:  # not for this Python, or no place for its cache
         raise UnavailableError(
             f"the native engine needs Numba, which does not work here ({error}): install a Numba "
             "for this Python, or use another engine"
         ) from error
-    parts = (2**power for power in range((HIDDEN // SMALLEST_PART).bit_length()))
+    parts = (2**power for power in range((HIDDEN // tiles.TILE).bit_length()))  # a tile at least
     return (
         *(loop.Loop(threads=count) for count in parts if count <= threads),
         *(

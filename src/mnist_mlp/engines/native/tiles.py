@@ -20,7 +20,7 @@ from mnist_mlp.engines.native.steps import ROW_NUMBERS
 
 TILE = 32  # columns
 WIDTHS = {"avx512f": 16, "avx": 8}  # float32 numbers in a vector of a processor, the widest first
-LANES = next((width for name, width in WIDTHS.items() if get_host_cpu_features()[name]), 4)
+LANES = next((width for name, width in WIDTHS.items() if get_host_cpu_features().get(name)), 4)
 REGISTERS = TILE // LANES  # of a row
 CAN_COMPRESS = LANES == 16  # noqa: PLR2004 - AVX-512 has an instruction for it
 AT_ONCE = max(1, LANES // REGISTERS)  # rows whose sums do not wait for each other
