@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,12 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench import __main__ as bench_main
-from bench.report import charts, rows
+from bench.report import charts, rows, verdict
 from bench.runs import files
+from bench.runs.files import SavedRun
 from tests import browser
 from tests.runs import SIZES, case, epoch, measured, saved, training, whole_run
 
-FIGURES = ("epoch-time", "time-to-target", "accuracy", "steps-to-target", "memory")
+FIGURES = (
+    *("epoch-time", "time-to-target", "accuracy-1", "accuracy-2"),
+    *("steps-to-target", "memory"),
+)
+TRENDS = ("step-trend", "epoch-trend")
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -37,8 +43,8 @@ def make(tmp_path, capsys):
     return make
 
 
-def test_tables_sentences_and_machine_are_the_files(make):
-    """Medians read as the suite prints them elsewhere."""
+def test_a_page_has_the_tables_sentences_and_machine_of_its_run(make):
+    """Medians read as in the suite's summary."""
     code, page, output = make({"one.json": whole_run()})
     text = page.read_text()
 
@@ -53,7 +59,7 @@ def test_tables_sentences_and_machine_are_the_files(make):
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """A page whose file and engine are named by an enemy, in a browser."""
+    """A page in a browser whose file name and engine name are an attack."""
     folder = tmp_path_factory.mktemp("shown")
     run, page = folder / "<img src=x onerror=alert(2)>.json", folder / "report.html"
     everything = whole_run()
@@ -64,15 +70,15 @@ def shown(tmp_path_factory):
 
 
 def marks(document, figure):
-    """What the points of a figure say of themselves to a screen reader."""
+    """The text that a screen reader reads for each point of a figure."""
     drawn = document.partition(f'<div id="{figure}"')[2].partition("</figure>")[0]
     labels = re.findall(r'aria-label="([^"]*)"[^>]*aria-roledescription="point"', drawn)
     return [html.unescape(label) for label in labels]
 
 
 @browser.needs_browser
-def test_a_browser_draws_every_figure_and_has_nothing_to_complain_of(shown):
-    """Not of a script, nor of what it may not fetch. A screen reader is told the file's numbers."""
+def test_a_browser_draws_every_figure_without_a_complaint(shown):
+    """A screen reader gets the numbers of the file, and no script or fetch is refused."""
     document, console = shown
     drawn = {figure: marks(document, figure) for figure in FIGURES}
     label = "batch size (samples per step): 16; seconds per epoch: 0.975; engine: eager; batch size"
@@ -82,7 +88,8 @@ def test_a_browser_draws_every_figure_and_has_nothing_to_complain_of(shown):
     assert {figure: len(found) for figure, found in drawn.items()} == {
         "epoch-time": 6,
         "time-to-target": 7,  # five medians, and two seeds that missed
-        "accuracy": 18,
+        "accuracy-1": 9,
+        "accuracy-2": 9,
         "steps-to-target": 7,
         "memory": 6,
     }
@@ -93,7 +100,7 @@ def test_a_browser_draws_every_figure_and_has_nothing_to_complain_of(shown):
     "lone", [epoch(64), training(64, 1.0, reached=False)], ids=["epoch", "miss"]
 )
 def test_a_single_case_is_enough(make, lone):
-    """Where no law can be fitted, and no median be drawn."""
+    """A page is made even where no law can be fitted and no median exists."""
     _, page, _ = make({"one.json": saved(lone)})
     document, console = browser.show(page)
 
@@ -103,7 +110,7 @@ def test_a_single_case_is_enough(make, lone):
 
 @browser.needs_browser
 def test_a_script_that_is_not_the_pages_own_does_not_run(make):
-    """Even if one got into it."""
+    """The content security policy stops a script that got into the page."""
     _, page, _ = make({"one.json": saved(epoch(64))})
     owned = '<img src=x onerror="document.title = 1"><script>document.title = "owned"</script>'
     before, end, after = page.read_text().rpartition("</body>")
@@ -118,18 +125,18 @@ def test_a_script_that_is_not_the_pages_own_does_not_run(make):
 
 @browser.needs_browser
 def test_names_in_a_file_are_shown_as_text(shown):
-    """In a sentence, in a table and in a legend."""
+    """Markup in a name is escaped in a table and in a legend."""
     document, _ = shown
 
     assert "<img" not in document.partition("<script>")[0]
-    assert "<h3>&lt;img src=x onerror=alert(2)&gt;.json</h3>" in document
+    assert "<td>&lt;img src=x onerror=alert(2)&gt;.json</td>" in document
     assert f"<td>{html.escape(HOSTILE)}</td>" in document
     assert f">{html.escape(HOSTILE)}</text>" in document
 
 
 @browser.needs_browser
 def test_a_page_is_dark_where_its_reader_wants_it_dark(make):
-    """And light where not; the figures are written in its ink either way."""
+    """It is light otherwise, and the text of figures has the colour of the page's text."""
     _, page, _ = make({"one.json": saved(epoch(1), epoch(16))})
     dark, light = (browser.photograph(page, scheme=scheme) for scheme in ("dark", "light"))
 
@@ -144,22 +151,23 @@ def test_a_figure_without_cases_is_left_out_and_says_what_makes_them(make):
     _, page, _ = make({"one.json": saved(epoch(1), epoch(16))})
     text = page.read_text()
 
-    assert [f'<div id="{name}">' in text for name in FIGURES] == [True, False, False, False, True]
+    drawn = [name for name in FIGURES if f'<div id="{name}">' in text]
+    assert drawn == ["epoch-time", "memory"]
     assert text.count("bench/test_convergence.py</code> makes them") == 3
     assert "Nothing was trained to a target" in text
 
 
 def test_runs_whose_files_share_a_name_are_told_apart_by_their_folders(make):
-    """Others are named by their files alone, and a run given twice is one."""
+    """Other runs are named by their files alone, and a file that is given twice is read once."""
     run = saved(epoch(1), epoch(16))
     _, page, _ = make({"a/run.json": run, "b/run.json": run, "c.json": run, "b/../c.json": run})
 
-    names = re.findall("<h3>(.*)</h3>", page.read_text())
+    names = re.findall("<td>(.*json): ", page.read_text())
     assert names == [f"{page.parent}/a/run.json", f"{page.parent}/b/run.json", "c.json"]
 
 
 def test_pictures_are_the_figures_on_white(make, tmp_path):
-    """Those that were drawn, by name."""
+    """Each figure with data becomes a file of its name."""
     code, _, _ = make({"one.json": whole_run()}, "--png", tmp_path / "pictures")
     pictures = {file.stem: file for file in (tmp_path / "pictures").iterdir()}
 
@@ -186,7 +194,7 @@ def test_pictures_are_the_figures_on_white(make, tmp_path):
     ],
 )
 def test_a_file_that_is_no_run_is_refused_in_a_sentence(make, run, words):
-    """And nothing is written."""
+    """A refused file leaves no page."""
     code, page, output = make({"run.json": run})
 
     assert code == 1
@@ -195,8 +203,8 @@ def test_a_file_that_is_no_run_is_refused_in_a_sentence(make, run, words):
 
 
 @pytest.mark.parametrize("option", ["-o", "--png"])
-def test_what_cannot_be_written_is_told_and_leaves_nothing(make, tmp_path, option):
-    """A picture that has no place leaves no page, either."""
+def test_a_place_that_cannot_be_written_to_is_an_error_and_leaves_nothing(make, tmp_path, option):
+    """If a picture cannot be written, the page is not written either."""
     where = tmp_path / "one.json" / "there"
     code, page, output = make({"one.json": saved(epoch(1), epoch(16))}, option, where)
 
@@ -209,7 +217,7 @@ def test_what_cannot_be_written_is_told_and_leaves_nothing(make, tmp_path, optio
 
 
 def test_without_a_file_the_newest_saved_run_is_taken(tmp_path, monkeypatch, capsys):
-    """From pytest-benchmark's storage, where pytest was started; without one it says what to do."""
+    """Without a saved run in pytest-benchmark's storage an error says how to save one."""
     monkeypatch.chdir(tmp_path)
     assert bench_main.main(["report"]) == 1
     assert "`pytest --benchmark-only --benchmark-autosave`" in capsys.readouterr().err
@@ -230,7 +238,7 @@ def figures_of(runs):
 
 
 def test_a_seed_that_missed_is_hollow_at_the_time_it_spent():
-    """It counts as longer than all others in the median, which lies within its bar."""
+    """The median counts it as slower than every seed that reached the target."""
     cases = measured(
         *(training(16, 3.0), training(16, 4.0, seed=1), training(16, 2.0, seed=2, reached=False)),
         *(training(64, 5.0, reached=False), training(64, 3.0, seed=1)),
@@ -253,11 +261,11 @@ def test_a_seed_that_missed_is_hollow_at_the_time_it_spent():
     ]
     assert [(row["least"], row["most"]) for row in figure.rows] == [(2.0, 4.0), (3.0, 5.0)]
     assert [row["seconds"] for row in hollow["data"]["values"]] == [2.0, 5.0]
-    assert figures["accuracy"].chart is None  # no training has a trace
+    assert figures["accuracy"].chart is None, "no training has a trace"
 
 
 def test_several_runs_overlay_each_with_its_dash():
-    """One alone needs none."""
+    """A single run has no legend of dashes."""
     cases = measured(*map(epoch, SIZES))
     runs = {"one": cases, "other": cases}
     both, alone = (
@@ -277,3 +285,86 @@ def test_a_colour_is_left_for_every_batch_size_that_is_traced(batch_sizes):
     assert chosen == sorted(set(chosen) & batch_sizes)
     assert {chosen[0], chosen[-1]} == {min(batch_sizes), max(batch_sizes)}
     assert len(chosen) == min(len(batch_sizes), rows.TRACED_BATCH_SIZES)
+
+
+def days(*factors):
+    """Runs by name, one per day and commit; all times of a run are multiplied by its factor."""
+    runs = {}
+    for day, factor in enumerate(factors, 1):
+        cases = [case("step", 16, 0.001 * factor), case("epoch", 16, 4.0 * factor, engine="native")]
+        for timed in cases:
+            median = timed["stats"]["median"]
+            timed["stats"] |= {"q1": 0.99 * median, "q3": 1.01 * median, "rounds": 5}
+        trainings = [training(16, factor * (3 + seed / 10), seed=seed) for seed in range(3)]
+        run = saved(*cases, *trainings, when=f"2026-01-0{day}T10:00:00")
+        runs[f"{day}.json"] = run | {"commit_info": {"id": f"{day}" * 40, "dirty": day == 1}}
+    return runs
+
+
+@browser.needs_browser
+def test_three_runs_make_a_trend_by_date_and_commit(make):
+    """A browser draws a point for each run, and labels it by date and commit."""
+    _, page, _ = make(days(1.0, 1.005, 1.5))
+    document, console = browser.show(page)
+
+    assert console == []
+    assert [len(marks(document, figure)) for figure in TRENDS] == [3, 3]
+    for label in ("2026-01-01 10:00 1111111+", "2026-01-03 10:00 3333333"):
+        assert f">{label}</text>" in document
+
+
+def test_runs_are_compared_newest_first_and_real_moves_marked(make):
+    """A time is marked where its spread does not overlap the spread of the next older run."""
+    _, page, _ = make(days(1.0, 1.005, 1.5))
+    text = page.read_text()
+
+    assert "<td>1.5 ms (+49 %)</td><td>1 ms</td><td>1 ms</td>" in text
+    assert "<td>6 s (+49 %)</td><td>4.02 s</td><td>4 s</td>" in text
+    assert "<td>2026-01-03 10:00 3333333</td><td>16</td><td>4.65 s (+49 %)</td>" in text
+    assert text.count("49 %)") == 3
+
+
+def test_two_runs_make_no_trend(make):
+    """Two runs are compared in tables alone."""
+    _, page, _ = make(days(1.0, 1.5))
+
+    assert "run by run</summary>" in page.read_text()
+    assert not any(f'<div id="{name}">' in page.read_text() for name in TRENDS)
+
+
+def row_of(*trainings):
+    """The row of the verdict for one run of trainings."""
+    run = SavedRun(
+        file=Path("run.json"), when="2026-01-01", commit="", machine={}, cases=measured(*trainings)
+    )
+    (row,) = verdict.verdict({"run.json": run})
+    return row
+
+
+def test_the_verdict_names_the_best_batch_size_its_rivals_and_the_cost_of_common_ones():
+    """The cost at 32 is interpolated between 16 and 64 on a logarithmic scale."""
+    seconds = {16: (1.0, 1.2, 1.4), 64: (4.0, 4.8, 5.0), 256: (2.4, 2.4, 2.4), 4: (1.3, 1.5, 1.6)}
+    row = row_of(
+        *(
+            training(size, time, seed=seed)
+            for size, times in seconds.items()
+            for seed, time in enumerate(times)
+        )
+    )
+
+    assert row["best batch size"] == "16"
+    assert row["time to target"] == "1.2 s"
+    assert row["over seeds"] == "1 s to 1.4 s"
+    assert row["too close to call"] == "4"
+    assert (row["at 32"], row["at 256"]) == ("about 2.0 times", "2.0 times")
+
+
+def test_the_verdict_of_trainings_that_all_missed_names_the_closest():
+    """No batch size is the best where none reached the target."""
+    row = row_of(
+        *(training(16, 2.0, reached=False), training(64, 3.0, reached=False, test_score=0.94))
+    )
+
+    assert row["best batch size"] == "none"
+    assert row["time to target"] == "not reached (0.940 at 64)"
+    assert row["at 32"] == ""

@@ -1,4 +1,4 @@
-"""Which batch size trains fastest, why an epoch at 1 is slow, what the largest lost: in words."""
+"""Sentences: the fastest batch size, why an epoch at 1 is slow, what the largest size lost."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from bench.units import counted, estimate, is_known, listed, per_cent, seconds
 
 Cases = Sequence[MeasuredCase]
 
-NEAR = 1.1  # times the best time to the target
-ASKED = "loader"  # the engine that the question is about
+NEAR = 1.1  # the largest ratio to the best time that still counts as near
+ASKED = "loader"  # the engine of the question
 
 
 def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
@@ -27,7 +27,7 @@ def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
         rates.setdefault(engine, {})[rule] = sizes
     return [
         *(_fastest(engine, rule, sizes, cases) for (engine, rule), sizes in series.items()),
-        *_slow_epoch(cases),
+        *slow_epoch(cases),
         *map(_largest, rates.values()),
         *axes.sentences(cases, memory_bytes),
         *(_laws(engine, rule, sizes, cases) for (engine, rule), sizes in series.items()),
@@ -104,7 +104,7 @@ def _shortest_update(cases: Cases, engine: str) -> float:
     )
 
 
-def _slow_epoch(cases: Cases) -> list[str]:
+def slow_epoch(cases: Cases) -> list[str]:
     """Say what an epoch pays for its updates, by the law of an engine's own steps."""
     overheads = {}
     for engine in sorted(seeds.engines(cases), key=lambda name: name != ASKED):

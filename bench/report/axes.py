@@ -30,7 +30,7 @@ def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
         if _is_doubtful(of_verb(cases, "alignment", engine)):
             groups[ALIGNMENT.format(engine)] = [DOUBT]
     return [
-        *_disturbed(cases),
+        *disturbed(cases),
         *_compiling(cases),
         *_memory(cases, memory_bytes),
         *(f"{subject}: {', '.join(texts)}." for subject, texts in groups.items()),
@@ -92,16 +92,16 @@ def _memory(cases: Cases, memory_bytes: int | None) -> list[str]:
     return [f"{sentence}; {gigabytes(memory_bytes)} hold {fits}."]
 
 
-def _disturbed(cases: Cases) -> list[str]:
+def disturbed(cases: Cases) -> list[str]:
     """Say how many cases were disturbed, and by what the first of them was."""
     watched = [case for case in cases if case.disturbed is not None]
-    disturbed = [case for case in watched if case.disturbed]
-    if not disturbed:
+    marked = [case for case in watched if case.disturbed]
+    if not marked:
         return [f"Other processes disturbed none of {len(watched)} cases."] if watched else []
-    was = "was" if len(disturbed) == 1 else "were"
+    was = "was" if len(marked) == 1 else "were"
     sentence = (
-        f"{len(disturbed)} of {len(watched)} cases {was} disturbed (marked *), the first "
-        f"{disturbed[0].name}: {disturbed[0].disturbed}. --rerun-disturbed=1 runs them again."
+        f"{len(marked)} of {len(watched)} cases {was} disturbed (marked *), the first "
+        f"{marked[0].name}: {marked[0].disturbed}. --rerun-disturbed=1 runs them again."
     )
     return [sentence]
 

@@ -6,11 +6,10 @@ from typing import Any
 
 import altair as alt
 
-from bench.report import look, rows
+from bench.report import history, look, rows
+from bench.report.history import SavedRuns
 from bench.report.rows import Row, Runs
 from bench.runs.case import ACCURACY
-
-Chart = alt.LayerChart | alt.FacetChart
 
 ACCURACY_TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 MEDIAN_HEADINGS = ["learning rate", "batch size", "median", "over seeds", "reached by", "run"]
@@ -23,26 +22,26 @@ MAKE = "pytest --benchmark-only --benchmark-autosave"
 class Figure:
     """A chart and its numbers, or the command that makes its cases where no run has them."""
 
-    name: str  # of its picture's file
+    name: str  # stem of the picture's file
     title: str
     command: str
     sentence: str
-    chart: Chart | None
-    headings: Sequence[str] = ()  # of the table of its numbers; keys of the rows
+    chart: alt.LayerChart | None
+    headings: Sequence[str] = ()  # columns of the table below the figure: keys of its rows
     rows: Sequence[Row] = ()
 
 
 def figures(runs: Runs) -> list[Figure]:
     """Return every figure, in the page's order."""
-    timed, evaluations = rows.timed(runs), rows.evaluations(runs)
+    timed = rows.timed(runs)
     by_engine: dict[str, Any] = {"by": "engine", "command": f"{MAKE} bench/test_epoch.py"}
     return [
         _figure(
             *(runs, [row for row in timed if row["verb"] == "epoch"], rows.epoch_curves(runs)),
             name="epoch-time",
             title="Time of one epoch",
-            sentence="A curve is steps per epoch times o + c B, the law of the time of one step; "
-            "it is drawn as far as it was fitted.",
+            sentence="Median seconds per epoch. A curve is the steps per epoch times the law "
+            "o + c B of seconds per step, drawn over the batch sizes it was fitted to.",
             y=("seconds", "seconds per epoch"),
             headings=["engine", "batch size", "epoch", "samples per second", "run"],
             **by_engine,
@@ -54,14 +53,7 @@ def figures(runs: Runs) -> list[Figure]:
             sentence="A line joins the medians.",
             y=("seconds", "seconds of training"),
         ),
-        Figure(
-            name="accuracy",
-            title="Test accuracy while training",
-            command=f"{MAKE} bench/test_convergence.py",
-            sentence="For each batch size the seed in the middle; the dotted line is the target. "
-            "The axis is logarithmic in the share of samples that are missed.",
-            chart=_panels(evaluations, runs) if evaluations else None,
-        ),
+        *_accuracies(runs),
         _to_target(
             *(runs, rows.steps_curves(runs)),
             name="steps-to-target",
@@ -74,12 +66,49 @@ def figures(runs: Runs) -> list[Figure]:
             *(runs, timed, timed),
             name="memory",
             title="Peak memory",
-            sentence="The most that one untimed call held, less what was held before it.",
+            sentence="The most memory that one untimed call held, less the memory held before it.",
             y=("megabytes", "megabytes"),
             headings=["engine", "batch size", "peak memory", "of", "run"],
             **by_engine,
         ),
     ]
+
+
+def trends(runs: SavedRuns) -> list[Figure]:
+    """Return seconds per step and per epoch by date and commit."""
+    return [
+        Figure(
+            name=f"{verb}-trend",
+            title=f"Time of one {verb}, run by run",
+            command=f"{MAKE} bench/test_{verb}.py",
+            sentence=f"Median seconds per {verb} of each run, by date and commit, at up to "
+            f"{history.TREND_SIZES} batch sizes. Lines join the runs of one processor.",
+            chart=_trend(history.trend(runs, verb), verb),
+        )
+        for verb in ("step", "epoch")
+    ]
+
+
+def _trend(points: list[Row], verb: str) -> alt.LayerChart | None:
+    """Draw a line for each engine and batch size; all runs have the same distance."""
+    if not points:
+        return None
+    engines = list(dict.fromkeys(row["engine"] for row in points))
+    sizes = sorted({row["batch size"] for row in points})
+    runs = alt.X("run:O", sort=None, title=None)
+    times = [row["seconds"] for row in points]
+    place = {
+        "x": runs.axis(labelAngle=-30, labelLimit=200, labelOverlap="greedy"),
+        "y": look.logarithmic(alt.Y("seconds:Q"), f"seconds per {verb}", times),
+        "color": look.color("engine", engines),
+    }
+    shape = look.shape("batch size", sizes)
+    shown = _shown(["engine", "batch size", "time", "run", "processor"])
+    layers = (
+        _on(points).mark_line().encode(**place, detail=["batch size:N", "processor:N"]),
+        _on(points).mark_point(filled=True).encode(**place, shape=shape, tooltip=shown),
+    )
+    return _layered(layers)
 
 
 def _to_target(
@@ -94,8 +123,8 @@ def _to_target(
         headings=MEDIAN_HEADINGS,
         command=f"{MAKE} --seeds=0,1,2 bench/test_convergence.py",
         sentence=f"The target is {targets}. A filled mark is the median over seeds, "
-        "its bar reaches from the least to the most of them. A hollow mark is a seed that missed "
-        f"the target, at what it spent. {sentence}",
+        f"and its bar is their range. A hollow mark is a seed that missed the target, at the "
+        f"{y[0]} it spent. {sentence}",
         **text,
     )
 
@@ -137,14 +166,18 @@ def _figure(
             _on(missed).mark_point(filled=False).encode(**mark, tooltip=_shown(SEED_HEADINGS)),
             _on(marks).mark_point(filled=True).encode(**mark, tooltip=shown),
         )
-        chart = alt.LayerChart(
-            layer=[layer for layer in layers if layer.data["values"]],
-            width=look.WIDTH,
-            height=look.HEIGHT,
-            config=look.config(),
-        )
+        chart = _layered(layers)
     ordered = sorted(measured, key=lambda row: (row["run"], row[by]))
     return Figure(chart=chart, headings=headings, rows=ordered, **text)
+
+
+def _layered(layers: Sequence[alt.Chart]) -> alt.LayerChart:
+    return alt.LayerChart(
+        layer=[layer for layer in layers if layer.data["values"]],
+        width=look.WIDTH,
+        height=look.HEIGHT,
+        config=look.config(),
+    )
 
 
 def _targets(runs: Runs) -> list[tuple[str, float]]:
@@ -152,36 +185,49 @@ def _targets(runs: Runs) -> list[tuple[str, float]]:
     return sorted({(case.score_name, case.target_score or 0.0) for case in trained})
 
 
-def _panels(marks: list[Row], runs: Runs) -> Chart:
-    """Draw test accuracy against time, a panel for each learning rate rule."""
-    several = len({row["learning rate"] for row in marks}) > 1
+def _accuracies(runs: Runs) -> list[Figure]:
+    """Draw test accuracy against time, a figure for each learning rate rule, on the same axes."""
+    points = rows.evaluations(runs)
+    names = list(dict.fromkeys(row["learning rate"] for row in points))
+    title = "Test accuracy while training"
+    return [
+        Figure(
+            name="accuracy" if len(names) <= 1 else f"accuracy-{number}",
+            title=f"{title}, learning rate {name}" if name else title,
+            command=f"{MAKE} bench/test_convergence.py",
+            sentence="The middle seed of each batch size. The dotted line is the target. "
+            "The axis is logarithmic in the share of wrong answers.",
+            chart=_accuracy(points, name, runs) if name else None,
+        )
+        for number, name in enumerate(names or [""], 1)
+    ]
+
+
+def _accuracy(points: list[Row], learning_rate: str, runs: Runs) -> alt.LayerChart:
+    """Draw the evaluations of one learning rate rule, on axes that hold those of all rules."""
     goals = [1 - target for name, target in _targets(runs) if name == ACCURACY and target < 1]
-    missed = look.domain([*(row["missed"] for row in marks), *goals])
+    missed = look.domain([*(row["missed"] for row in points), *goals])
     y = alt.Y("missed:Q", scale=alt.Scale(type="log", reverse=True, nice=False, domain=missed))
     x = alt.X("seconds:Q")
     encodings: dict[str, Any] = {
-        "x": look.logarithmic(x, "seconds of training", [row["seconds"] for row in marks]),
+        "x": look.logarithmic(x, "seconds of training", [row["seconds"] for row in points]),
         "y": y.title("test accuracy").axis(
             values=[1 - accuracy for accuracy in ACCURACY_TICKS],
             labelExpr="format(1 - datum.value, '.3~f')",
         ),
-        "color": look.color("batch size", sorted({row["batch size"] for row in marks})),
+        "color": look.color("batch size", sorted({row["batch size"] for row in points})),
         "tooltip": _shown(EVALUATION_HEADINGS),
     }
-    walks = alt.Chart().mark_line(point=alt.OverlayMarkDef(size=20))
-    rule = alt.Chart().mark_rule(color=look.INK, opacity=0.7, strokeDash=[2, 3])
-    panel = alt.layer(
-        walks.encode(**encodings, **look.dash(runs)),
-        *(rule.encode(y=alt.YDatum(goal)) for goal in goals),
-    )
-    header = alt.Header(labelExpr="'learning rate: ' + datum.value")
-    width = look.WIDTH // 2 - 20 if several else look.WIDTH
-    return alt.FacetChart(
-        data=alt.Data(values=marks),
-        spec=panel.properties(width=width, height=look.HEIGHT),
-        facet=alt.Facet("learning rate:N", title=None, header=header),
-        columns=2,
-        config=look.config(),
+    walks = _on([row for row in points if row["learning rate"] == learning_rate])
+    return _layered(
+        [
+            walks.mark_line(point=alt.OverlayMarkDef(size=20)).encode(
+                **encodings, **look.dash(runs)
+            ),
+            _on([{"missed": goal} for goal in goals])
+            .mark_rule(color=look.INK, opacity=0.7, strokeDash=[2, 3])
+            .encode(y="missed:Q"),
+        ]
     )
 
 

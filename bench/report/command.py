@@ -11,18 +11,24 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 
-from bench.report import answer, charts, look
+from bench.report import answer, axes, charts, history, look, verdict
 from bench.report.charts import Figure
 from bench.runs import files
 from bench.runs.files import MACHINE, SavedRun
 from bench.units import gigabytes
 from mnist_mlp import atomic
 
+DRAWN_RUNS = 2  # runs that share a figure: the curves of more could not be told apart
+FEWEST_RUNS_OF_A_TREND = 3
+
 
 def run(options: argparse.Namespace) -> int:
     """Read and draw everything, then write."""
     runs = files.read_reported(options.runs or [files.newest()])
-    figures = charts.figures({name: saved.cases for name, saved in runs.items()})
+    drawn = list(runs.items())[:DRAWN_RUNS]
+    figures = charts.figures({name: saved.cases for name, saved in drawn})
+    if len(runs) >= FEWEST_RUNS_OF_A_TREND:
+        figures[2:2] = charts.trends(runs)
     contents = {options.output: page(runs, figures).encode()}
     if options.png:
         atomic.make_folder(options.png)
@@ -46,19 +52,20 @@ def page(runs: Mapping[str, SavedRun], figures: Sequence[Figure]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["hash"] = _hash
-    machines = [_machine(name, saved) for name, saved in runs.items()]
+    newest = next(iter(runs.values()))
+    why = [*answer.slow_epoch(newest.cases), *axes.disturbed(newest.cases)]
+    sentences = answer.sentences(newest.cases, newest.physical_memory_bytes)
+    rows = verdict.verdict(runs)
     return environment.get_template("page.html").render(
         scripts=[_vega(), _drawing(figures)],
         figures=figures,
-        machine={label: [values[label] for values in machines] for label in machines[0]},
-        runs=[
-            (
-                name,
-                answer.sentences(saved.cases, saved.physical_memory_bytes),
-                any(case.verb == "convergence" for case in saved.cases),
-            )
-            for name, saved in runs.items()
-        ],
+        runs=history.labels(runs),
+        verdict=rows,
+        verdict_headings=verdict.headings(rows),
+        comparison=history.comparison(runs) if len(runs) > 1 else [],
+        why=why,
+        more=[sentence for sentence in sentences if sentence not in why],
+        machines=_machines(runs),
     )
 
 
@@ -74,7 +81,7 @@ def _drawing(figures: Sequence[Figure]) -> str:
     `ast` lets Vega interpret expressions, which it would otherwise compile by `eval`.
     """
     specifications = {
-        figure.name: figure.chart.to_dict() | {"description": figure.title}
+        figure.name: figure.chart.to_dict() | {"description": figure.title} | look.FITTED
         for figure in figures
         if figure.chart
     }
@@ -91,9 +98,16 @@ def _hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _machine(name: str, saved: SavedRun) -> dict[str, str]:
-    """Return each label with the run's value; empty where the run has none."""
-    values = {label: str(saved.machine[key] or "") for key, label in MACHINE.items()}
-    if saved.physical_memory_bytes:
-        values["memory"] = gigabytes(saved.physical_memory_bytes)
-    return {"run": name, "measured": saved.when} | values
+def _machines(runs: Mapping[str, SavedRun]) -> dict[str, list[str]]:
+    """Return each label with a value for each machine; the runs of a machine share a column."""
+    columns: dict[tuple[str, ...], list[str]] = {}
+    for name, saved in runs.items():
+        values = {key: str(value or "") for key, value in saved.machine.items()}
+        if saved.physical_memory_bytes:
+            values["physical_memory_bytes"] = gigabytes(saved.physical_memory_bytes)
+        columns.setdefault(tuple(values.values()), []).append(name)
+    labels = ["runs", *MACHINE.values()]
+    rows = zip(
+        labels, *((", ".join(names), *cells) for cells, names in columns.items()), strict=True
+    )
+    return {label: values for label, *values in rows}

@@ -9,6 +9,8 @@ import altair as alt
 # Okabe and Ito 2008; first the four that stand out from white and from black by 3 to 1.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross")
+# The fields by which a chart takes the width of its element in a page.
+FITTED = {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
 INK = "currentColor"  # the page's, light on dark or dark on light; black in a picture
 WIDTH, HEIGHT = 640, 340
 FEW_DECADES = 2.7  # so few leave room for ticks at 2 and 5 times a power of ten
@@ -22,7 +24,7 @@ def batch_size_axis(sizes: Iterable[float]) -> alt.X:
     return (
         alt.X("batch size:Q", scale=scale)
         .title("batch size (samples per step)")
-        .axis(values=[4**power for power in range(13)], format=",d")
+        .axis(values=[4**power for power in range(13)], format=",d", labelSeparation=6)
     )
 
 
@@ -81,8 +83,9 @@ def config() -> alt.Config:
         font="system-ui, sans-serif",
         view=alt.ViewConfig(stroke=None),
         axis=alt.AxisConfig(titlePadding=8, gridOpacity=0.12, **axis, **text),
-        legend=alt.LegendConfig(symbolStrokeWidth=2, symbolOpacity=1, **text),
-        header=alt.HeaderConfig(**text),
+        legend=alt.LegendConfig(
+            symbolStrokeWidth=2, symbolOpacity=1, symbolBaseFillColor=INK, **text
+        ),
         point=alt.MarkConfig(size=70, opacity=1, strokeWidth=2),
         line=alt.LineConfig(strokeWidth=1.5, opacity=0.8),
     )

@@ -1,4 +1,4 @@
-"""Saved runs as rows: a mark of a figure each, with its numbers and how they read."""
+"""Saved runs as rows: the marks of figures, with numbers and their text."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +16,11 @@ from bench.units import megabytes, seconds
 Runs = Mapping[str, Sequence[MeasuredCase]]  # a run's name -> its cases
 Row = dict[str, Any]
 
-TRACED_BATCH_SIZES = 6  # as many as there are colours
-SMALLEST_ERROR = 1e-4  # one sample of MNIST's test set: a logarithmic axis has no 0
-SMALLEST_MEGABYTES = 0.1  # for the same reason
-WRITE = {"seconds": seconds, "steps": "{:,.0f}".format}  # what a training spent
+TRACED_BATCH_SIZES = 6  # the number of colours
+# A logarithmic axis has no 0.
+SMALLEST_ERROR = 1e-4  # one sample of MNIST's test set
+SMALLEST_MEGABYTES = 0.1
+WRITE = {"seconds": seconds, "steps": "{:,.0f}".format}
 
 
 def timed(runs: Runs) -> list[Row]:
@@ -27,8 +28,9 @@ def timed(runs: Runs) -> list[Row]:
     cases = {
         (run, case.engine, case.batch_size): case
         for run, measured in runs.items()
+        for engine in engines(measured)
         for verb in ("step", "epoch")
-        for case in of_verb(measured, verb)
+        for case in of_verb(measured, verb, engine)
     }
     rows = []
     for (run, engine, size), case in cases.items():
@@ -84,14 +86,14 @@ def series(runs: Runs) -> list[tuple[Row, str, list[Seeds]]]:
 
 
 def _spent(case: MeasuredCase, field: str) -> float:
-    return case.seconds if field == "seconds" else max(case.steps, 1)  # no 0, as above
+    return case.seconds if field == "seconds" else max(case.steps, 1)
 
 
 def medians(runs: Runs, field: str) -> list[Row]:
     """Return a row for each batch size, with None for a median that missed the target.
 
     Args:
-        runs: of which trainings are taken.
+        runs: the runs whose trainings are shown.
         field: "seconds" or "steps" to the target.
 
     """
@@ -173,8 +175,8 @@ def evaluations(runs: Runs) -> list[Row]:
     ]
 
 
-def spread_out(batch_sizes: Iterable[int]) -> list[int]:
-    """Return at most as many as there are colours, the smallest and the largest among them."""
+def spread_out(batch_sizes: Iterable[int], most: int = TRACED_BATCH_SIZES) -> list[int]:
+    """Choose at most so many batch sizes, the smallest and the largest among them."""
     sizes = sorted(batch_sizes)
-    places = np.linspace(0, len(sizes) - 1, min(TRACED_BATCH_SIZES, len(sizes)))
+    places = np.linspace(0, len(sizes) - 1, min(most, len(sizes)))
     return [sizes[round(place)] for place in places]

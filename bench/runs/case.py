@@ -9,16 +9,16 @@ from pydantic.dataclasses import dataclass
 
 from mnist_mlp.errors import UserError
 
-Seconds = Annotated[float, Field(ge=1e-10, le=1e9)]  # from a cycle to thirty years
+Seconds = Annotated[float, Field(ge=1e-10, le=1e9)]  # a processor cycle to thirty years
 Rate = Annotated[float, Field(gt=0, le=1e10)]
 Score = Annotated[float, Field(ge=-1e9, le=1e9)]
 Count = Annotated[int, Field(ge=0, lt=2**53)]  # a float holds every smaller whole number
-Text = Annotated[str, StringConstraints(pattern=r"^[^\p{C}]*$")]  # without control characters
+Text = Annotated[str, StringConstraints(pattern=r"^[^\p{C}]*$")]  # no control characters
 
-ACCURACY = "test accuracy"  # what scores are called that are shares of samples
-# Names of fields in runs saved before.
+ACCURACY = "test accuracy"  # name of a score that is a share of samples
+# Field in older saved runs -> its name now.
 FORMER = {"test_accuracy": "test_score", "target_accuracy": "target_score"}
-# What every case of a verb of this suite stores.
+# Verb -> fields that each of this suite's cases stores.
 _TIMED = ("batch_size", "samples_per_second", "peak_memory_bytes")
 REQUIRED: Mapping[str, Sequence[str]] = {
     "step": _TIMED,
@@ -34,24 +34,25 @@ REQUIRED: Mapping[str, Sequence[str]] = {
 class MeasuredCase:
     """One case of a run: its setting, its seconds, and what was measured beside them.
 
-    Cases of other suites have names and seconds, and the defaults elsewhere.
+    A case of another suite has a name and seconds, and defaults in all other fields.
     """
 
     name: Text  # "test_epoch[engine=eager-batch_size=64]"
-    full_name: Text  # with its file; baselines are matched by it
+    full_name: Text  # name and file; baselines are matched by it
     seconds: Seconds  # median of the timed calls
     rounds: Count = 1  # timed calls
+    quartile_seconds: tuple[Seconds, Seconds] | None = None  # lower and upper, of the timed calls
 
     engine: Text = ""
     batch_size: PositiveInt = 1
-    precision: Text = "float32"  # runs saved before may name another
+    precision: Text = "float32"  # older saved runs may name another
     threads: Count = 0
     device: Text = "cpu"
     data: Text = ""
-    form: Text | None = None  # of the step, which the native engine chose
+    form: Text | None = None  # form of a step that the native engine chose
     form_threads: Count | None = None
     learning_rate: float = 0.0
-    lr_rule: Text = "fixed"  # runs saved before there were others do not name it
+    lr_rule: Text = "fixed"  # older saved runs had no other rule, and no field
     score_name: Text = ACCURACY
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
@@ -61,17 +62,17 @@ class MeasuredCase:
     floor_fraction: float | None = None
     compile_seconds: float = 0.0
 
-    steps: Count = 0  # of a training to the target, as the rest of this block
+    steps: Count = 0  # this block describes a training to the target
     epochs: Annotated[float, Field(ge=0, le=1e9)] | None = None
     reached: bool = True
     diverged: bool = False
     test_score: Score = 0.0
     target_score: Score | None = None
     max_epochs: Count | None = None
-    seeds_left_out: Count = 0  # since this seed missed the target clearly
+    seeds_left_out: Count = 0  # number of seeds: this seed missed the target clearly
     trace: Sequence[tuple[float, Count, Score]] = ()  # (seconds, steps, score on the test set)
 
-    disturbed: Text | None = None  # by what; empty: by nothing; None: nobody watched
+    disturbed: Text | None = None  # the cause; empty: undisturbed; None: not watched
 
     workers: Count = 0
     beside: Count | None = None  # the batch size that alignment compares this one with
@@ -96,7 +97,7 @@ _READER = TypeAdapter(MeasuredCase)
 
 
 def verb_of(name: str) -> str:
-    """Return what the case of a name times: "step", "epoch", "convergence"."""
+    """Return what a case times, from its name: "step", "epoch" or "convergence", for instance."""
     return name.partition("[")[0].removeprefix("test_")
 
 
@@ -109,15 +110,17 @@ def from_json(saved: Any) -> MeasuredCase:
             raise UserError("a case has no name, no stats with a median or no extra_info")
     fields |= {"name": name, "full_name": saved.get("fullname", name)}
     fields |= {"seconds": seconds, "rounds": stats.get("rounds", 1)}
+    if {"q1", "q3"} <= stats.keys():
+        fields["quartile_seconds"] = (stats["q1"], stats["q3"])
     try:
-        # As JSON again, in which a list may stand for a tuple.
+        # Validated as JSON, in which a list may stand for a tuple.
         measured = _READER.validate_json(json.dumps(fields))
     except ValidationError as error:
         fault = error.errors()[0]
         where = " ".join(map(str, fault["loc"])) or "text"
         value = ascii(fault["input"])[:60]
         raise UserError(f"{name!a} has {where} {value}: {fault['msg'].lower()}") from error
-    if measured.engine:  # so this suite measured it
+    if measured.engine:  # this suite measured the case
         for key in REQUIRED.get(measured.verb, ()):
             if key not in fields:
                 raise UserError(f"{name} has no {key}")

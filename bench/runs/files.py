@@ -1,4 +1,4 @@
-"""Runs that pytest-benchmark saved: the newest, read, and checked."""
+"""Finds, reads and checks runs that pytest-benchmark saved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ from bench.runs import json_lines
 from bench.runs.case import MeasuredCase, from_json
 from mnist_mlp.errors import UserError
 
-STORAGE = Path(".benchmarks")  # pytest-benchmark's, where pytest was started
+STORAGE = Path(".benchmarks")  # pytest-benchmark's storage, in the folder where pytest started
 SAVE = "`pytest --benchmark-only --benchmark-autosave`"
 REPORTED = ("step", "epoch", "convergence")  # verbs that tables and figures show
 
-# What decides how fast a run is, and its name in a report. Host names and clock frequencies differ
-# between equal machines.
+# Fields that decide how fast a run is -> their names in a report. Host names and clock frequencies
+# are left out: they differ between equal machines.
 MACHINE = {
     "cpu": "processor",  # pytest-benchmark stores several fields there; this one is its name
     "physical_memory_bytes": "memory",
@@ -38,8 +38,9 @@ class SavedRun:
     """One saved run."""
 
     file: Path
-    when: str
-    machine: Mapping[str, str | int | None]  # by the keys of MACHINE
+    when: str  # date and time in ISO format
+    commit: str  # short id of the measured code's commit; "+" follows if files were changed
+    machine: Mapping[str, str | int | None]  # key of MACHINE -> value
     cases: Sequence[MeasuredCase]
 
     @cached_property
@@ -72,7 +73,11 @@ def read(file: Path) -> SavedRun:
                 when.isprintable()
             ):
                 return SavedRun(
-                    file=file, when=when, machine=machine_of(info), cases=[*map(from_json, cases)]
+                    file=file,
+                    when=when,
+                    commit=_commit_of(saved.get("commit_info")),
+                    machine=machine_of(info),
+                    cases=[*map(from_json, cases)],
                 )
     except UserError as error:
         reason = str(error)
@@ -80,15 +85,17 @@ def read(file: Path) -> SavedRun:
 
 
 def read_reported(files: Sequence[Path]) -> dict[str, SavedRun]:
-    """Read runs of this suite by name, less the cases that no report draws; each file once.
+    """Read runs of this suite by name, the newest first, without cases that no report draws.
 
-    A name is the file's, with its folder where two share it.
+    Each file is read once. A run is named by its file, and by its folder where two files share a
+    name.
     """
     files = list(dict.fromkeys(file.resolve() for file in files))
     names = [file.name for file in files]
+    runs = [_of_this_suite(read(file)) for file in files]
     return {
-        file.name if names.count(file.name) == 1 else str(file): _of_this_suite(read(file))
-        for file in files
+        run.file.name if names.count(run.file.name) == 1 else str(run.file): run
+        for run in sorted(runs, key=lambda run: run.when, reverse=True)
     }
 
 
@@ -112,6 +119,14 @@ def machine_of(info: Any) -> dict[str, str | int | None]:
     fields = {key: info.get(key) for key in MACHINE}
     fields["cpu"] = cpu.get("brand_raw") if isinstance(cpu, dict) else None
     return {key: value if _is_plain(value) else None for key, value in fields.items()}
+
+
+def _commit_of(info: Any) -> str:
+    """Shorten the commit that pytest-benchmark describes; empty outside a repository."""
+    match info:
+        case {"id": str(commit), **more} if commit.isalnum():
+            return commit[:7] + "+" * bool(more.get("dirty"))
+    return ""
 
 
 def _is_plain(value: object) -> bool:
