@@ -1,4 +1,4 @@
-"""What is printed when a run ends: tables, and the answer."""
+"""The summary that a run prints when it ends: tables, and the answer."""
 
 import math
 import random
@@ -73,15 +73,15 @@ def default_run():
 
 
 def test_a_default_run_is_at_most_60_lines_with_the_answer_first():
-    """A table for each engine, then what was asked: which size, why 1 is slow, what 60,000 lost.
+    """Tables come first, then the best size, why 1 is slow, and what 60,000 lost.
 
-    What was left out is in the table, with each reason once below.
+    Cases that were left out are marked in the table, and each reason is given once below.
     """
     cases, left_out = default_run()
     text = render(*cases, left_out=left_out)
     tables, answer = text.split("\n\n")
 
-    assert len(text.splitlines()) <= 60 - 3  # for what --full adds, and pytest's last line
+    assert len(text.splitlines()) <= 60 - 3  # --full and pytest add up to three lines
     assert 15 <= len(answer.splitlines()) <= 25
     assert max(map(len, text.splitlines())) <= units.WIDTH
     assert [line.split()[0] for line in tables.splitlines() if " engine: " in line] == [*ENGINES]
@@ -111,7 +111,7 @@ AXES = [
 
 @given(st.integers(0, 2**32), st.booleans())
 def test_any_part_of_a_run_fits_its_columns_and_lines(seed, details):
-    """Whatever was measured."""
+    """No part of a run makes a line or an answer too long."""
     cases, left_out = default_run()
     draw = random.Random(seed)
     part = draw.sample([*cases, *AXES], draw.randint(0, 60))
@@ -124,7 +124,7 @@ def test_any_part_of_a_run_fits_its_columns_and_lines(seed, details):
 
 
 def test_details_add_columns_and_leave_no_sentence_out():
-    """Seeds, spread, steps, rates, rounds and forms."""
+    """The option -v shows seeds, spread, steps, rates, rounds and forms."""
     cases, left_out = default_run()
     cases = [*cases, case("step", 128, engine="native", form="loop", form_threads=2)]
     text = render(*cases, left_out=left_out, details=True)
@@ -144,7 +144,7 @@ def test_details_add_columns_and_leave_no_sentence_out():
     ],
 )
 def test_the_first_to_the_target_is_compared_with_the_fastest_epoch(slower, words):
-    """Of the sizes that trained: an epoch that is fast does not make training fast."""
+    """A fast epoch does not make training fast."""
     epochs = [case("epoch", size, seconds) for size, seconds in ((4, 5.0), (256, 0.5), (384, 0.1))]
     text = flat(render(training(4, 2.0), slower, *epochs))
 
@@ -153,7 +153,7 @@ def test_the_first_to_the_target_is_compared_with_the_fastest_epoch(slower, word
 
 
 def test_where_no_batch_size_reached_the_target_the_closest_is_named():
-    """And the table has how far each came."""
+    """The table shows the score that each size came to."""
     text = flat(render(training(4, reached=False), training(64, reached=False, test_score=0.94)))
 
     assert "no batch size reached test accuracy 0.95 within 10 epochs; 64 came closest, at" in text
@@ -171,7 +171,7 @@ def test_where_no_batch_size_reached_the_target_the_closest_is_named():
     ids="seconds={}".format,
 )
 def test_batch_sizes_are_told_apart_by_their_seeds(others, words):
-    """With one seed each, they are not."""
+    """A single seed of each size cannot tell sizes apart."""
     text = render(
         *(
             training(size, seconds, seed=seed)
@@ -185,7 +185,7 @@ def test_batch_sizes_are_told_apart_by_their_seeds(others, words):
 
 
 def test_of_several_seeds_the_median_counts_and_a_miss_is_the_longest():
-    """One miss of three leaves the median; two leave no time at all. Seeds left out are counted."""
+    """One miss of three leaves a median, two leave none. Skipped seeds are counted."""
     misses = [
         training(4, 1.0, reached=False, test_score=accuracy, seeds_left_out=1)
         for accuracy in (0.9, 0.8)
@@ -198,7 +198,7 @@ def test_of_several_seeds_the_median_counts_and_a_miss_is_the_longest():
 
 
 def test_an_epoch_at_1_is_slow_by_what_its_updates_cost():
-    """By the loader's own steps where it ran, since the question is about it."""
+    """The sentence is about the engine `loader` where it ran, as the question was."""
     steps = [step(size, engine) for engine in ENGINES for size in SIZES]
     text = flat(render(*steps, epoch(1, "loader"), epoch(1)))
 
@@ -208,11 +208,11 @@ def test_an_epoch_at_1_is_slow_by_what_its_updates_cost():
 
     quick = case("epoch", 1, 0.6, engine="native", peak_memory_bytes=1_000_000)
     text = flat(render(*steps, epoch(1, "loader"), quick))
-    assert "80 us with compiled and 10 us with native." in text  # as an epoch shows
+    assert "80 us with compiled and 10 us with native." in text
 
 
 def test_the_largest_batch_size_is_told_by_its_updates():
-    """One in each epoch."""
+    """A batch of the whole training set makes one update per epoch."""
     text = flat(render(*(trained(size, "fixed") for size in (1, 4, 60_000))))
 
     assert "Batch size 60000 (native engine) makes one update per epoch. At the fixed rate" in text
@@ -220,24 +220,24 @@ def test_the_largest_batch_size_is_told_by_its_updates():
 
 
 def laws_of(*cases):
-    """The sentences on laws."""
+    """The sentences about laws."""
     return flat(render(*cases, details=True)).partition("Laws")[2]
 
 
 def test_a_suited_rate_gives_both_laws_and_the_batch_size_that_they_predict():
-    """With intervals, and with how far the laws are off."""
+    """Each law has intervals and its largest misfit."""
     text = laws_of(*map(step, SIZES), *(trained(size, "tuned") for size in SIZES[:5]))
 
-    assert "B_half = o / c 5 (5 to 5), off by up to 0 % at" in text
-    assert "S_min 850 (850 to 850), B_crit 30 (30 to 30), off by up to 0 % at" in text
-    assert "the least time is at B* 12 (12 to 12)." in text
+    assert "o / c = B_half = 5 (5 to 5), off by up to 0 % at" in text
+    assert "S_min = 850 (850 to 850), B_crit = 30 (30 to 30), off by up to 0 % at" in text
+    assert "is least at B*; B* = 12 (12 to 12)." in text
 
 
 def test_a_fixed_rate_gives_a_slope_without_what_missed_the_target():
-    """And too few sizes give the reason why there is none."""
+    """With too few sizes the summary gives the reason why there is no slope."""
     run = [trained(size, "fixed") for size in (1, 2, 4, 16, 64, 1024)]
 
-    assert "go with B to the power 0.00 (0.00 to 0.00) (without 64 and 1024," in laws_of(*run)
+    assert "grow as B to the power 0.00 (0.00 to 0.00) (without 64 and 1024," in laws_of(*run)
     assert "none, since too few batch sizes reached the target to tell: 3" in laws_of(*run[:3])
 
 
@@ -271,7 +271,7 @@ def test_laws_that_a_run_cannot_tell_are_not_printed_as_numbers():
 
 
 def test_each_axis_gets_its_sentence():
-    """With throughputs, cores, verdicts and peers."""
+    """Throughputs, cores, verdicts and peers are all reported."""
     text = flat(render(*AXES))
 
     for words in (
@@ -281,13 +281,13 @@ def test_each_axis_gets_its_sentence():
         "Workers x threads, eager engine, batch size 64: 10,000 samples/s with 2 x 1.",
         "neighbouring batch size, eager engine: 96 to 128 +8.4% (different).",
         "Compiling and choosing forms took 2.5 s",
-        "Times as fast as JAX, eager engine: 1.50 at batch size 4, 1.25 (1.10 to 1.40) at batch",
+        "Time of JAX divided by time of eager: 1.50 at batch size 4, 1.25 (1.10 to 1.40) at batch",
     ):
         assert words in text
 
 
 @pytest.mark.parametrize(
-    ("control", "other", "is_told"),
+    ("control", "other", "has_verdicts"),
     [
         ("equal", "different", True),
         ("undecided", "different", False),
@@ -295,8 +295,8 @@ def test_each_axis_gets_its_sentence():
         ("equal", "the overhead is not known", False),
     ],
 )
-def test_alignment_without_a_control_that_is_equal_has_no_verdicts(control, other, is_told):
-    """One sentence says why."""
+def test_alignment_without_a_control_that_is_equal_has_no_verdicts(control, other, has_verdicts):
+    """One sentence gives the reason."""
     text = flat(
         render(
             case("alignment", 128, beside=128, ratio=1.05, verdict=control),
@@ -304,12 +304,12 @@ def test_alignment_without_a_control_that_is_equal_has_no_verdicts(control, othe
         )
     )
 
-    assert ("96 to 128 +9.0% (different)" in text) == is_told
-    assert ("no verdicts, since the control, a size beside itself," in text) != is_told
+    assert ("96 to 128 +9.0% (different)" in text) == has_verdicts
+    assert ("no verdict, because the control (a size beside itself)" in text) != has_verdicts
 
 
 def test_disturbed_cases_are_marked_and_counted():
-    """In the table and in a sentence; a run that nobody watched says nothing."""
+    """The table and a sentence show them; a run that was not watched has no such sentence."""
     calm = case("step", 16, 1e-3, disturbed="")
     text = flat(
         render(calm, case("step", 64, 2e-3, disturbed="the machine slept"), case("epoch", 64, 2.0))
@@ -322,20 +322,20 @@ def test_disturbed_cases_are_marked_and_counted():
 
 
 def test_memory_grows_by_so_many_bytes_per_sample_and_is_a_limit_or_not(monkeypatch):
-    """No sentence where it does not grow, and none about batches beyond the training set."""
+    """There is no sentence where memory does not grow with the batch size."""
 
-    def told(physical_bytes, *sizes):
+    def summary_of(physical_bytes, *sizes):
         memory = type("Memory", (), {"total": physical_bytes})
         monkeypatch.setattr(summary.psutil, "virtual_memory", memory)
         return flat(render(*map(epoch, sizes)))
 
-    assert "5,000 bytes (native); 16 GB hold a batch of all 60,000" in told(16e9, *SIZES)
-    assert "0 GB hold batches of about 20,000" in told(100e6, *SIZES)
-    assert "Peak memory" not in told(16e9, 64, 1024)
+    assert "5,000 bytes (native); 16 GB hold a batch of all 60,000" in summary_of(16e9, *SIZES)
+    assert "0 GB hold batches of about 20,000" in summary_of(100e6, *SIZES)
+    assert "Peak memory" not in summary_of(16e9, 64, 1024)
 
 
 def test_a_run_of_steps_alone_is_a_table_and_no_sentence():
-    """What was not measured has no column."""
+    """A verb that was not measured has no column."""
     assert render(case("step", 64, 0.001)).split("\n") == [
         "eager engine: MNIST, cpu, 2 threads",
         "batch  step  samples/s  memory",
@@ -358,5 +358,5 @@ def test_a_run_of_steps_alone_is_a_table_and_no_sentence():
     ],
 )
 def test_seconds_have_three_digits_and_the_unit_that_suits(value, text):
-    """Never an exponent for what a step or a run can take."""
+    """The time of a step or a run is never written with an exponent."""
     assert units.seconds(value) == text

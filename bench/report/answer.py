@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from bench.laws import laws
-from bench.laws.laws import Law, LawError, StepTime
+from bench.laws.laws import Estimate, Law, LawError, StepTime
 from bench.report import axes
 from bench.report.tables import over_seeds
 from bench.runs import seeds
@@ -20,7 +20,7 @@ ASKED = "loader"  # the engine of the question
 
 
 def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
-    """Put a run into sentences, the most useful first; its machine's memory may be unknown."""
+    """Write a run as sentences, the most useful first; the memory of its machine may be unknown."""
     series = seeds.by_series(cases)
     rates: dict[str, dict[str, list[Seeds]]] = {}
     for (engine, rule), sizes in series.items():
@@ -56,7 +56,7 @@ def _fastest(engine: str, rule: str, sizes: Sequence[Seeds], cases: Cases) -> st
 
 
 def _rivals(best: Seeds, others: Sequence[Seeds]) -> list[str]:
-    """Name the batch sizes that are as fast within a tenth, or that may be."""
+    """Name the batch sizes that are as fast within a tenth, and those too close to call."""
     near = [trained for trained in others if trained.median_seconds <= NEAR * best.median_seconds]
     far = [trained for trained in others if trained not in near]
     unclear = [trained for trained in far if trained.overlaps(best)]
@@ -80,7 +80,7 @@ def _sizes(chosen: Sequence[Seeds]) -> str:
 
 
 def _fastest_epoch(best: Seeds, sizes: Sequence[Seeds], epochs: dict[int, float]) -> list[str]:
-    """Name the batch size with the fastest epoch of those that trained, and its time to target."""
+    """Name the trained batch size with the fastest epoch, and its time to the target."""
     timed = [trained for trained in sizes if trained.batch_size in epochs]
     if not timed:
         return []
@@ -95,7 +95,7 @@ def _fastest_epoch(best: Seeds, sizes: Sequence[Seeds], epochs: dict[int, float]
 
 
 def _shortest_update(cases: Cases, engine: str) -> float:
-    """Return the least seconds of an update that were measured: none of its parts takes longer."""
+    """Return the least seconds per update that were measured; no part of an update takes longer."""
     return min(
         case.seconds / math.ceil(case.samples / case.batch_size)
         for verb in ("step", "epoch")
@@ -105,7 +105,7 @@ def _shortest_update(cases: Cases, engine: str) -> float:
 
 
 def slow_epoch(cases: Cases) -> list[str]:
-    """Say what an epoch pays for its updates, by the law of an engine's own steps."""
+    """Write what an epoch pays for its updates, by the law of the engine's own steps."""
     overheads = {}
     for engine in sorted(seeds.engines(cases), key=lambda name: name != ASKED):
         with suppress(LawError):
@@ -119,7 +119,7 @@ def slow_epoch(cases: Cases) -> list[str]:
     epoch, fixed = first[engine], overheads[engine]
     start = f"Why an epoch at batch size {epoch.batch_size} is slow ({engine} engine)"
     if engine not in known:
-        return [f"{start}: what an update costs beside its samples {estimate(fixed)}."]
+        return [f"{start}: the cost of an update beside its samples {estimate(fixed)}."]
     updates = math.ceil(epoch.samples / epoch.batch_size)
     paid = seconds(min(updates * fixed.value, epoch.seconds))
     costs = {name: min(overheads[name].value, _shortest_update(cases, name)) for name in known}
@@ -132,7 +132,7 @@ def slow_epoch(cases: Cases) -> list[str]:
 
 
 def _largest(rates: Mapping[str, Sequence[Seeds]]) -> str:
-    """Say what an engine's largest batch size came to at each rate, beside the best."""
+    """Write what score the largest batch size came to at each rate, beside the best."""
     largest = next(iter(rates.values()))[-1].middle
     pace = "the fewest updates"
     if largest.epochs and largest.steps:
@@ -157,27 +157,35 @@ def _spent(case: MeasuredCase) -> str:
 
 
 def _laws(engine: str, rule: str, sizes: Sequence[Seeds], cases: Cases) -> str:
-    """Say what the laws of step time and of steps to target tell of a series."""
+    """Write the laws of step time and of steps to the target that fit a series."""
     subject = f"Laws (95 % intervals), {engine} engine, {rule} rate"
     steps = {trained.batch_size: trained.steps for trained in sizes}
     try:
         if rule == "fixed":
             slope = laws.slope_of_log_steps(steps)
             power = f"{slope.value:z.2f} ({slope.low:z.2f} to {slope.high:z.2f})"
-            if slope.high - slope.low > 2:  # noqa: PLR2004 - a factor of ten either way at 10 B
+            if slope.high - slope.low > 2:  # noqa: PLR2004 - ten times the batch, a factor of ten
                 power = "that cannot be told from this run"
-            return f"{subject}: steps to target go with B to the power {power}{_without(steps)}."
+            return (
+                f"{subject}: steps to the target grow as B to the power {power}{_without(steps)}."
+            )
         law = laws.fit_steps_to_target(steps)
         time = _step_time(cases, engine, "epoch", "step")
     except LawError as error:
         return f"{subject}: none, since {error}."
     best = laws.best_batch_size(time.half_batch_size, law.critical_batch_size)
+    half, critical = time.half_batch_size, law.critical_batch_size
     return (
-        f"{subject}: step time o + c B, B_half = o / c {estimate(time.half_batch_size)}"
-        f"{_misfit(time)}; steps S_min (1 + B_crit / B), S_min {estimate(law.smallest_steps)}, "
-        f"B_crit {estimate(law.critical_batch_size)}{_misfit(law)}{_without(steps)}; so the least "
-        f"time is at B* {estimate(best)}."
+        f"{subject}: a step takes o + c B, and {_named('o / c = B_half', half)}{_misfit(time)}. "
+        f"The target takes S_min (1 + B_crit / B) steps; {_named('S_min', law.smallest_steps)}, "
+        f"{_named('B_crit', critical)}{_misfit(law)}{_without(steps)}. The product of both is "
+        f"least at B*; {_named('B*', best)}."
     )
+
+
+def _named(symbol: str, value: Estimate) -> str:
+    """Write "B* = 24 (20 to 29)", or that the run cannot tell it."""
+    return f"{symbol} = {estimate(value)}" if is_known(value) else f"{symbol} {estimate(value)}"
 
 
 def _misfit(law: Law) -> str:
@@ -190,7 +198,7 @@ def _without(steps: Mapping[int, Sequence[float]]) -> str:
 
 
 def _step_time(cases: Cases, engine: str, verb: str, otherwise: str) -> StepTime:
-    """Fit the law of step time to the cases of a verb, or of another where they are too few."""
+    """Fit the law of step time to the cases of a verb, or of `otherwise` if those are too few."""
     with suppress(LawError):
         return laws.fit_step_time(seeds.step_seconds(cases, engine, verb))
     return laws.fit_step_time(seeds.step_seconds(cases, engine, otherwise))

@@ -14,14 +14,14 @@ Cases = Sequence[MeasuredCase]
 
 ALIGNMENT = "Seconds per sample beside a neighbouring batch size, {} engine"
 DOUBT = (
-    "no verdicts, since the control, a size beside itself, was not equal, or the overhead of a "
-    "step could not be taken off"
+    "no verdict, because the control (a size beside itself) was not equal, or the overhead of a "
+    "step is not known"
 )
 VERDICTS = {"equal", "different", "undecided"}
 
 
 def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
-    """Say each of these in a sentence, as far as the run has it."""
+    """Write a sentence on each subject that the run measured."""
     groups: dict[str, list[str]] = {}
     for case in cases:
         for subject, text in _of_case(case):
@@ -38,7 +38,7 @@ def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
 
 
 def _of_case(case: MeasuredCase) -> Iterator[tuple[str, str]]:
-    """Yield what a case is one of, and its own part of the sentence on these."""
+    """Yield the subject of a sentence, and the part of it that the case contributes."""
     rate = f"{case.samples_per_second:,.0f} samples/s with"
     match case.verb:
         case "loading":
@@ -58,20 +58,20 @@ def _of_case(case: MeasuredCase) -> Iterator[tuple[str, str]]:
     for peer, turns in case.peer_seconds.items():
         images = " on images without zeros" * case.verb.endswith("without_zeros")
         times = f"{median(turns) / case.seconds:.2f}"
-        if peer in case.peer_ratios:  # with its interval
+        if peer in case.peer_ratios:
             times = "{:.2f} ({:.2f} to {:.2f})".format(*case.peer_ratios[peer])
-        subject = f"Times as fast as {peer}{images}, {case.engine} engine"
+        subject = f"Time of {peer} divided by time of {case.engine}{images}"
         yield subject, f"{times} at batch size {case.batch_size}"
 
 
 def _is_doubtful(pairs: Cases) -> bool:
-    """Whether a size beside itself is not equal, or what is compared has no verdict."""
+    """Whether a control is not equal, or a comparison has no verdict."""
     controls = {case.verdict for case in pairs if case.batch_size == case.beside}
     return not (controls <= {"equal"} and {case.verdict for case in pairs} <= VERDICTS)
 
 
 def _memory(cases: Cases, memory_bytes: int | None) -> list[str]:
-    """Say how peak memory grows with batch size, and whether memory is a limit."""
+    """Write how peak memory grows with batch size, and whether memory is a limit."""
     epochs, uses = of_verb(cases, "epoch"), {}
     for engine in engines(cases):
         own = of_verb(epochs, "epoch", engine)
@@ -93,7 +93,7 @@ def _memory(cases: Cases, memory_bytes: int | None) -> list[str]:
 
 
 def disturbed(cases: Cases) -> list[str]:
-    """Say how many cases were disturbed, and by what the first of them was."""
+    """Count the disturbed cases, and name what disturbed the first."""
     watched = [case for case in cases if case.disturbed is not None]
     marked = [case for case in watched if case.disturbed]
     if not marked:

@@ -13,7 +13,7 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 FITTED = {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
 INK = "currentColor"  # the page's, light on dark or dark on light; black in a picture
 WIDTH, HEIGHT = 640, 340
-FEW_DECADES = 2.7  # so few leave room for ticks at 2 and 5 times a power of ten
+FEW_DECADES = 2.7  # an axis this short has room for ticks at 2 and 5 times a power of ten
 
 Axis = TypeVar("Axis", alt.X, alt.Y)
 
@@ -101,4 +101,4 @@ def drawn(chart: Any, kind: str) -> bytes:
 
     if kind == ".svg":
         return vl_convert.vegalite_to_svg(light).encode()
-    return vl_convert.vegalite_to_png(light, ppi=144)  # for dense screens
+    return vl_convert.vegalite_to_png(light, ppi=144)

@@ -9,7 +9,9 @@ from bench.report.tables import LeftOut
 from bench.runs.case import MeasuredCase
 from bench.units import counted, wrapped
 
-MOST_LINES = 56  # of tables and answer, where enough of the answer fits
+MOST_LINES = (
+    56  # lines of tables and answer together, if the answer then has the fewest lines below
+)
 FEWEST_ANSWER_LINES, MOST_ANSWER_LINES = 15, 25
 
 
@@ -19,7 +21,7 @@ def render(
     """Lay out tables and sentences as text of at most 100 columns.
 
     Args:
-        cases: of one run.
+        cases: the cases of one run.
         left_out: the cases that were not measured.
         details: more columns in the tables, and an answer as long as it may be.
 
@@ -36,7 +38,7 @@ def render(
 
 
 def _shortened(paragraphs: Sequence[list[str]], most_lines: int) -> list[list[str]]:
-    """Leave out the last paragraphs where there is no room for them, and say so."""
+    """Leave out the last paragraphs if there is no room for them, and count them."""
     kept = list(paragraphs)
     while sum(map(len, kept)) + (len(kept) < len(paragraphs)) > most_lines:
         kept.pop()

@@ -1,4 +1,4 @@
-"""A run in tables: an engine each, with a row for each batch size."""
+"""A run as tables: one for each engine, with a row for each batch size."""
 
 import math
 from collections import defaultdict
@@ -44,15 +44,15 @@ def _of_engine(
     title = f"{first.engine} engine: {first.data}, {first.device}, "
     title += counted(first.threads, "thread")
     rows: defaultdict[int, dict[str, str]] = defaultdict(dict)
-    for verb in ("step", "epoch"):  # throughput and memory are the epoch's, where there is an epoch
+    for verb in ("step", "epoch"):  # an epoch's throughput and memory replace those of a step
         for case in seeds.of_verb(cases, verb):
             rows[case.batch_size] |= _timed(case)
     for (_, rule), sizes in series.items():
         for trained in sizes:
             rows[trained.batch_size] |= _trained(rule, trained)
     if series:
-        one = next(iter(series.values()))[0].cases[0]
-        title += f"; time to {one.score_name} {one.target_score:g}"
+        training = next(iter(series.values()))[0].cases[0]
+        title += f"; time to {training.score_name} {training.target_score:g}"
     rules = [f"{rule} rate" for _, rule in series]
     for verb, size in missing:
         for heading in rules if verb == "convergence" else [verb]:
@@ -105,7 +105,7 @@ def _trained(rule: str, trained: Seeds) -> Mapping[str, str]:
 
 
 def over_seeds(trained: Seeds) -> str:
-    """Return the times of the fastest and the slowest seed; nothing where there is but one."""
+    """Write the times of the fastest and the slowest seed; a single seed has no range."""
     fastest, slowest = min(trained.seconds), max(trained.seconds)
     if len(trained.cases) == 1 or fastest == math.inf:
         return NOTHING
@@ -113,7 +113,7 @@ def over_seeds(trained: Seeds) -> str:
 
 
 def reasons(left_out: Iterable[LeftOut]) -> list[str]:
-    """Say why cases were left out, each reason once."""
+    """Write why cases were left out, each reason once."""
     subjects: dict[str, dict[str, None]] = {}
     for verb, engine, _, reason in left_out:
         subjects.setdefault(reason, {})[f"{engine} {verb}".strip()] = None
