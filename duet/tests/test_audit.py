@@ -1,4 +1,4 @@
-"""What an audit makes of its record, and what it slows."""
+"""An audit's record and rates, and the cases that it slows."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ STEP = "test_step.py::test_step[64]"
 
 
 def new_line(checkout, verdict, slowdown=0.0):
-    """A line of a record of gates on one case."""
+    """Return a record's line of a gate on one case."""
     finished = Result(
         base="base",
         head="head",
@@ -28,12 +28,12 @@ def new_line(checkout, verdict, slowdown=0.0):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A toy checkout with one commit."""
+    """Return a toy checkout with one commit."""
     return toy.write_checkout(tmp_path / "checkout")
 
 
-def test_a_false_alarm_is_any_exit_but_0_and_a_detection_a_regression_in_the_slowed_case(checkout):
-    """An inconclusive gate is no detection."""
+def test_a_gate_fails_with_any_exit_but_0_and_catches_a_case_only_by_a_regression(checkout):
+    """An inconclusive gate fails, but catches nothing."""
     verdicts = [Verdict.OK, Verdict.INCONCLUSIVE, Verdict.REGRESSION]
     identical = [new_line(checkout, verdict) for verdict in verdicts]
     slowed = [new_line(checkout, verdict, 0.1) for verdict in verdicts]
@@ -43,13 +43,13 @@ def test_a_false_alarm_is_any_exit_but_0_and_a_detection_a_regression_in_the_slo
 
 
 def test_intervals_of_rates_are_exact():
-    """The end of that of 0 of 20 is the rate at which 20 of 20 have a chance of 2.5 %."""
+    """The interval of 0 of 20 ends at the rate that gives 0 of 20 with a probability of 2.5 %."""
     assert audit.interval(0, 20) == f"0% to {1 - 0.025 ** (1 / 20):.0%}" == "0% to 17%"
     assert audit.interval(20, 20) == "83% to 100%"
 
 
-def test_an_audit_slows_the_cases_it_says_and_appends_its_gates(checkout, monkeypatch, capsys):
-    """Identical code passes, and a slowed case is a regression."""
+def test_an_audit_slows_the_cases_it_names_and_appends_its_gates(checkout, monkeypatch, capsys):
+    """Identical code passes, and slowed cases are regressions."""
     monkeypatch.chdir(checkout)
     record = checkout / "gate.jsonl"
 
@@ -64,8 +64,8 @@ def test_an_audit_slows_the_cases_it_says_and_appends_its_gates(checkout, monkey
     assert "2 of 2" in capsys.readouterr().out
 
 
-def test_the_record_of_this_repository_holds_what_its_page_says(capsys):
-    """The page prints the table of the record."""
+def test_the_table_in_the_documentation_is_that_of_the_record(capsys):
+    """The table in docs/method.md is what --read prints for docs/audit.jsonl."""
     docs = Path(__file__).parents[1] / "docs"
 
     code = audit.main([f"--read={docs / 'audit.jsonl'}"])
@@ -83,8 +83,8 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("words", REFUSALS)
-def test_what_makes_no_sense_is_refused_in_a_sentence(words, tmp_path, capsys, monkeypatch):
-    """Nothing is measured first."""
+def test_an_invalid_option_is_refused_in_one_sentence(words, tmp_path, capsys, monkeypatch):
+    """An audit refuses an invalid option before it measures anything."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "README").write_text("not JSON")
 

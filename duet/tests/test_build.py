@@ -1,4 +1,4 @@
-"""Packages with a compiled extension: built in each version's tree, or refused by name."""
+"""Packages with a compiled extension are built in each version's tree, or refused by name."""
 
 import sys
 
@@ -32,7 +32,7 @@ except ImportError:
     def total(most):
         return sum(range(most))
 """
-WIDE = "--margin=100%"  # so that a noisy machine decides nothing
+WIDE = "--margin=100%"  # a margin that no noise exceeds
 CASE = """
 from sums import total
 
@@ -47,7 +47,7 @@ COMPILE = (
 
 @pytest.fixture(autouse=True)
 def checkout(tmp_path, monkeypatch):
-    """A package whose extension falls back to Python, in a checkout with one commit."""
+    """Return a checkout of a package that falls back to Python if its extension is missing."""
     tree = tmp_path / "checkout"
     (tree / "src" / "sums").mkdir(parents=True)
     (tree / "fast.c").write_text(SOURCE)
@@ -73,8 +73,8 @@ def test_an_extension_is_built_in_each_version(checkout, capfd):
     assert "Regression: test_total." in printed.out
 
 
-def test_without_a_build_an_extension_of_one_version_alone_is_refused(checkout, capfd):
-    """The base would fall back to Python, and the head look fast."""
+def test_without_a_build_an_extension_in_only_one_version_is_refused(checkout, capfd):
+    """Otherwise the base would fall back to Python, and the head would look fast."""
     command.main(["--base=main", WIDE, f"--build={COMPILE}"])
     assert (checkout / "src" / "sums" / "fast.so").exists()
     capfd.readouterr()
@@ -87,8 +87,8 @@ def test_without_a_build_an_extension_of_one_version_alone_is_refused(checkout, 
     assert "add --build COMMAND" in printed.err
 
 
-def test_a_build_is_kept_for_its_revision_until_it_is_another(checkout, capfd):
-    """So a second gate on the same base does not wait for it."""
+def test_the_base_is_built_again_only_if_the_command_changes(checkout, capfd):
+    """The second of three gates uses the first one's build; the third has another command."""
     log = checkout.parent / "log"
     build = f"echo {{tree}} >> {log}; {COMPILE}"
 
@@ -102,8 +102,8 @@ def test_a_build_is_kept_for_its_revision_until_it_is_another(checkout, capfd):
     assert len(toy.git(checkout, "worktree", "list").splitlines()) == 2
 
 
-def test_a_build_that_fails_shows_what_it_wrote_and_leaves_nothing(checkout, capfd):
-    """The versions cannot be compared then."""
+def test_a_failed_build_shows_its_output_and_leaves_no_worktree(checkout, capfd):
+    """The gate ends with the exit code of versions that cannot be compared."""
     code = command.main(["--base=main", "--build=echo no compiler; exit 3"])
 
     printed = capfd.readouterr()
@@ -113,7 +113,7 @@ def test_a_build_that_fails_shows_what_it_wrote_and_leaves_nothing(checkout, cap
 
 
 def test_a_build_may_install_into_a_folder_that_is_imported_from_first(checkout, capfd):
-    """For packages that do not build in place, even where pytest puts the tree in front."""
+    """The folder comes before the tree even if pytest puts the tree first on sys.path."""
     (checkout / "src" / "sums").rename(checkout / "sums")
     (checkout / "conftest.py").write_text("")
     (checkout / "test_sums.py").write_text(CASE + "    assert isinstance(total, type(len))\n")

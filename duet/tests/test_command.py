@@ -1,4 +1,4 @@
-"""The command pytest-duet in a git checkout, as its users call it."""
+"""The command pytest-duet in a git checkout, as users run it."""
 
 import json
 import os
@@ -20,18 +20,18 @@ WAIT = "test_toy.py::test_wait"
 
 @pytest.fixture
 def checkout(tmp_path):
-    """A toy checkout with one commit."""
+    """Return a toy checkout with one commit."""
     return toy.write_checkout(tmp_path / "checkout")
 
 
 @pytest.fixture
 def gate(tmp_path, monkeypatch, capfd):
-    """Run a gate in a folder; give its exit code, output and errors, and leave nothing behind."""
+    """Return a function that runs a gate, and gives its exit code, output and errors."""
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    monkeypatch.setattr(tempfile, "tempdir", None)  # as it was before TMPDIR was read
+    monkeypatch.setattr(tempfile, "tempdir", None)  # makes tempfile read TMPDIR again
 
     def gate(folder, *words):
         monkeypatch.chdir(folder)
@@ -43,17 +43,17 @@ def gate(tmp_path, monkeypatch, capfd):
 
 
 def assert_nothing_is_left(folder):
-    """No temporary file, no worktree beside the checkout, no process."""
+    """Check that no temporary file, no other worktree and no process is left."""
     assert not list((folder / "temporary").iterdir())
     assert len(toy.git(folder / "checkout", "worktree", "list").splitlines()) == 1
     deadline = time.monotonic() + 10
     while is_running(folder / "temporary"):
-        assert time.monotonic() < deadline, "a process goes on"
+        assert time.monotonic() < deadline, "a process of the gate still runs"
         time.sleep(0.05)
 
 
 def is_running(temporary):
-    """Whether a process of a gate with this temporary folder runs."""
+    """Return whether a process of a gate with this temporary folder runs."""
     return any(
         "duet_server" in " ".join(process.info["cmdline"] or [])
         and (process.info["environ"] or {}).get("TMPDIR") == str(temporary)
@@ -61,8 +61,8 @@ def is_running(temporary):
     )
 
 
-def test_an_unchanged_checkout_passes_and_everything_is_written_down(checkout, gate):
-    """The JSON names every case and family; the table does so where that is asked for."""
+def test_an_unchanged_checkout_passes_and_all_cases_are_written(checkout, gate):
+    """The JSON names every case and family, and with -v the tables do, too."""
     code, output, errors = gate(checkout, "--base=main", "--json=gate.json", "--markdown=gate.md")
     verbose = gate(checkout, "--base=main", "-v", "--markdown=gate.md")
 
@@ -84,13 +84,13 @@ def test_an_unchanged_checkout_passes_and_everything_is_written_down(checkout, g
 
 
 def test_an_interrupted_gate_leaves_nothing_behind(tmp_path):
-    """No worktree, no process, no half-written file; its own exit code. So does a cancelled one."""
+    """After SIGINT or SIGTERM it ends with 130, and leaves no worktree, process or partial file."""
     started = []
     for number in ("SIGINT", "SIGTERM"):
         folder = tmp_path / number
         (folder / "temporary").mkdir(parents=True)
         checkout = toy.write_checkout(folder / "checkout")
-        toy.change(checkout, "UNIT_SECONDS", 0.001)  # a slowdown, which takes many pairs
+        toy.change(checkout, "UNIT_SECONDS", 0.001)  # a slowdown takes many pairs
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest_duet", "--base=main", "--json=gate.json"],
             cwd=checkout,
@@ -112,8 +112,8 @@ def test_an_interrupted_gate_leaves_nothing_behind(tmp_path):
         assert_nothing_is_left(folder)
 
 
-def test_what_is_missing_is_named(checkout, tmp_path, gate, monkeypatch, capfd):
-    """A repository, arguments that are a list, and git, in place of a traceback."""
+def test_a_missing_prerequisite_is_named(checkout, tmp_path, gate, monkeypatch, capfd):
+    """A missing repository, a setting of the wrong type and a missing git end in one sentence."""
     outside = toy.write_tree(tmp_path / "outside")
     (checkout / "pyproject.toml").write_text("[tool.pytest-duet]\narguments = 'test_toy.py'\n")
 
@@ -124,14 +124,14 @@ def test_what_is_missing_is_named(checkout, tmp_path, gate, monkeypatch, capfd):
 
     assert no_repository[0] == no_list[0] == no_git == 2
     assert "not a git repository" in no_repository[2]
-    assert "[tool.pytest-duet] arguments is a list" in no_list[2]
+    assert "[tool.pytest-duet] arguments must be a list" in no_list[2]
     assert "git is needed and cannot be run" in capfd.readouterr().err
 
 
 def test_any_folder_of_the_working_tree_is_the_head_committed_or_not(
     checkout, tmp_path, gate, monkeypatch
 ):
-    """It is compared with the same folder of the base, or with itself in another Python."""
+    """The folder is compared with the same folder of the base, or with itself in another Python."""
     seen = []
 
     def compare(*compared, names, **_):
@@ -158,7 +158,7 @@ def test_any_folder_of_the_working_tree_is_the_head_committed_or_not(
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path, capfd):
-    """A link is followed, and a failure is told in a sentence."""
+    """The target of a link is written, and a failure is reported in one sentence."""
     (tmp_path / "link").symlink_to(tmp_path / "file")
 
     assert result.write(tmp_path / "link", "written")
@@ -169,8 +169,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, capfd):
     assert "nowhere/file cannot be written: No such file or directory" in capfd.readouterr().err
 
 
-def test_nobody_need_read_to_the_end(monkeypatch):
-    """As behind `| head`: neither the print nor the end of the stream raises."""
+def test_showing_text_on_a_closed_pipe_raises_nothing(monkeypatch):
+    """With `| head`, neither printing nor closing the stream raises."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "w") as stream:
@@ -179,7 +179,7 @@ def test_nobody_need_read_to_the_end(monkeypatch):
 
 
 def test_help_imports_nothing_heavy_and_the_gate_neither_pytest_nor_torch():
-    """Help is quick, and a gate needs psutil, rich and scipy alone."""
+    """Help is quick, and a gate imports only psutil, rich and scipy of the heavy packages."""
     code = """if True:
         import sys
         from pytest_duet import command
@@ -196,7 +196,7 @@ def test_help_imports_nothing_heavy_and_the_gate_neither_pytest_nor_torch():
 
 
 def test_options_may_stand_in_pyproject(checkout, monkeypatch):
-    """By name; those of the command line win."""
+    """Options of the command line override the settings in pyproject.toml."""
     monkeypatch.chdir(checkout / "inner")
     (checkout / "inner" / "pyproject.toml").write_text(
         """[tool.pytest-duet]
@@ -220,22 +220,22 @@ arguments = ["-k", "x"]
 REFUSALS = {
     "--base=nowhere": (2, "'nowhere' names no commit here: name a branch, a tag or a commit"),
     "--base-python=python --build=make": (2, "--build builds a revision and the working tree"),
-    "--base=main --build={folder}": (2, "{tree}, {python} and {target} are filled in"),
+    "--base=main --build={folder}": (2, "use only {tree}, {python} and {target}, and"),
     "--margin=-5%": (2, "'-5%' is not a share such as 5% or 0.05"),
     "--seconds-per-case=0": (2, "'0' is not a number above 0"),
     "--minutes=soon": (2, "'soon' is not a number above 0"),
     "--threads=100000": (2, "100000 threads on"),
     "--threads=0": (2, "'0' is not a whole number of at least 1"),
-    "--tree=nowhere": (2, "'nowhere' is no folder"),
-    "--json=nowhere/gate.json": (2, "'nowhere/gate.json' is no file in a folder that exists"),
+    "--tree=nowhere": (2, "'nowhere' is not a folder that exists"),
+    "--json=nowhere/gate.json": (2, "'nowhere/gate.json' is not a file in a folder that exists"),
     "--base-python=/no/python": (4, "cannot run /no/python"),
     "": (2, "name what to compare with: --base main"),
 }
 
 
 @pytest.mark.parametrize("words", REFUSALS)
-def test_what_makes_no_sense_is_refused_in_a_sentence(words, checkout, capfd, monkeypatch):
-    """Nothing is measured first."""
+def test_an_invalid_command_line_is_refused_in_one_sentence(words, checkout, capfd, monkeypatch):
+    """The command refuses an invalid option before it prints or measures anything."""
     monkeypatch.chdir(checkout)
     code, sentence = REFUSALS[words]
 

@@ -1,4 +1,4 @@
-"""Two versions compared: repositories whose benchmarks only wait, so that a gate takes seconds."""
+"""Gates on two versions of a toy repository, whose benchmarks only wait."""
 
 import ast
 import os
@@ -18,7 +18,7 @@ from pytest_duet.verdict import Verdict
 
 
 def run(base, head, *arguments, base_python=sys.executable, **options):
-    """Compare two trees."""
+    """Compare two trees, and return the result."""
     return comparison.compare(
         Version(name="base", tree=base, python=base_python),
         Version(name="head", tree=head, python=sys.executable),
@@ -28,7 +28,7 @@ def run(base, head, *arguments, base_python=sys.executable, **options):
     )
 
 
-# What differs between base and head, a case each: seconds, MiB and losses of both, the verdict.
+# Per case: seconds, MiB and losses of base, those of head, and the verdict.
 SAME = 0.0005, 8, [2.3, 2.2]
 CHANGES = {
     "nothing": (SAME, SAME, Verdict.OK),
@@ -45,10 +45,10 @@ CHANGES = {
     "only_in_base": (SAME, "absent", Verdict.INCOMPARABLE),
     "only_in_head": ("absent", SAME, Verdict.INCOMPARABLE),
 }
-TOO_LONG = "is too long to take turns: --seconds-per-case=3.5 or more"
+TOO_LONG = "takes too long for 5 turns: use --seconds-per-case=3.5 or more"
 REASONS = {
     "memory_grown": "peak memory grew from 8.0 to 64.0 MiB",
-    "losses_changed": "no longer learns the same: the loss of step 2 differs",
+    "losses_changed": "the loss of step 2 differs (--allow-learning-change lets it pass)",
     "figures_lost": "head no longer stores losses and peak_memory_bytes",
     "skipped_in_head": "in head it is skipped: late",
     "too_long": TOO_LONG,
@@ -64,7 +64,7 @@ import pytest
 from waiting import wait
 
 IS_HEAD = Path(__file__).parent.name == "head"
-ONCE = 5  # processes run a case: two of the rehearsal, and three of the first pair
+FIRST_RUNS = 5  # two in the rehearsal, and three in the first pair
 
 
 def runs(name):
@@ -78,7 +78,7 @@ def new_case(name, figures):
         if figures == "skipped":
             pytest.skip("late")
         seconds, peak, losses = figures
-        benchmark(wait, 0.69 if name == "too_long_later" and runs(name) > ONCE else seconds)
+        benchmark(wait, 0.69 if name == "too_long_later" and runs(name) > FIRST_RUNS else seconds)
         if peak:
             benchmark.extra_info["peak_memory_bytes"] = peak << 20
         if losses:
@@ -91,8 +91,8 @@ for name, sides in CASES.items():
     if sides[IS_HEAD] != "absent":
         globals()[f"test_{name}"] = new_case(name, sides[IS_HEAD])
 """
-# Cases that do what cases should not. A docstring is the gate's answer, in parts; without one, the
-# case is measured.
+# Cases that misbehave. A case's docstring is the reason that the gate gives, with "..." for any
+# text; a case without a docstring is measured.
 STRANGE = """
 import os
 import threading
@@ -228,7 +228,7 @@ ANSWERS = {
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
-    """One gate on all of them."""
+    """Return the result of one gate on all changed and strange cases."""
     folder = tmp_path_factory.mktemp("compared")
     trees = [toy.write_tree(folder / name) for name in ("base", "head")]
     for tree in trees:
@@ -240,7 +240,7 @@ def compared(tmp_path_factory):
 
 @pytest.mark.parametrize("case", CHANGES)
 def test_every_change_gets_its_verdict(compared, case):
-    """Whatever the other cases do."""
+    """Each changed case gets its verdict and reason, whatever the other cases do."""
     judgement = compared.judgements[f"test_changed.py::test_{case}"]
 
     assert judgement.verdict is CHANGES[case][-1]
@@ -248,12 +248,12 @@ def test_every_change_gets_its_verdict(compared, case):
 
 
 def only(result, *cases):
-    """The same gate with a judgement of these cases alone."""
+    """Return the result with the judgements of only these cases."""
     return replace(result, judgements={name: result.judgements[name] for name in cases})
 
 
 def test_a_case_that_is_cut_short_keeps_its_evidence_and_does_not_pass(compared):
-    """It has its first pair, and a case without one is left out."""
+    """A case with a pair is cut short and fails the gate; a case without a pair is left out."""
     name = "test_changed.py::test_too_long_later"
 
     assert compared.judgements[name].estimate.ratio == pytest.approx(1, abs=0.01)
@@ -264,8 +264,8 @@ def test_a_case_that_is_cut_short_keeps_its_evidence_and_does_not_pass(compared)
 
 
 @pytest.mark.parametrize("case", ANSWERS)
-def test_every_strange_case_is_answered_in_a_sentence(compared, case):
-    """It is measured, or the gate says why not; the other cases are measured all the same."""
+def test_every_strange_case_is_measured_or_gets_a_reason(compared, case):
+    """A strange case does not keep the gate from measuring the other cases."""
     judgement = compared.judgements[f"test_strange.py::{case}"]
     answer = ANSWERS[case]
 
@@ -274,7 +274,7 @@ def test_every_strange_case_is_answered_in_a_sentence(compared, case):
 
 
 def test_the_exit_code_is_that_of_the_worst_verdict(compared):
-    """What both versions leave out fails no gate, unless nothing else was measured."""
+    """A case that both versions skip fails no gate, unless nothing else was measured."""
     ok, slow = "test_changed.py::test_nothing", "test_changed.py::test_time_doubled"
     skipped, raising = "test_strange.py::test_is_skipped", "test_strange.py::test_raises"
 
@@ -287,12 +287,12 @@ def test_the_exit_code_is_that_of_the_worst_verdict(compared):
 
 @pytest.fixture
 def trees(tmp_path):
-    """A base and a head, both the toy."""
+    """Return the trees of a base and a head, both the toy."""
     return toy.write_tree(tmp_path / "base"), toy.write_tree(tmp_path / "elsewhere" / "head")
 
 
 def test_two_interpreters_where_no_process_can_be_pinned(trees, tmp_path, monkeypatch, capfd):
-    """As on macOS; processes are not forked, and a changed loss passes where it is allowed."""
+    """Without pinning, as on macOS, and without forks, a changed loss passes if it is allowed."""
     monkeypatch.delattr(os, "sched_setaffinity", raising=False)
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
@@ -309,7 +309,7 @@ def test_two_interpreters_where_no_process_can_be_pinned(trees, tmp_path, monkey
 
 
 def test_processes_may_start_from_their_beginning_and_compute_with_two_threads(trees):
-    """For code that does not survive a fork."""
+    """Identical code passes with --fresh=exec and --threads=2."""
     result = run(*trees, "-k=16", fresh="exec", threads=2)
 
     assert {judged.verdict for judged in result.judgements.values()} == {Verdict.OK}
@@ -337,7 +337,7 @@ spec.loader.exec_module(sys.modules["settings"])
     ],
 )
 def test_a_version_that_cannot_be_measured_at_all_is_refused(trees, file, content, sentence):
-    """A gate that compared the base with itself in secret would pass everything."""
+    """The head cannot be collected, runs the base's code, or dies at its start."""
     (trees[1] / file).write_text(content)
 
     with pytest.raises(IncomparableError, match=re.compile(sentence, re.DOTALL)):
@@ -345,7 +345,7 @@ def test_a_version_that_cannot_be_measured_at_all_is_refused(trees, file, conten
 
 
 def test_a_project_that_is_imported_from_elsewhere_is_refused(trees):
-    """Both versions would run what is installed."""
+    """Otherwise both versions would run the installed package."""
     for tree in trees:
         (tree / "pyproject.toml").write_text('[project]\nname = "iniconfig"\n')
         (tree / "test_installed.py").write_text(
@@ -358,7 +358,7 @@ def test_a_project_that_is_imported_from_elsewhere_is_refused(trees):
 
 
 def test_versions_without_a_benchmark_are_refused(trees):
-    """What pytest collects must use the fixture."""
+    """At least one collected test must use the benchmark fixture."""
     with pytest.raises(IncomparableError, match="pytest collects no case that uses the benchmark"):
         run(*trees, "-k=nothing")
 
@@ -391,12 +391,12 @@ def test_decorated(benchmark):
 
 
 def test_unmarked():
-    raise AssertionError("nobody asked for it")
+    raise AssertionError("a gate must not run an unmarked test")
 """
 
 
 def test_a_marked_test_is_timed_as_a_whole(trees):
-    """As pytest-codspeed does; pytest-benchmark would skip it."""
+    """A marked test without the fixture is timed, as by pytest-codspeed."""
     for tree in trees:
         (tree / "test_marked.py").write_text(MARKED)
         (tree / "pyproject.toml").write_text("")
@@ -404,7 +404,8 @@ def test_a_marked_test_is_timed_as_a_whole(trees):
 
     result = run(*trees, "test_marked.py")
 
-    assert {name.partition("::")[2]: of.verdict for name, of in result.judgements.items()} == {
+    judgements = result.judgements.values()
+    assert {each.name.partition("::")[2]: each.verdict for each in judgements} == {
         "test_whole": Verdict.REGRESSION,
         "test_whole_too": Verdict.REGRESSION,
         "test_decorated": Verdict.REGRESSION,
@@ -458,7 +459,7 @@ async def connection():
 def test_sync(benchmark):
     benchmark(wait)
 """
-# Of each plugin: how a suite uses it, and a case beside which it must do no harm.
+# Per plugin: the options with which a suite uses it, and a case that must still be measured.
 PLUGINS = {
     "pytest_cov": (["--cov=.", "--cov-fail-under=100"], COVERAGE),
     "pytest_randomly": ([], RANDOM),
@@ -471,7 +472,7 @@ PLUGINS = {
 
 @pytest.mark.parametrize("plugin", PLUGINS)
 def test_plugins_that_suites_use_do_no_harm(trees, plugin):
-    """The cases are measured, and identical code passes."""
+    """The cases are measured beside the plugin, and identical code passes."""
     pytest.importorskip(plugin)
     options, source = PLUGINS[plugin]
     for tree in trees:
@@ -479,11 +480,12 @@ def test_plugins_that_suites_use_do_no_harm(trees, plugin):
 
     result = run(*trees, *options, "test_beside.py", "-W", "default")
 
-    assert {of.verdict for of in result.judgements.values()} == {Verdict.OK}, result.judgements
+    verdicts = {judgement.verdict for judgement in result.judgements.values()}
+    assert verdicts == {Verdict.OK}, result.judgements
 
 
 def test_within_no_time_nothing_is_judged_and_changed_cases_would_come_first(trees):
-    """Each case is named, and the exit code is one of its own."""
+    """Every case is "not judged", the changed case is listed first, and the exit code is 5."""
     names = [f"test_{number}" for number in range(6)]
     for tree in trees:
         cases = (f"def {name}(benchmark):\n    benchmark(wait)\n" for name in names)
@@ -497,11 +499,11 @@ def test_within_no_time_nothing_is_judged_and_changed_cases_would_come_first(tre
 
     assert next(iter(result.judgements)) == "test_many.py::test_5"
     assert result.exit_code is ExitCode.NOT_JUDGED
-    assert {of.reason for of in result.judgements.values()} == {"the minutes were over"}
+    assert {each.reason for each in result.judgements.values()} == {"--minutes ran out"}
 
 
 def test_what_pytest_imports_is_compared_too(trees):
-    """A tree that holds iniconfig, say, runs its own in each version."""
+    """A tree that holds a package of pytest's own imports, here iniconfig, runs its own copy."""
     for tree, name in zip(trees, ("base", "head"), strict=True):
         package = tree / "src" / "iniconfig"
         shutil.copytree(Path(iniconfig.__file__).parent, package)

@@ -1,4 +1,4 @@
-"""From paired ratios to verdicts: what must hold whatever the numbers."""
+"""From paired ratios to verdicts: properties that hold for any numbers."""
 
 import itertools
 import math
@@ -19,14 +19,14 @@ from pytest_duet.verdict import Evidence, Verdict
 MARGIN = 0.05
 ANY_TIME = {"until": math.inf, "tell": lambda _: None}
 
-# Mostly near the margin, where verdicts change; now and then far out, as noise is.
+# Mostly near the margin, where verdicts change, and sometimes far from it, like noise.
 log_ratios = st.one_of(st.floats(-0.15, 0.15), st.floats(-3, 3))
 MOST_PAIRS = 60  # two attempts at both stages take fewer
 
 
 @st.composite
 def gates(draw, head=log_ratios):
-    """Some cases with their families, and a long series of pairs for each."""
+    """Draw some cases with their families, and a long series of pairs for each."""
     sizes = draw(st.lists(st.integers(1, 5), min_size=1, max_size=3, unique=True))
     verbs = draw(st.lists(st.sampled_from(["step", "epoch"]), min_size=1, max_size=2, unique=True))
     families = {f"{verb}[{size}]": verb for verb in verbs for size in sizes}
@@ -40,12 +40,12 @@ def gates(draw, head=log_ratios):
 
 
 def decide(measured, families):
-    """Judge a gate whose pairs come from these series, one after the other."""
+    """Judge a gate whose pairs come from these series."""
     return verdict.judge(evidence_of(measured, families), margin=MARGIN)
 
 
 def source(measured):
-    """Hand out one pair of each case that is wanted, the next at every call."""
+    """Return a function that takes the next pair of each case at every call."""
     position = itertools.count()
 
     def measure(names, **_):
@@ -56,13 +56,13 @@ def source(measured):
 
 
 def verdicts(judged):
-    """Verdicts alone."""
+    """Return the verdict of each judgement."""
     return {name: judgement.verdict for name, judgement in judged.items()}
 
 
 @given(gates())
 def test_every_case_and_family_gets_exactly_one_verdict(gate):
-    """Silence is never ok, nor is what could be slower by twice the margin."""
+    """No case is without a verdict, and no case that could be slower by twice the margin is ok."""
     families, measured = gate
     sizes = Counter(families.values())
 
@@ -76,42 +76,42 @@ def test_every_case_and_family_gets_exactly_one_verdict(gate):
 
 @given(gates(head=st.floats(-3, 0)))
 def test_a_head_that_is_never_slower_is_never_a_regression(gate):
-    """At most the base in every pair, whatever the control does."""
+    """A head that is not slower in any pair passes, whatever the control's ratios are."""
     families, measured = gate
 
     assert Verdict.REGRESSION not in verdicts(decide(measured, families)).values()
 
 
 def evidence_of(measured, families):
-    """What a gate measures whose pairs come from these series."""
+    """Return the evidence of a gate whose pairs come from these series."""
     measure = source(measured)
     return stages.run(lambda: nullcontext(measure), families, margin=MARGIN, **ANY_TIME)
 
 
 @given(gates())
 def test_the_same_evidence_with_sides_swapped_swaps_regression_and_improvement(gate):
-    """Neither is easier to reach."""
+    """A regression and an improvement need the same evidence."""
     families, measured = gate
-    there = evidence_of(measured, families)
-    back = replace(there, screen=swapped(there.screen), confirm=swapped(there.confirm))
+    forward = evidence_of(measured, families)
+    reverse = replace(forward, screen=swapped(forward.screen), confirm=swapped(forward.confirm))
 
-    before, after = (verdicts(verdict.judge(seen, margin=MARGIN)) for seen in (there, back))
+    before, after = (verdicts(verdict.judge(each, margin=MARGIN)) for each in (forward, reverse))
 
-    for ours, theirs in ((before, after), (after, before)):
-        regressed = {name for name in ours if ours[name] is Verdict.REGRESSION}
-        assert regressed == {name for name in theirs if theirs[name] is Verdict.IMPROVEMENT}
+    for first, second in ((before, after), (after, before)):
+        regressed = {name for name in first if first[name] is Verdict.REGRESSION}
+        assert regressed == {name for name in second if second[name] is Verdict.IMPROVEMENT}
 
 
 def swapped(pairs):
-    """The pairs of a gate whose head is the base."""
+    """Return the pairs with base and head exchanged."""
     return {
-        name: [Pair(head=-pair.head, control=-pair.control) for pair in seen]
-        for name, seen in pairs.items()
+        name: [Pair(head=-pair.head, control=-pair.control) for pair in series]
+        for name, series in pairs.items()
     }
 
 
-def test_a_pair_of_identical_code_leans_to_neither_side():
-    """Though the noise of a turn is skewed: now and then one takes much longer."""
+def test_the_ratio_of_identical_code_is_not_biased():
+    """The mean ratio is 1 although the noise of turns is skewed: some take much longer."""
     rng = np.random.default_rng(0)
 
     pairs = [pair_tests.pair_of(np.exp(rng.exponential(0.1, (3, 50)))) for _ in range(2_000)]
@@ -122,7 +122,7 @@ def test_a_pair_of_identical_code_leans_to_neither_side():
 
 @pytest.mark.parametrize("hypotheses", range(1, 101))
 def test_the_smallest_reachable_p_passes_the_corrected_level(hypotheses):
-    """A gate that cannot fail is a defect; here one pair may even say the contrary."""
+    """With the needed pairs, every test can reject, even if one pair says the contrary."""
     pairs = pair_tests.pairs_needed(hypotheses)
     slower = [1.0] * (pairs - 1) + [-1.0]
 
@@ -137,20 +137,20 @@ def test_the_smallest_reachable_p_passes_the_corrected_level(hypotheses):
 
 @pytest.mark.parametrize("slower", [1, 2, 5, 40])
 def test_a_slowdown_of_ten_percent_is_caught(slower):
-    """In one case or in many, among cases that did not change."""
+    """The slowed cases, one or many, are regressions, and the unchanged cases are not."""
     families = {f"step[{index}]": "step" for index in range(40)}
     slowed = set(list(families)[:slower])
     measured = {
         name: [Pair(head=math.log(1.1) * (name in slowed), control=0.0)] for name in families
     }
 
-    found = verdicts(decide(measured, families))
+    result = verdicts(decide(measured, families))
 
-    assert {name for name in families if found[name] is Verdict.REGRESSION} == slowed
+    assert {name for name in families if result[name] is Verdict.REGRESSION} == slowed
 
 
-def test_a_slowdown_of_every_case_is_caught_where_no_single_one_is():
-    """The family's geometric mean is known better than any of its members."""
+def test_a_family_catches_a_slowdown_that_is_caught_in_no_single_case():
+    """The geometric mean of a family's ratios is more precise than each of them."""
     families = {f"step[{index}]": "step" for index in range(8)}
     noise = [0.3, -0.3, 0.1, -0.1]
     measured = {
@@ -158,15 +158,15 @@ def test_a_slowdown_of_every_case_is_caught_where_no_single_one_is():
         for index, name in enumerate(families)
     }
 
-    found = verdicts(decide(measured, families))
+    result = verdicts(decide(measured, families))
 
-    assert found["step"] is Verdict.REGRESSION
-    assert Verdict.REGRESSION not in [found[name] for name in families]
+    assert result["step"] is Verdict.REGRESSION
+    assert Verdict.REGRESSION not in [result[name] for name in families]
 
 
 @given(gates())
 def test_stopping_early_changes_no_verdict(gate):
-    """A test is left only where it could not reject any more."""
+    """A test ends early only if it could no longer reject."""
     families, measured = gate
     screened = stages.screen(source(measured), families, **ANY_TIME)
     left_open = {
@@ -180,21 +180,21 @@ def test_stopping_early_changes_no_verdict(gate):
     in_full = pair_tests.with_families(measured, families)
 
     for sign in (1, -1):
-        found, full = (
+        early, full = (
             pair_tests.sign_tests(pairs, lambda pair: sign * pair.head, margin=MARGIN)  # noqa: B023
             for pairs in (confirmed, {name: in_full[name][:needed] for name in left_open})
         )
 
-        assert pair_tests.holm(found) == pair_tests.holm(full)
+        assert pair_tests.holm(early) == pair_tests.holm(full)
 
 
 def judged(*pairs):
-    """The judgement of a gate on one case that has these pairs, again and again."""
+    """Return the judgement of a gate on one case that repeats these pairs."""
     return decide({"step[1]": pairs}, {"step[1]": "step"})["step[1]"]
 
 
-def test_where_identical_code_differs_speed_is_not_judged():
-    """A noisy machine makes everything inconclusive, unless it is calm at the one repeat."""
+def test_speed_is_not_judged_if_identical_code_differs():
+    """A noisy machine makes every case inconclusive, unless the machine is calm in the repeat."""
     noisy, calm = Pair(head=0.5, control=0.2), Pair(head=0.0, control=0.0)
     first_attempt = verdict.SCREENING_PAIRS + pair_tests.pairs_needed(1)
 
@@ -206,8 +206,8 @@ def test_where_identical_code_differs_speed_is_not_judged():
     assert calmed_down.verdict is Verdict.OK
 
 
-def test_what_is_open_when_the_time_is_over_is_not_judged(monkeypatch):
-    """A screen of fewer cases leaves time to confirm, and a case that needs more has no verdict."""
+def test_a_case_that_is_still_open_when_minutes_run_out_is_not_judged(monkeypatch):
+    """The screen takes fewer cases to leave time for the confirmation of a slow case."""
     now = [0.0]
     monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=lambda: now[0]))
     names = ["slow", *(f"fast {number}" for number in range(9))]
@@ -220,7 +220,7 @@ def test_what_is_open_when_the_time_is_over_is_not_judged(monkeypatch):
                 pairs[name] = Pair(head=0.2 * (name == "slow"), control=0.0)
         return pairs
 
-    seen = stages.run(
+    evidence = stages.run(
         lambda: nullcontext(measure),
         dict(zip(names, names, strict=True)),
         margin=MARGIN,
@@ -228,13 +228,13 @@ def test_what_is_open_when_the_time_is_over_is_not_judged(monkeypatch):
         tell=lambda _: None,
     )
 
-    assert list(seen.screen) == names[:4]
-    assert seen.not_judged == {"slow": "the minutes were over"}
-    assert verdict.judge(seen, margin=MARGIN)["slow"].verdict is Verdict.NOT_JUDGED
+    assert list(evidence.screen) == names[:4]
+    assert evidence.not_judged == {"slow": "--minutes ran out"}
+    assert verdict.judge(evidence, margin=MARGIN)["slow"].verdict is Verdict.NOT_JUDGED
 
 
-def test_a_case_too_noisy_to_tell_is_inconclusive_after_the_most_pairs():
-    """It names the slowdown that noise could hide; that may be less than twice the margin."""
+def test_a_case_that_is_too_noisy_is_inconclusive_after_the_most_pairs():
+    """The reason names the slowdown that noise could hide."""
     noise = judged(Pair(head=0.5, control=0.4), Pair(head=-0.5, control=-0.4))
     blurred = judged(Pair(head=0.18, control=0.0), Pair(head=0.02, control=0.0))
 
@@ -244,18 +244,18 @@ def test_a_case_too_noisy_to_tell_is_inconclusive_after_the_most_pairs():
 
 
 @pytest.mark.parametrize("pairs", [3, 11])
-def test_intervals_hold_the_ratio_as_often_as_they_say(pairs):
-    """Of processes that are independent, with a ratio that is known: 95 %."""
+def test_intervals_contain_the_true_ratio_in_95_percent(pairs):
+    """The rate holds for independent processes whose ratio is known."""
     rng = np.random.default_rng(1)
     held, trials = 0, 2_000
     for _ in range(trials):
         base, control, head = rng.normal(0, 0.01, (3, pairs))
-        seen = [
+        series = [
             Pair(head=0.02 + h - (b + c) / 2, control=c - b)
             for b, c, h in zip(base, control, head, strict=True)
         ]
-        found = pair_tests.estimate(seen, [], margin=MARGIN, hypotheses=1)
-        held += found.low <= math.exp(0.02) <= found.high
+        estimate = pair_tests.estimate(series, [], margin=MARGIN, hypotheses=1)
+        held += estimate.low <= math.exp(0.02) <= estimate.high
 
     assert 0.935 < held / trials < 0.965
 
@@ -264,7 +264,7 @@ MIB = 2**20
 
 
 def test_memory_regresses_by_a_tenth_and_four_mebibytes_in_three_pairs():
-    """In each of them, and beyond both processes of the base."""
+    """Memory must have grown in each pair, compared with both processes of the base."""
 
     def has_grown(base, *heads):
         peaks = [[base * MIB, base * MIB // 2, head * MIB] for head in heads]
@@ -275,17 +275,17 @@ def test_memory_regresses_by_a_tenth_and_four_mebibytes_in_three_pairs():
     assert [has_grown(100, 109, 109, 109), has_grown(100, 111, 111, 111)] == [False, True]
 
 
-def test_what_is_not_speed_comes_before_it():
-    """A faster head that leaks, forgets, fails or is cut short does not pass."""
+def test_memory_losses_and_failures_are_judged_before_speed():
+    """A faster head does not pass if it needs more memory, has other losses, fails or is cut."""
     name = "step[1]"
     fast = Evidence(
         screen={name: [Pair(head=-0.5, control=0.0)] * 3},
         confirm={name: [Pair(head=-0.5, control=0.0)] * 40},
     )
-    leaking = replace(fast, peak_bytes={name: [[10 * MIB, 9 * MIB, 50 * MIB]] * 3})
-    forgetful = replace(leaking, losses={name: [[2.3, 2.2], [2.3, 2.2], [2.3, 2.1]]})
+    growing = replace(fast, peak_bytes={name: [[10 * MIB, 9 * MIB, 50 * MIB]] * 3})
+    differing = replace(growing, losses={name: [[2.3, 2.2], [2.3, 2.2], [2.3, 2.1]]})
     random = replace(fast, losses={name: [[2.3, 2.2], [2.3, 2.4], [2.3, 2.1]]})
-    failing = replace(forgetful, failures={name: "in head it raises: ValueError"})
+    failing = replace(differing, failures={name: "in head it raises: ValueError"})
     cut_short = replace(fast, cut_short={name: "after 3 pairs it is skipped"})
     slow = replace(cut_short, confirm={name: [Pair(head=0.5, control=0.0)] * 40})
 
@@ -293,9 +293,9 @@ def test_what_is_not_speed_comes_before_it():
         return verdict.judge(evidence, margin=MARGIN, **kwargs)[name].verdict
 
     assert judge(fast) is Verdict.IMPROVEMENT
-    assert judge(leaking) is Verdict.REGRESSION
-    assert judge(forgetful) is Verdict.INCOMPARABLE
-    assert judge(forgetful, allow_learning_change=True) is Verdict.REGRESSION
+    assert judge(growing) is Verdict.REGRESSION
+    assert judge(differing) is Verdict.INCOMPARABLE
+    assert judge(differing, allow_learning_change=True) is Verdict.REGRESSION
     assert judge(random) is Verdict.IMPROVEMENT
     assert judge(failing, allow_learning_change=True) is Verdict.INCOMPARABLE
     assert judge(cut_short) is Verdict.INCONCLUSIVE
@@ -303,7 +303,7 @@ def test_what_is_not_speed_comes_before_it():
 
 
 def test_losses_agree_within_rounding_or_name_the_step():
-    """The first step that differs is where to look."""
+    """The first step whose losses differ is named, counted from 1."""
     differs_at = verdict.first_loss_that_differs
 
     assert differs_at([2.3, 2.2], [2.3 * (1 + 1e-6), 2.2]) is None
@@ -313,7 +313,7 @@ def test_losses_agree_within_rounding_or_name_the_step():
 
 
 def test_holm_is_between_bonferroni_and_no_correction():
-    """Worked out by hand: 0.01 over 3, 2 and 1."""
+    """Three P values, from the smallest, are compared with 0.01 over 3, over 2 and over 1."""
     assert pair_tests.holm({"a": 0.003, "b": 0.005, "c": 0.01}) == {"a", "b", "c"}
     assert pair_tests.holm({"a": 0.003, "b": 0.011, "c": 0.001}) == {"a", "c"}
     assert pair_tests.holm({"a": 0.004, "b": 0.004}) == {"a", "b"}

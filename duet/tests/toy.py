@@ -1,4 +1,4 @@
-"""A small repository whose benchmarks only wait, by a clock that no busy neighbour can slow."""
+"""A small repository whose benchmarks only advance a clock of their own."""
 
 import subprocess
 
@@ -40,7 +40,7 @@ def test_wait(benchmark, size):
 
 
 def test_that_measures_nothing():
-    raise AssertionError("a gate has no use for it")
+    raise AssertionError("a gate must not run a test that measures nothing")
 """
 PYPROJECT = """
 [tool.pytest.ini_options]
@@ -52,7 +52,7 @@ arguments = ["test_toy.py"]
 
 
 def write_tree(tree):
-    """Fill a folder with the toy."""
+    """Create a folder with the toy repository's files."""
     tree.mkdir(parents=True)
     (tree / "settings.py").write_text(SETTINGS)
     (tree / "waiting.py").write_text(MODULE)
@@ -62,13 +62,13 @@ def write_tree(tree):
 
 
 def change(tree, name, value):
-    """Give one of the settings another value."""
+    """Give a setting another value."""
     with (tree / "settings.py").open("a") as file:
         file.write(f"{name} = {value!r}\n")
 
 
 def write_checkout(tree):
-    """The same, and once more in a folder, committed to a repository of its own."""
+    """Create a git repository with the toy, and with a second copy in its folder `inner`."""
     write_tree(tree)
     write_tree(tree / "inner")
     (tree / ".gitignore").write_text("__pycache__/\n.pytest_cache/\ngate.*\n")
@@ -77,7 +77,7 @@ def write_checkout(tree):
 
 
 def commit(tree):
-    """Make a folder a checkout with one commit."""
+    """Make a folder a git repository, and commit all its files."""
     author = "-c", "user.name=Toy", "-c", "user.email=toy@example.org"
     git(tree, "init", "--quiet", "--initial-branch=main")
     git(tree, "add", "--all")
@@ -85,7 +85,7 @@ def commit(tree):
 
 
 def git(tree, *words):
-    """What git prints."""
+    """Run git in a folder; return its output."""
     return subprocess.run(
         ["git", "-C", tree, *words], check=True, capture_output=True, text=True
     ).stdout

@@ -5,15 +5,15 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What a command ends with."""
+    """How a command ended."""
 
     OK = 0
     REGRESSION = 1
-    USAGE = 2  # argparse's own, for a command line that makes no sense
+    USAGE = 2  # argparse's exit code for an invalid command line
     INCONCLUSIVE = 3
     INCOMPARABLE = 4
     NOT_JUDGED = 5
-    INTERNAL_ERROR = 70  # as in sysexits.h
+    INTERNAL_ERROR = 70  # EX_SOFTWARE of sysexits.h
     INTERRUPTED = 130
 
 
@@ -22,16 +22,16 @@ class UsageError(Exception):
 
 
 class IncomparableError(Exception):
-    """Versions whose times cannot be compared."""
+    """The versions cannot be compared: the message says why and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """How a gate measures and judges."""
 
-    margin: float = 0.05  # a slowdown up to this passes
-    threads: int = 1  # of each version, on as many cores
-    seconds_per_case: float = 1.0  # the most that a version's turns at a case take in a pair
-    fresh: str = "fork"  # or "exec": start each process from its beginning
-    minutes: float | None = None  # cases that do not fit in are not judged
+    margin: float = 0.05  # largest slowdown that passes
+    threads: int = 1  # threads per version, on as many cores
+    seconds_per_case: float = 1.0  # limit of a version's turns at a case in one pair
+    fresh: str = "fork"  # "exec": start each process from its beginning
+    minutes: float | None = None  # time limit; the cases it cuts off are not judged
     allow_learning_change: bool = False

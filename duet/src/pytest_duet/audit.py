@@ -1,8 +1,8 @@
 """python -m pytest_duet.audit: how often the gate is wrong, on this suite and machine.
 
-Each trial is a real gate on identical code, or on code of which some cases are slowed: after each
-turn of such a case the head computes in vain for a share of the time that the turn has taken. Every
-finished gate is a line of JSON in the record, from which all rates can be computed again.
+Each trial is a real gate on identical code, or on code with some slowed cases: after each turn of
+such a case, the head waits in a busy loop for a share of the turn's time. Every finished gate is a
+line of JSON in the record, from which all rates can be computed again.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from scipy import stats
 
 from pytest_duet import ExitCode, IncomparableError, UsageError, command, comparison, result, trees
 from pytest_duet.option_types import count, output_file, share
+from pytest_duet.pair_tests import CONFIDENCE
 from pytest_duet.result import WIDTH, Result, rendered
 from pytest_duet.trees import Version
 from pytest_duet.verdict import Verdict
 
-CONFIDENCE = 0.95  # of each interval
-MOST_SLOWED = 3  # cases of a gate
+MOST_SLOWED = 3  # slowed cases per gate
 FIELDS = frozenset({"scenario", "slowed", "exit_code", "took_seconds", "verdicts"})
 
 Line = Mapping[str, Any]  # one finished gate
@@ -37,11 +37,11 @@ def new_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="python -m pytest_duet.audit", description=__doc__)
     add = parser.add_argument
-    add("--trials", type=count, default=10, metavar="N", help="of each slowdown (default: 10)")
-    slowdowns = "each by itself; 0 compares identical code (default: 0,10%%)"
+    add("--trials", type=count, default=10, metavar="N", help="gates per slowdown (default: 10)")
+    slowdowns = "one per gate; 0 compares identical code (default: 0,10%%)"
     add("--slowdowns", type=_slowdowns, default=(0.0, 0.1), metavar="SHARE,...", help=slowdowns)
     add("--record", type=output_file, metavar="FILE", help="append a line of JSON per gate")
-    add("--read", type=Path, metavar="FILE", help="print the rates of a record; measure nothing")
+    add("--read", type=Path, metavar="FILE", help="print the rates of a record without measuring")
     add("arguments", nargs="*", metavar="PYTEST_ARGUMENTS", help="after --: paths, -k, options")
     return parser
 
@@ -55,7 +55,7 @@ def _slowdowns(text: str) -> tuple[float, ...]:
 
 
 def main(words: Sequence[str]) -> int:
-    """Run the gates, or read a record of some, and print the rates."""
+    """Run gates, or read a record of gates, and print the rates."""
     options = new_parser().parse_args(words)
     try:
         if options.read:
@@ -71,12 +71,12 @@ def main(words: Sequence[str]) -> int:
 def _audit(options: argparse.Namespace) -> None:
     tree = trees.root(Path.cwd())
     if trees.changed_files(tree):
-        raise UsageError("the working tree is changed, so its code is not that of HEAD: commit it")
+        raise UsageError("the working tree differs from its last commit: commit the changes")
     settings = command.parse(["--", *options.arguments])
     gates: list[Line] = []
-    cases: list[str] = []  # of an earlier gate, some of which are slowed in the next
+    cases: list[str] = []  # measured cases, from which the slowed ones are drawn
     if options.record and options.record.exists() and options.record.stat().st_size:
-        read(options.record)  # nothing is appended to what is no record
+        read(options.record)  # refuses a file that is no record
     try:
         for trial in range(options.trials):
             for slowdown in options.slowdowns:
@@ -91,12 +91,12 @@ def _audit(options: argparse.Namespace) -> None:
                 print(f"{line['scenario']}, trial {trial + 1}: {line['verdicts']}", file=sys.stderr)
                 if options.record:
                     append(options.record, line)
-    finally:  # Ctrl-C keeps what is there
+    finally:  # Ctrl-C still prints the finished gates
         result.show(as_text(gates))
 
 
 def _gate(tree: Path, settings: argparse.Namespace, slowed: Mapping[str, float]) -> Result:
-    """Compare the working tree with its last commit, which it equals; some cases may be slowed."""
+    """Compare the working tree with its last commit, which is identical but for slowed cases."""
     with trees.worktree(tree, "HEAD") as base:
         return comparison.compare(
             Version(name="base", tree=base, python=sys.executable),
@@ -135,9 +135,11 @@ def append(file: Path, line: Line) -> None:
 
 
 def line_of(finished: Result, tree: Path, slowed: Mapping[str, float]) -> Line:
-    """Sum up a finished gate, with the code, the machine and the time."""
+    """Sum up a finished gate in a line of the record."""
     slowdown = max(slowed.values(), default=0.0)
-    judged = finished.judgements.items()
+    judgements = finished.judgements
+    estimates = {name: judgement.estimate for name, judgement in judgements.items()}
+    verdicts = {name: judgement.verdict for name, judgement in judgements.items()}
     return {
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": trees.describe(tree, "HEAD"),
@@ -146,19 +148,19 @@ def line_of(finished: Result, tree: Path, slowed: Mapping[str, float]) -> Line:
         "exit_code": int(finished.exit_code),
         "took_seconds": round(finished.took_seconds, 1),
         "cases": len(finished.evidence.seconds),
-        "verdicts": {name: str(of.verdict) for name, of in judged if of.verdict is not Verdict.OK},
-        # Of each case and family: the ratio and its 95 % interval.
+        "verdicts": {name: str(each) for name, each in verdicts.items() if each is not Verdict.OK},
+        # The ratio of each case and family, and its 95 % interval.
         "estimates": {
-            name: [round(each, 4) for each in (found.ratio, found.low, found.high) if each]
-            for name, of in judged
-            if (found := of.estimate).high is not None
+            name: [round(number, 4) for number in (each.ratio, each.low, each.high) if number]
+            for name, each in estimates.items()
+            if each.high is not None
         },
     }
 
 
-def interval(times: int, of: int) -> str:
+def interval(successes: int, trials: int) -> str:
     """Write the exact 95 % interval of a rate (Clopper and Pearson 1934)."""
-    low, high = stats.binomtest(times, of).proportion_ci(CONFIDENCE)
+    low, high = stats.binomtest(successes, trials).proportion_ci(CONFIDENCE)
     return f"{low:.0%} to {high:.0%}"
 
 
@@ -168,12 +170,12 @@ def failed(gates: Sequence[Line]) -> int:
 
 
 def caught(gate: Line) -> int:
-    """Count the slowed cases that were a regression."""
+    """Count the slowed cases that the gate judged a regression."""
     return sum(gate["verdicts"].get(name) == Verdict.REGRESSION for name in gate["slowed"])
 
 
 def coverage(gates: Sequence[Line]) -> str:
-    """Write how many 95 % intervals of cases whose code is identical held a ratio of one."""
+    """Write how many 95 % intervals of identical code contain a ratio of 1."""
     held = [
         low <= 1 <= high
         for gate in gates
@@ -192,22 +194,22 @@ def as_text(record: Sequence[Line]) -> str:
         by_scenario[line["scenario"]].append(line)
     for scenario, gates in by_scenario.items():
         slowed = sum(len(gate["slowed"]) for gate in gates)
-        found = sum(map(caught, gates))
+        detected = sum(map(caught, gates))
         cells = (
             scenario,
             f"{failed(gates)} of {len(gates)}",
             interval(failed(gates), len(gates)),
-            f"{found} of {slowed}" if slowed else "-",
+            f"{detected} of {slowed}" if slowed else "-",
             coverage(gates),
             _others(gates),
             f"{statistics.median(gate['took_seconds'] for gate in gates):.0f} s",
         )
-        table.add_row(*map(Text, cells))  # as text: a name's brackets are no markup
+        table.add_row(*map(Text, cells))  # Text: brackets are not markup
     return rendered(table, WIDTH)
 
 
 def _others(gates: Sequence[Line]) -> str:
-    """Count verdicts that are neither ok nor the regression of a slowed case or its family."""
+    """Count the verdicts, other than ok, on cases and families that were not slowed."""
     counts = Counter(
         verdict
         for gate in gates

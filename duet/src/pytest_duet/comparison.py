@@ -25,11 +25,11 @@ from pytest_duet.result import Result
 from pytest_duet.trees import Version
 from pytest_duet.units import counted
 
-LOAD_SECONDS = 0.5  # how long the cores are watched before one is chosen
+LOAD_SECONDS = 0.5  # time over which the load of each core is measured
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare, print the result, write the files that are asked for; return the exit code."""
+    """Compare, print the result, write the requested files; return the exit code."""
     try:
         compared = _compare_revisions(options)
     except UsageError as error:
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _refuse(options: argparse.Namespace, sentence: str, code: ExitCode) -> ExitCode:
-    """Print why there is no result, also where a comment on a pull request would show it."""
+    """Print why there is no result, and write it to the file for the pull request, if any."""
     print(sentence, file=sys.stderr)
     if options.markdown:
         result.write(options.markdown, f"{sentence}\n")
@@ -66,7 +66,8 @@ def _compare_revisions(options: argparse.Namespace) -> Result:
     for argument in options.arguments:
         if argument.startswith(str(head.tree)):
             raise UsageError(
-                f"{argument}: write paths from {head.tree}, so that each version has its own"
+                f"{argument} is a path in the head: write it relative to {head.tree}, so that "
+                "each version uses its own"
             )
     with ExitStack() as stack, telling() as tell:
         if options.base:
@@ -94,11 +95,11 @@ def _check(options: argparse.Namespace) -> None:
     if not options.base and not options.base_python:
         raise UsageError("name what to compare with: --base main, or --base-python")
     if options.build and not options.base:
-        raise UsageError("--build builds a revision and the working tree: name it with --base")
+        raise UsageError("--build builds a revision and the working tree: add --base REVISION")
 
 
 def measuring_options(options: argparse.Namespace) -> Options:
-    """Pick what decides how a gate measures."""
+    """Return the options that decide how a gate measures and judges."""
     return Options(**{field.name: getattr(options, field.name) for field in fields(Options)})
 
 
@@ -120,10 +121,10 @@ def compare(
     slowed: Mapping[str, float] = MappingProxyType({}),
     names: tuple[str, str] = ("base", "head"),
 ) -> Result:
-    """Run one gate: compare the head with the base, by the cases that pytest's arguments choose.
+    """Run one gate on the cases that pytest's `arguments` choose.
 
-    `slowed` are cases of the head that an audit slows, each by a share of its time; `names` are
-    those of base and head in the result.
+    `slowed` maps the cases that an audit slows in the head to the share of their time that is
+    added. `names` describe base and head in the result.
     """
     started = time.monotonic()
     new_launcher = partial(
@@ -176,7 +177,7 @@ def telling() -> Iterator[Callable[[str], object]]:
     if not console.is_terminal:
         yield lambda text: print(text, file=sys.stderr, flush=True)
         return
-    # It draws only when something changes: a thread that redraws would disturb the measurement.
+    # No automatic refresh: a thread that redraws the line would disturb the measurement.
     with Live(console=console, auto_refresh=False, transient=True) as live:
         yield lambda text: live.update(Text(text), refresh=True)
 

@@ -22,7 +22,7 @@ from pytest_duet.units import counted
 from pytest_duet.verdict import Evidence
 
 Answers = Sequence[Mapping[str, Any]]  # an answer per process
-# Does something with a case whose processes have answered, and returns how it ended in each.
+# Handles a case whose processes have answered, and returns how the case ended in each process.
 Act = Callable[[Sequence[Process], str, Answers], Answers]
 
 
@@ -30,24 +30,24 @@ Act = Callable[[Sequence[Process], str, Answers], Answers]
 class Measurement:
     """Pairs from real processes: base, a second copy of base, and head, in turns."""
 
-    versions: Sequence[Version]  # base, its copy, head
+    versions: Sequence[Version]  # base, control, head
     seconds_per_case: float
     rng: random.Random
     tell: Tell
     is_built: bool = False
-    until: float = math.inf  # by time.monotonic
-    slowed: Mapping[str, float] = field(default_factory=dict)  # the head's cases, by which share
-    cores: Sequence[int] = ()  # that processes are pinned to; none while cases are rehearsed
-    collections: list[Collection] = field(default_factory=list)  # of base and head
-    noted_cases: int = 0  # the most cases that had run when the imported modules were noted
-    families: dict[str, str] = field(default_factory=dict)  # a case's function, and group if any
+    until: float = math.inf  # end of the time limit, by time.monotonic
+    slowed: Mapping[str, float] = field(default_factory=dict)  # shares of time added in the head
+    cores: Sequence[int] = ()  # cores for all processes; none while cases are rehearsed
+    collections: list[Collection] = field(default_factory=list)  # base's and head's
+    noted_cases: int = 0  # most cases that had run when imported modules were checked
+    families: dict[str, str] = field(default_factory=dict)  # each case's function, and any group
     pairs: dict[str, list[Pair]] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=lambda: Evidence(screen={}, confirm={}))
 
     def rehearse(self, launcher: Launcher) -> None:
-        """Collect in base and head, and run each case once in both, before any time counts.
+        """Collect in base and head, and run each case once in both, before anything is timed.
 
-        What a first call compiles or loads for all later ones is there then, and cases that cannot
+        After that, all that a first call compiles or caches on disk is there, and cases that cannot
         be measured are known.
         """
         base, _, head = self.versions
@@ -61,14 +61,14 @@ class Measurement:
             changed = collection.changed(*self.collections)
             in_order = sorted(self.families, key=lambda name: name not in changed)
             self.families = {name: self.families[name] for name in in_order}
-        self.tell(f"rehearsing {len(self.families)} cases")
+        self.tell(f"rehearsing {counted(len(self.families), 'case')}")
         self._each_case(launcher, (base, head), [*self.families], self._end_case, until=self.until)
 
     def run(self, new_launcher: Callable[[], Launcher], *, margin: float) -> Evidence:
-        """Measure until every case and family has what its judgement needs."""
+        """Measure every case and family until it can be judged."""
 
         @contextmanager
-        def new_stage() -> Iterator[TakePairs]:  # which shares no server with another
+        def new_stage() -> Iterator[TakePairs]:  # each stage starts its own server
             with new_launcher() as launcher:
                 yield partial(self._pair, launcher)
 
@@ -92,7 +92,7 @@ class Measurement:
     def _pair(
         self, launcher: Launcher, names: Sequence[str], *, until: float, precision: float
     ) -> dict[str, Pair]:
-        """One pair of each case that can be measured, from fresh processes."""
+        """Take a pair of each case that can be measured, from fresh processes."""
         pairs: dict[str, Pair] = {}
         take = partial(self._take_case, pairs, precision)
         self._each_case(launcher, self.versions, names, take, until=until)
@@ -107,7 +107,7 @@ class Measurement:
         *,
         until: float = math.inf,
     ) -> None:
-        """Do something with each case that can be measured, in fresh processes as often as due."""
+        """Act on each case that can be measured, with fresh processes after an unusable one."""
         waiting = [name for name in names if self._is_measurable(name)]
         while waiting and time.monotonic() < until:
             cases = len(waiting)
@@ -117,8 +117,8 @@ class Measurement:
                     are_usable = True
                     while waiting and are_usable and time.monotonic() < until:
                         answers = [process.answer() for process in processes]
-                        ended = act(processes, waiting[0], answers)
-                        are_usable = all(end["usable"] for end in ended)
+                        ends = act(processes, waiting[0], answers)
+                        are_usable = all(end["usable"] for end in ends)
                         waiting.pop(0)
                     if not waiting and cases > self.noted_cases:
                         self._note_modules(processes)
@@ -130,19 +130,18 @@ class Measurement:
 
     def _note_modules(self, processes: Sequence[Process]) -> None:
         """Check what base and head have imported, now that their cases have run."""
-        base, *_, head = (dict(process.ask(do="modules")["modules"]) for process in processes)
-        self.collections = [
-            replace(each, modules=modules)
-            for each, modules in zip(self.collections, (base, head), strict=True)
-        ]
+        self.collections = collection.of_each(
+            (processes[0], processes[-1]), (self.versions[0], self.versions[-1])
+        )
         collection.check_modules(*self.collections, is_built=self.is_built)
 
     def _is_measurable(self, name: str) -> bool:
-        seen = self.evidence
-        return not any(name in why for why in (seen.failures, seen.left_out, seen.cut_short))
+        evidence = self.evidence
+        reasons = evidence.failures, evidence.left_out, evidence.cut_short
+        return not any(name in reason_by_case for reason_by_case in reasons)
 
     def _start(self, processes: Sequence[Process], cases: Sequence[str]) -> None:
-        """Ask every process to run the cases, one after the other."""
+        """Ask every process to run the cases in order."""
         for process in self.rng.sample(processes, len(processes)):
             slowed = dict(self.slowed) if process.name == "head" else {}
             process.send(do="run", cases=cases, cores=list(self.cores), slowed=slowed)
@@ -167,14 +166,14 @@ class Measurement:
                 )
             except TooLongError as error:
                 self._leave_out(name, str(error))
-        ended = self._end_case(processes, name, answers)
+        ends = self._end_case(processes, name, answers)
         if taken and self._is_measurable(name):
             pairs[name] = pair_tests.pair_of(taken)
-            self._keep(name, pairs[name], ended, taken)
-        return ended
+            self._keep(name, pairs[name], ends, taken)
+        return ends
 
     def _leave_out(self, name: str, reason: str) -> None:
-        """Leave a case out; once it has a pair, it was measured and must not pass unjudged."""
+        """Leave a case out; a case that already has a pair is cut short, so that it cannot pass."""
         if name in self.pairs:
             measured = counted(len(self.pairs[name]), "pair")
             self.evidence.cut_short[name] = f"after {measured} it {reason}"
@@ -186,35 +185,33 @@ class Measurement:
         for process, answer in zip(processes, answers, strict=True):
             if "ready" in answer:
                 process.send(do="finish")
-        ended = [
+        ends = [
             process.answer() if "ready" in answer else dict(answer)
             for process, answer in zip(processes, answers, strict=True)
         ]
         function = name.split("[", maxsplit=1)[0]
-        group = next((end["group"] for end in ended if end["group"]), "")
+        group = next((end["group"] for end in ends if end["group"]), "")
         self.families[name] = f"{function}, {group}" if group else function
-        outcomes = {end["outcome"] for end in ended}
+        outcomes = {end["outcome"] for end in ends}
         if outcomes == {"left out"}:
-            self._leave_out(name, ended[0]["reason"])
+            self._leave_out(name, ends[0]["reason"])
         elif outcomes != {"passed"}:
             self.evidence.failures[name] = next(
                 f"in {process.name} it {end['reason']}"
-                for process, end in zip(processes, ended, strict=True)
+                for process, end in zip(processes, ends, strict=True)
                 if end["outcome"] != "passed"
             )
-        elif lost := _lost_figures([end["figures"] for end in ended]):
+        elif lost := _lost_figures([end["figures"] for end in ends]):
             self.evidence.failures[name] = f"head no longer stores {' and '.join(lost)}"
-        return ended
+        return ends
 
-    def _keep(
-        self, name: str, pair: Pair, ended: Answers, taken: Sequence[Sequence[float]]
-    ) -> None:
+    def _keep(self, name: str, pair: Pair, ends: Answers, taken: Sequence[Sequence[float]]) -> None:
         """Keep a case's pair, its seconds, and the figures that all versions stored."""
         self.pairs.setdefault(name, []).append(pair)
         versions = self.evidence.seconds.setdefault(name, [[] for _ in taken])
         for seconds, turn_seconds in zip(versions, taken, strict=True):
             seconds.append(statistics.median(turn_seconds))
-        figures = [end["figures"] for end in ended]
+        figures = [end["figures"] for end in ends]
         if all(LOSSES in stored for stored in figures):
             self.evidence.losses.setdefault(name, [stored[LOSSES] for stored in figures])
         if all(PEAK_MEMORY in stored for stored in figures):
@@ -223,8 +220,10 @@ class Measurement:
 
 
 def _lost_figures(figures: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Name the figures that a process of the base stored and the head, the last, did not."""
+    """Return the figures that a process of the base stored and the head, the last, did not."""
     *base, head = figures
     return [
-        name for name in (LOSSES, PEAK_MEMORY) if name not in head and any(name in f for f in base)
+        name
+        for name in (LOSSES, PEAK_MEMORY)
+        if name not in head and any(name in stored for stored in base)
     ]

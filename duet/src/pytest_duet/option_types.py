@@ -1,4 +1,4 @@
-"""What the words of a command line may be."""
+"""Types of option values, each with its error message."""
 
 import argparse
 import math
@@ -23,7 +23,7 @@ def share(text: str) -> float:
 
 
 def above_zero(text: str) -> float:
-    """Parse a time above 0."""
+    """Parse a finite number above 0."""
     with suppress(ValueError):
         if 0 < float(text) < math.inf:
             return float(text)
@@ -31,15 +31,15 @@ def above_zero(text: str) -> float:
 
 
 def folder(text: str) -> Path:
-    """Parse a folder that exists."""
+    """Parse the path of a folder that exists."""
     if not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder that exists")
     return Path(text)
 
 
 def output_file(text: str) -> Path:
-    """Parse a file in a folder that exists."""
+    """Parse the path of a file to write, in a folder that exists."""
     file = Path(text)
     if file.is_dir() or not file.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no file in a folder that exists")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a file in a folder that exists")
     return file

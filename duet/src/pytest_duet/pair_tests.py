@@ -1,7 +1,7 @@
 """Pairs, the exact tests on them, and the ratio and interval that they estimate.
 
-The unit of every statistic is a pair: one number from one set of fresh processes, over their turns.
-A pair here comes with its control, the same of a second process of the base itself.
+The unit of every statistic is a pair: one number per case from one set of fresh processes. Each
+pair has a control, the same number for a second process of the base.
 """
 
 import itertools
@@ -14,21 +14,21 @@ from functools import cache
 import numpy as np
 from scipy import special
 
-LEVEL = 0.01  # of each family of tests
-CONFIDENCE = 0.95  # of an interval
-POWER = 0.95  # of finding the slowdown that is printed as "would catch"
+LEVEL = 0.01  # significance level of all tests in one direction together
+CONFIDENCE = 0.95  # confidence level of each interval
+POWER = 0.95  # probability to find the slowdown that is printed as "would catch"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     """Log ratios of one set of fresh processes: base, control and head.
 
-    Where processes are alike and independent, the two ratios are uncorrelated, and their variances
+    If processes are alike and independent, the two ratios are uncorrelated, and their variances
     are 3/2 and 2 times that of one process.
     """
 
-    head: float  # to the geometric mean of base and control, which run the same code
-    control: float  # to the base
+    head: float  # log ratio to the geometric mean of base and control, which run the same code
+    control: float  # log ratio to the base
 
 
 Pairs = Mapping[str, Sequence[Pair]]
@@ -36,11 +36,11 @@ HEAD_VARIANCE, CONTROL_VARIANCE = 1.5, 2.0
 
 
 def pair_of(turns: Sequence[Sequence[float]]) -> Pair:
-    """A pair: the medians, over turns taken together, of the log ratios.
+    """Return the medians, over turns taken together, of the log ratios.
 
-    The head's is the mean of its medians to base and to control. A median over the mean of both
-    would be biased, since the noise of a turn is skewed: 0.7 % of a turn of 2 ms. `turns` holds
-    the seconds per unit of base, control and head: (3, turns).
+    `turns` holds the seconds per unit of base, control and head: (3, turns). The head's ratio is
+    the mean of its medians to base and to control. A median ratio to the mean of both would be
+    biased, because the noise of a turn is skewed: by 0.7 % for turns of 2 ms.
     """
     base, control, head = np.log(turns)
     return Pair(
@@ -50,7 +50,7 @@ def pair_of(turns: Sequence[Sequence[float]]) -> Pair:
 
 
 def members(families: Mapping[str, str]) -> dict[str, list[str]]:
-    """The cases of each family of two or more, from each case's family."""
+    """Return the cases of each family of two or more; `families` maps each case to its family."""
     cases = defaultdict(list)
     for case, family in families.items():
         cases[family].append(case)
@@ -58,8 +58,8 @@ def members(families: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def with_families(pairs: Pairs, families: Mapping[str, str]) -> dict[str, list[Pair]]:
-    """Add each family of two or more cases, all of them measured: their mean, pair by pair."""
-    everything = {name: list(seen) for name, seen in pairs.items()}
+    """Add the mean, pair by pair, of each family of two or more cases that were all measured."""
+    everything = {name: list(series) for name, series in pairs.items()}
     for family, names in members(families).items():
         if all(name in pairs for name in names):
             everything[family] = [
@@ -74,19 +74,19 @@ def with_families(pairs: Pairs, families: Mapping[str, str]) -> dict[str, list[P
 
 @cache
 def pairs_needed(hypotheses: int) -> int:
-    """Pairs with which the test of each of so many hypotheses can reject, one pair contrary."""
+    """Return the fewest pairs with which each test can reject although one pair is contrary."""
     level = LEVEL / hypotheses
     return next(pairs for pairs in itertools.count(2) if special.bdtr(1, pairs, 0.5) <= level)
 
 
 def sign_test(log_ratios: Sequence[float], *, margin: float) -> float:
-    """P value of "the ratio is at most 1 + margin": exact, whatever the distribution."""
+    """Return the P value of "the ratio is at most 1 + margin": exact for any distribution."""
     contrary = sum(value <= math.log1p(margin) for value in log_ratios)
     return float(special.bdtr(contrary, len(log_ratios), 0.5))
 
 
 def sides(pairs: Iterable[Pair]) -> list[list[float]]:
-    """The four samples that are tested: head and control, slower and faster."""
+    """Return the four samples that are tested: head and control, slower and faster."""
     ratios = [[pair.head for pair in pairs], [pair.control for pair in pairs]]
     return [[sign * value for value in values] for values in ratios for sign in (1, -1)]
 
@@ -94,7 +94,7 @@ def sides(pairs: Iterable[Pair]) -> list[list[float]]:
 def is_open(pairs: Sequence[Pair], *, margin: float, needed: int) -> bool:
     """Whether a test on `needed` pairs could still reject, on any side, for head or control.
 
-    Stopping where none can changes no verdict: a test that cannot reject would not have.
+    Stopping when no test can reject any more changes no verdict.
     """
     threshold = math.log1p(margin)
     contrary = (sum(value <= threshold for value in side) for side in sides(pairs))
@@ -104,7 +104,7 @@ def is_open(pairs: Sequence[Pair], *, margin: float, needed: int) -> bool:
 
 
 def holm(p_values: Mapping[str, float]) -> set[str]:
-    """The hypotheses that Holm's step-down procedure rejects at the level (Holm 1979)."""
+    """Return the hypotheses that Holm's step-down procedure rejects at the level (Holm 1979)."""
     rejected: set[str] = set()
     for name in sorted(p_values, key=p_values.__getitem__):
         if p_values[name] > LEVEL / (len(p_values) - len(rejected)):
@@ -116,9 +116,9 @@ def holm(p_values: Mapping[str, float]) -> set[str]:
 def sign_tests(
     confirm: Pairs, log_ratio_of: Callable[[Pair], float], *, margin: float
 ) -> dict[str, float]:
-    """The P value of each hypothesis, of the head or the control, in either direction.
+    """Return each hypothesis's P value; `log_ratio_of` chooses head or control, and the direction.
 
-    Each test is on as many pairs as it needs; those beyond make the interval narrower, no more.
+    Each test uses the pairs that it needs. Additional pairs only make the interval narrower.
     """
     needed = pairs_needed(max(1, len(confirm)))
     return {
@@ -128,7 +128,7 @@ def sign_tests(
 
 
 def is_noisy(confirm: Pairs, *, margin: float) -> bool:
-    """Whether the head's own tests find a second copy of the base slower or faster."""
+    """Whether the same tests find the second copy of the base slower or faster than the first."""
     slower = sign_tests(confirm, lambda pair: pair.control, margin=margin)
     faster = sign_tests(confirm, lambda pair: -pair.control, margin=margin)
     return bool(holm(slower) or holm(faster))
@@ -136,11 +136,11 @@ def is_noisy(confirm: Pairs, *, margin: float) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What pairs tell about one case: head's time over base's."""
+    """The head's time over the base's in one case, estimated from pairs."""
 
     ratio: float | None = None
-    low: float | None = None  # of its 95 % interval
-    high: float | None = None
+    low: float | None = None  # start of the 95 % interval
+    high: float | None = None  # end of the 95 % interval
     detectable: float | None = None  # smallest slowdown that would have been caught, a share
 
 
@@ -149,10 +149,10 @@ def estimate(
 ) -> Estimate:
     """Estimate one case.
 
-    The ratio is that of the confirmation where there is one, since the screen's was selected on;
-    the spread is that of all pairs. Student's interval, as far as pairs are independent.
-
-    How many hypotheses are confirmed together decides how many pairs a test needs.
+    The ratio comes from the confirmation's pairs if there are any, because the screen's decided
+    what is confirmed. The spread comes from all pairs. The interval is Student's and assumes that
+    pairs are independent. The number of hypotheses confirmed together decides how many pairs a
+    test needs.
     """
     head = np.array([pair.head for pair in confirm] or [pair.head for pair in screen])
     spread, freedom = _spread([*screen, *confirm])
@@ -167,9 +167,9 @@ def estimate(
 
 
 def _spread(pairs: Sequence[Pair]) -> tuple[float, int]:
-    """Standard deviation of one pair's head, and its degrees of freedom.
+    """Return the standard deviation of a pair's head, and its degrees of freedom.
 
-    The control's ratio is known to be one; the head's is estimated, which costs one degree.
+    The control's ratio is known to be 1. The head's is estimated, which costs one degree.
     """
     head = np.array([pair.head for pair in pairs])
     control = np.array([pair.control for pair in pairs])
@@ -180,10 +180,10 @@ def _spread(pairs: Sequence[Pair]) -> tuple[float, int]:
 
 
 def _reach_of_a_pair(freedom: int, hypotheses: int) -> float:
-    """How many spreads above the margin a ratio must lie for the confirmation to catch it.
+    """Return how many spreads above the margin a ratio must lie for the confirmation to catch it.
 
-    All but one of the pairs must lie above the margin: the chance of each is a beta quantile
-    (Clopper and Pearson 1934), and its distance a t quantile.
+    All pairs but one must lie above the margin. The probability that each needs is a beta quantile
+    (Clopper and Pearson 1934), and the matching distance is a t quantile.
     """
     pairs = pairs_needed(hypotheses)
     return float(special.stdtrit(freedom, special.betaincinv(pairs - 1, 2, POWER)))

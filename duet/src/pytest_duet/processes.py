@@ -1,4 +1,4 @@
-"""Processes of the versions, fresh ones for every pair: started, spoken to and ended."""
+"""Fresh processes of the versions for every pair: how they are started, asked and ended."""
 
 import itertools
 import json
@@ -22,17 +22,17 @@ from pytest_duet.duet_server.channel import Channel
 from pytest_duet.trees import Version
 
 OURS = Path(__file__).parent  # holds the package that runs in a version's interpreter
-PATIENCE_SECONDS = 120.0  # for an answer; a busy machine takes long to import torch
-LAST_LINES = 3  # lines of what a dead process wrote
-# An interpreter's -c: what it imports from a version comes first, what is ours only for the import.
+PATIENCE_SECONDS = 120.0  # longest wait for an answer; imports are slow on a busy machine
+LAST_LINES = 3  # lines shown of a dead process's output
+# Code for `python -c`: the version's folders are imported from first, ours only for one import.
 START = (
     "import sys; sys.path[:0] = sys.argv[3:]; sys.path.append(sys.argv[1]); "
     "from duet_server.server import main; sys.path.remove(sys.argv[1]); main(sys.argv[2])"
 )
-# Waiting threads must sleep: they wait on the core that the other version computes on.
+# Waiting threads must sleep, because they share a core with the version that computes.
 QUIET_OPENMP = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
-# glibc gives freed memory back or keeps it by what else lies above it: one process in thirty was
-# 10 % slower throughout. Kept memory makes processes of equal code equal.
+# glibc keeps freed memory or not, depending on what lies above it: one process in thirty was 10 %
+# slower throughout. If memory is always kept, processes of equal code are equally fast.
 STEADY_MALLOC = {"MALLOC_TRIM_THRESHOLD_": str(1 << 30), "MALLOC_MMAP_THRESHOLD_": str(1 << 25)}
 THREAD_COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -50,8 +50,8 @@ class Process:
         self._wait = cache(wait)
 
     def send(self, **request: object) -> None:
-        """Send a request whose answer is not waited for."""
-        with suppress(OSError):  # what was written last tells why it died
+        """Send a request without waiting for its answer."""
+        with suppress(OSError):  # `answer` says why a process died
             self._channel.send(**request)
 
     def ask(self, **request: object) -> dict[str, Any]:
@@ -65,7 +65,7 @@ class Process:
             if self._channel.connection.poll(PATIENCE_SECONDS):
                 return self._channel.receive()
         except (EOFError, OSError):
-            self._kill()  # it may live on behind a connection that it closed
+            self._kill()  # the process may have closed its connection and live on
             code = self._wait()
             how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
             raise IncomparableError(
@@ -79,20 +79,20 @@ class Process:
     def fork(self, connection: Connection, **request: object) -> int:
         """Let a server fork a process that answers through the connection; return its number."""
         self.send(do="fork", **request)
-        with suppress(OSError):  # as in `send`
+        with suppress(OSError):  # `answer` says why a server died
             reduction.send_handle(self._channel.connection, connection.fileno(), self._number)
         return int(self.answer()["process"])
 
     def last_output(self) -> str:
-        """Return the last lines that it wrote, in one."""
+        """Return the last lines of its output in one line."""
         lines = self._output.read_text(errors="replace").strip().splitlines()
         return "; ".join(line.strip() for line in lines[-LAST_LINES:]) or "none"
 
     def end(self) -> None:
-        """End it, and whatever it started."""
+        """End the process and all that it started."""
         self._channel.connection.close()
         self._kill()
-        with suppress(IncomparableError):  # its server died, too
+        with suppress(IncomparableError):  # the server may have died, too
             self._wait()
 
     def _kill(self) -> None:
@@ -103,15 +103,15 @@ class Process:
 
 @dataclass(kw_only=True)
 class Launcher:
-    """The processes of all versions, forked from one server or each from its own beginning.
+    """Starts processes: all forked from one server, or each from its own beginning.
 
-    What pytest itself imports cannot be forked from one server where a tree holds it, as that of
-    pluggy does: each process then starts with its own tree in front.
+    If a tree holds a package that pytest itself imports, as the tree of pluggy does, each process
+    starts from its own beginning, with its tree imported from first.
     """
 
-    arguments: Sequence[str]  # pytest's
+    arguments: Sequence[str]  # arguments for pytest
     threads: int
-    shares_a_server: bool  # or each process starts from its own beginning
+    shares_a_server: bool  # False: each process starts from its own beginning
     common: Sequence[str] = ()  # modules that the server imports before it forks
     _stack: ExitStack = field(default_factory=ExitStack)
     _counter: Iterator[int] = field(default_factory=itertools.count)
@@ -120,7 +120,7 @@ class Launcher:
         folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="pytest-duet-"))
         self._folder = Path(folder)
         self._shared: Process | None = None
-        self._imported: Sequence[str] = ()  # by pytest itself
+        self._imported: Sequence[str] = ()  # packages that pytest itself imports
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -128,10 +128,10 @@ class Launcher:
 
     @contextmanager
     def fresh(self, versions: Sequence[Version], rng: random.Random) -> Iterator[list[Process]]:
-        """Fresh processes that have collected in their trees, one a version, ended afterwards.
+        """Start one process per version that has collected in its tree; end it afterwards.
 
-        They are forked in a random order: what the server's memory looks like changes from one fork
-        to the next, and must not be the base's in every pair.
+        Processes are forked in a random order, because each fork changes the server's memory, and
+        no version may always get the same state.
         """
         with ExitStack() as stack:
             started: dict[str, Process] = {}
@@ -173,19 +173,19 @@ class Launcher:
     def _start(self, python: str, stack: ExitStack, folders: Sequence[Path] = ()) -> Process:
         output = self._folder / f"output-{next(self._counter)}"
         ours, theirs = Pipe()
-        given = {"connection": theirs.fileno(), "arguments": list(self.arguments)}
+        settings = {"connection": theirs.fileno(), "arguments": list(self.arguments)}
         counts = dict.fromkeys(THREAD_COUNTS, str(self.threads))
         with theirs, output.open("w") as sink:
             try:
                 started = subprocess.Popen(
-                    [python, "-c", START, str(OURS), json.dumps(given), *map(str, folders)],
+                    [python, "-c", START, str(OURS), json.dumps(settings), *map(str, folders)],
                     cwd=self._folder,
                     env=os.environ | QUIET_OPENMP | STEADY_MALLOC | counts,
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=sink,
                     pass_fds=[theirs.fileno()],
-                    start_new_session=True,  # Ctrl-C is for the gate, which then ends its processes
+                    start_new_session=True,  # Ctrl-C reaches only the gate, which cleans up
                 )
             except OSError as error:
                 ours.close()

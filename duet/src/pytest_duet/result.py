@@ -24,32 +24,28 @@ from pytest_duet.verdict import Evidence, Judgement, Verdict
 WIDTH = 120
 HEADINGS = ("case", "base", "head", "ratio", "95 % interval", "would catch", "verdict")
 
-
-# From the worst on: what decides the exit code, and how the sentence about it begins.
+# The verdict behind each exit code, and the first words of its sentence, from the worst down.
 FAILURES = {
     ExitCode.REGRESSION: (Verdict.REGRESSION, "Regression"),
     ExitCode.INCOMPARABLE: (Verdict.INCOMPARABLE, "Incomparable, so nothing passed"),
     ExitCode.INCONCLUSIVE: (Verdict.INCONCLUSIVE, "Inconclusive, so nothing passed"),
     ExitCode.NOT_JUDGED: (Verdict.NOT_JUDGED, "Not judged in time"),
 }
-# From the top of the table down.
-ORDER = [verdict for verdict, _ in FAILURES.values()] + [
-    Verdict.IMPROVEMENT,
-    Verdict.OK,
-    Verdict.LEFT_OUT,
-]
-MOST_NAMES = 5  # in a sentence
+# Verdicts from the top of the table down.
+ORDER = [verdict for verdict, _ in FAILURES.values()]
+ORDER += [Verdict.IMPROVEMENT, Verdict.OK, Verdict.LEFT_OUT]
+MOST_NAMES = 5  # names listed before "and 3 more"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """A finished gate."""
 
-    base: str  # what was compared
+    base: str  # such as "main (b98dcbe)"
     head: str
     margin: float
     took_seconds: float
-    setting: Mapping[str, Any]  # versions, threads, cores
+    setting: Mapping[str, Any]
     evidence: Evidence
     judgements: Mapping[str, Judgement]
 
@@ -66,18 +62,22 @@ class Result:
 
 def sentence(result: Result) -> str:
     """Sum up the gate in one sentence."""
-    judged = result.judgements.items()
-    named = {
-        verdict: _listed([_shortened(name, result) for name, of in judged if of.verdict is verdict])
+    listed = {
+        verdict: _listed([_shortened(name, result) for name in _with_verdict(result, verdict)])
         for verdict in Verdict
     }
     if result.exit_code in FAILURES:
         verdict, opening = FAILURES[result.exit_code]
-        text = f"{opening}: {named[verdict] or 'no case'}."
+        text = f"{opening}: {listed[verdict] or 'no case'}."
     else:
-        faster = named[Verdict.IMPROVEMENT] and f"; faster: {named[Verdict.IMPROVEMENT]}"
+        faster = listed[Verdict.IMPROVEMENT] and f"; faster: {listed[Verdict.IMPROVEMENT]}"
         text = f"No case was found slower than the base by more than {result.margin:.0%}{faster}."
     return f"{text} Compared: {result.head} with {result.base}, {result.took_seconds:.0f} s."
+
+
+def _with_verdict(result: Result, verdict: Verdict) -> list[str]:
+    judgements = result.judgements.items()
+    return [name for name, judgement in judgements if judgement.verdict is verdict]
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -86,16 +86,15 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _rows(result: Result, *, is_verbose: bool) -> list[tuple[str, ...]]:
-    """Return the table's cells, a row per case or family, those that matter most first."""
-    cells: list[tuple[str, ...]] = []
-    judged = result.judgements.items()
-    for name, judgement in sorted(judged, key=lambda each: ORDER.index(each[1].verdict)):
-        if judgement.verdict is Verdict.OK and not is_verbose:
-            continue
+    """Return the table's cells, a row per case or family, the worst verdicts first."""
+    rows: list[tuple[str, ...]] = []
+    shown = [verdict for verdict in ORDER if is_verbose or verdict is not Verdict.OK]
+    for name in [name for verdict in shown for name in _with_verdict(result, verdict)]:
+        judgement = result.judgements[name]
         estimate = judgement.estimate
         measured = result.evidence.seconds.get(name, ())
         base, *_, head = [seconds(statistics.median(values)) for values in measured] or ["-", "-"]
-        cells.append(
+        rows.append(
             (
                 _shortened(name, result) + ", all" * (not measured and estimate.ratio is not None),
                 base,
@@ -106,41 +105,43 @@ def _rows(result: Result, *, is_verbose: bool) -> list[tuple[str, ...]]:
                 str(judgement.verdict),
             )
         )
-    return cells
+    return rows
 
 
 def _folded(result: Result) -> str:
-    """Sum up the cases that are ok in a line."""
-    judged = result.judgements.items()
-    found = {name: of.estimate for name, of in judged if of.verdict is Verdict.OK}
-    if not found:
+    """Sum up the cases that are ok in one line."""
+    names = _with_verdict(result, Verdict.OK)
+    if not names:
         return ""
-    cases = sum(name in result.evidence.seconds for name in found)
-    families = f" and {counted(len(found) - cases, 'group')} of cases" * (cases < len(found))
-    ratios = [each.ratio for each in found.values() if each.ratio is not None]
-    highest = [each.high for each in found.values() if each.high is not None]
+    cases = sum(name in result.evidence.seconds for name in names)
+    families = f" and {counted(len(names) - cases, 'group')} of cases" * (cases < len(names))
+    estimates = [result.judgements[name].estimate for name in names]
+    ratios = [estimate.ratio for estimate in estimates if estimate.ratio is not None]
+    highest = max(estimate.high for estimate in estimates if estimate.high is not None)
     return (
-        f"ok: {counted(cases, 'case')}{families}, ratios {min(ratios):.3f} to {max(ratios):.3f}, "
-        f"none of whose 95 % intervals ends above {max(highest):.3f} (-v lists them)"
+        f"ok: {counted(cases, 'case')}{families}, ratios {min(ratios):.3f} to {max(ratios):.3f}; "
+        f"every 95 % interval ends at {highest:.3f} or below (-v lists them)"
     )
 
 
 def _shortened(name: str, result: Result) -> str:
-    """Leave out a case's file where its function is in no other."""
+    """Drop the file from a case's name, unless another file has a function of that name."""
     file, _, rest = name.partition("::")
     function = re.escape(re.split(r"[\[,]", rest)[0])
-    same = (other for other in result.judgements if re.search(rf"::{function}([\[,]|$)", other))
-    is_elsewhere = any(other.partition("::")[0] != file for other in same)
+    is_elsewhere = any(
+        re.search(rf"::{function}([\[,]|$)", other) and other.partition("::")[0] != file
+        for other in result.judgements
+    )
     return name if is_elsewhere or not rest else rest
 
 
 def reasons(result: Result) -> list[str]:
-    """Return a line for each reason that is not speed, with its cases."""
-    named = defaultdict(list)
+    """Return a line per verdict and reason, with its cases."""
+    names_by_reason = defaultdict(list)
     for name, judgement in result.judgements.items():
         if judgement.reason:
-            named[f"{judgement.verdict}, {judgement.reason}"].append(name)
-    return [f"{reason}: {_listed(names)}" for reason, names in named.items()]
+            names_by_reason[f"{judgement.verdict}, {judgement.reason}"].append(name)
+    return [f"{reason}: {_listed(names)}" for reason, names in names_by_reason.items()]
 
 
 def as_text(result: Result, *, is_verbose: bool = False) -> str:
@@ -154,15 +155,15 @@ def as_text(result: Result, *, is_verbose: bool = False) -> str:
 
 
 def as_markdown(result: Result, *, is_verbose: bool = False) -> str:
-    """Render the same for a comment on a pull request."""
-    # Wide, since a row of markdown is one line.
+    """Render the same as markdown, for a comment on a pull request."""
+    # The width is large because a row of markdown must be one line.
     parts = _parts(result, box.MARKDOWN, 10_000, is_verbose=is_verbose)
     return "\n\n".join(parts) + "\n"
 
 
 def _parts(result: Result, style: box.Box, width: int, *, is_verbose: bool) -> list[str]:
     rows = _rows(result, is_verbose=is_verbose)
-    parts = [_laid_out(rows, style, width)] if rows else []
+    parts = [_drawn(rows, style, width)] if rows else []
     folded = "" if is_verbose else _folded(result)
     return [*parts, *reasons(result), *([folded] if folded else []), sentence(result)]
 
@@ -172,13 +173,13 @@ def as_json(result: Result) -> str:
     return json.dumps(asdict(result) | {"exit_code": int(result.exit_code)}, indent=1) + "\n"
 
 
-def _laid_out(rows: Sequence[tuple[str, ...]], style: box.Box, width: int) -> str:
+def _drawn(rows: Sequence[tuple[str, ...]], style: box.Box, width: int) -> str:
     table = Table(box=style)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in {"case", "verdict"} else "right")
-    mark = "/" if style is box.MARKDOWN else "|"  # which ends a cell of markdown
+    mark = "/" if style is box.MARKDOWN else "|"  # "|" ends a cell of markdown
     for cells in rows:
-        # As text: a name's brackets are no markup.
+        # Text, because rich would read the brackets in a name as markup.
         table.add_row(*(Text(cell.replace("|", mark)) for cell in cells))
     return rendered(table, width)
 
@@ -192,7 +193,7 @@ def rendered(table: Table, width: int) -> str:
 
 
 def show(text: str) -> None:
-    """Print; where nobody reads on, as behind `| head`, drop the rest."""
+    """Print a text; drop the rest if the reader has gone, as with `| head`."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -201,7 +202,7 @@ def show(text: str) -> None:
 
 
 def write(file: Path, text: str) -> bool:
-    """Write a file whole, or print why it cannot be written."""
+    """Write a file completely, or print why it cannot be written and return False."""
     try:
         if file.exists() and not file.is_file():  # such as a pipe
             file.write_text(text, encoding="utf-8")

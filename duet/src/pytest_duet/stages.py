@@ -1,4 +1,4 @@
-"""Which pair comes next: few of every case, then more of those that the few leave open."""
+"""The stages of a gate: a screen of every case, then a confirmation of those it leaves open."""
 
 import time
 from collections import defaultdict
@@ -11,22 +11,22 @@ from pytest_duet.pair_tests import Pair, Pairs
 from pytest_duet.units import counted, duration
 from pytest_duet.verdict import Evidence
 
-ATTEMPTS = 2  # decided in advance: where two copies of the base differ, once more from the start
-SCREENING_SHARE = 0.7  # of the time there is; the rest is for the confirmation
+ATTEMPTS = 2  # one repeat, decided in advance, if two copies of the base differ
+SCREENING_SHARE = 0.7  # share of the time limit that the screen gets
 
-
-# From names, until=time by time.monotonic, precision=: a pair of each case that could be measured.
+# Takes case names, until= (by time.monotonic) and precision=; returns a pair of each case that
+# could be measured.
 TakePairs = Callable[..., Mapping[str, Pair]]
-Stage = Callable[[], AbstractContextManager[TakePairs]]  # which shares no process with another
+Stage = Callable[[], AbstractContextManager[TakePairs]]  # shares no process with another stage
 Tell = Callable[[str], object]
 
 
 def run(
     new_stage: Stage, families: Mapping[str, str], *, margin: float, until: float, tell: Tell
 ) -> Evidence:
-    """Measure until every case and family has what its judgement of speed needs.
+    """Measure every case and family until its speed can be judged.
 
-    Where two copies of the base differ, both stages are done once more, if there is time.
+    If two copies of the base differ, both stages are repeated once, if there is time.
     """
     for _ in range(ATTEMPTS):
         with new_stage() as measure:
@@ -64,7 +64,7 @@ def run(
 def screen(
     measure: TakePairs, families: Mapping[str, str], *, until: float, tell: Tell
 ) -> dict[str, list[Pair]]:
-    """Take few pairs of every case, and of every family; of fewer cases where time is short."""
+    """Take a few pairs of every case and family; where time is short, of fewer cases."""
     pairs = defaultdict(list)
     started, names = time.monotonic(), list(families)
     for done in range(verdict.SCREENING_PAIRS):
@@ -75,8 +75,7 @@ def screen(
         for name, pair in taken.items():
             pairs[name].append(pair)
         names = list(taken)
-    whole = {name: pairs[name] for name in names}
-    return pair_tests.with_families(whole, families)
+    return pair_tests.with_families({name: pairs[name] for name in names}, families)
 
 
 def confirm(
@@ -102,15 +101,15 @@ def confirm(
         taken = measure(chosen, until=until, precision=turns.PRECISION)
         measured = {name: [pair] for name, pair in taken.items()}
         grown = pair_tests.with_families(measured, families)
-        open_ &= grown.keys()  # of a family without one of its cases nothing more is learnt
+        open_ &= grown.keys()  # a family ends with its first case that cannot be measured
         for name in open_:
             pairs[name] += grown[name]
-    return {name: seen for name, seen in pairs.items() if seen}
+    return {name: series for name, series in pairs.items() if series}
 
 
-def _progress(what: str, done: int, most: int, started: float) -> str:
+def _progress(stage: str, done: int, most: int, started: float) -> str:
     at_most = "at most " if most > verdict.SCREENING_PAIRS else ""
-    text = f"{what}: pair {done + 1} of {at_most}{most}"
+    text = f"{stage}: pair {done + 1} of {at_most}{most}"
     if done:
         left_seconds = (time.monotonic() - started) / done * (most - done)
         text += f", {at_most}{duration(left_seconds)} left"

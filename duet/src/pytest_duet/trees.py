@@ -1,4 +1,4 @@
-"""The trees of both versions: a revision as a folder of files, and what is built in a tree."""
+"""The trees of both versions: a revision in a git worktree, and a build in each tree."""
 
 import hashlib
 import os
@@ -16,9 +16,9 @@ from pathlib import Path
 
 from pytest_duet import IncomparableError, UsageError
 
-LAST_LINES = 20  # of what a build that failed wrote
+LAST_LINES = 20  # lines shown of the output of a failed build
 COMPILER_SETTINGS = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "RUSTFLAGS")
-BUILT = "built"  # the file that marks a tree whose build has succeeded
+BUILT = "built"  # file that marks a successful build
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +32,12 @@ class Version:
 
     @property
     def import_folders(self) -> list[Path]:
-        """The folders that its code is imported from, before all others."""
+        """The folders from which the version's code is imported before all others."""
         folders = (self.target, self.tree / "src", self.tree)
         return [folder for folder in folders if folder and folder.is_dir()]
 
     def holds(self, file: str) -> bool:
-        """Whether a file is this version's own, not in an environment within its tree."""
+        """Whether a file is the version's own, and not in an environment within its tree."""
         path = Path(file)
         if self.target and path.is_relative_to(self.target):
             return True
@@ -55,7 +55,7 @@ class Version:
         return ""
 
     def has_source_of(self, name: str) -> bool:
-        """Whether a top-level module is its own code, wherever it was imported from."""
+        """Whether a top-level module is in the version's code, wherever it was imported from."""
         return name == self.project or any(
             (folder / name / "__init__.py").is_file() or (folder / f"{name}.py").is_file()
             for folder in self.import_folders
@@ -68,7 +68,7 @@ def root(folder: Path) -> Path:
 
 
 def describe(checkout: Path, revision: str) -> str:
-    """Return the commit that `revision` names, shortened."""
+    """Return the short hash of the commit that `revision` names."""
     try:
         return _git(checkout, "rev-parse", "--short", "--verify", f"{revision}^{{commit}}")
     except UsageError as error:
@@ -79,13 +79,13 @@ def describe(checkout: Path, revision: str) -> str:
 
 
 def changed_files(checkout: Path) -> int:
-    """Return how many files that git holds differ from the last commit."""
+    """Return how many tracked files differ from the last commit."""
     return len(_git(checkout, "status", "--porcelain", "--untracked-files=no").splitlines())
 
 
 @contextmanager
 def worktree(checkout: Path, revision: str) -> Iterator[Path]:
-    """Take the revision into a temporary worktree, and remove it afterwards, whatever happens."""
+    """Check the revision out into a temporary worktree, and always remove it afterwards."""
     commit = describe(checkout, revision)
     with tempfile.TemporaryDirectory(prefix="pytest-duet-base-") as folder:
         tree = Path(folder).resolve() / "base"
@@ -97,8 +97,9 @@ def worktree(checkout: Path, revision: str) -> Iterator[Path]:
 
 
 def _remove(checkout: Path, tree: Path) -> None:
-    with suppress(UsageError):  # it was never added
-        _git(checkout, "worktree", "remove", "--force", "--force", str(tree))  # though locked
+    with suppress(UsageError):  # the worktree may not exist
+        # Twice --force removes a locked worktree, too.
+        _git(checkout, "worktree", "remove", "--force", "--force", str(tree))
 
 
 def _build_folder(checkout: Path) -> Path:
@@ -114,10 +115,10 @@ def base(
     build_command: str | None = None,
     tell: Callable[[str], object],
 ) -> Iterator[Version]:
-    """Take the revision into a worktree, and build it there if there is a command for it.
+    """Check the revision out into a worktree, and build it there if there is a build command.
 
-    A build that has succeeded stays in the checkout's git folder for the next gate on the same
-    revision, until another one replaces it.
+    A successful build stays in the checkout's git folder for the next gate on the same revision,
+    until another build replaces it.
     """
     inner = head.tree.relative_to(checkout)
     if not build_command:
@@ -156,7 +157,7 @@ def _within(version: Version, inner: Path) -> Version:
 
 
 def built_head(checkout: Path, head: Version, command: str) -> Version:
-    """Build the working tree, as it is."""
+    """Build the working tree in place."""
     target = _build_folder(checkout) / "head"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -169,11 +170,11 @@ def build(version: Version, command: str) -> None:
     """Run a build command in a version's tree."""
     places = {"tree": version.tree, "python": version.python, "target": version.target}
     try:
-        line = command.format_map({name: shlex.quote(str(each)) for name, each in places.items()})
+        line = command.format_map({name: shlex.quote(str(path)) for name, path in places.items()})
     except (KeyError, IndexError, ValueError) as error:
         raise UsageError(
-            f"--build {command!r} is not understood ({error!r}): {{tree}}, {{python}} and "
-            "{target} are filled in, and a brace is written twice"
+            f"--build {command!r} cannot be filled in ({error!r}): use only {{tree}}, {{python}} "
+            "and {target}, and write any other brace twice"
         ) from error
     process = subprocess.Popen(
         line,
@@ -188,7 +189,7 @@ def build(version: Version, command: str) -> None:
     )
     try:
         output, _ = process.communicate()
-    except BaseException:  # Ctrl-C ends the compilers, too
+    except BaseException:  # Ctrl-C must end the compilers, too
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise

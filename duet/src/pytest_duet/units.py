@@ -2,11 +2,11 @@
 
 THOUSAND = 1000
 UNITS = (("s", 1), ("ms", 1e-3), ("us", 1e-6))
-SECONDS_IN_WORDS = 120
+SHORTEST_IN_MINUTES = 120  # seconds
 
 
 def seconds(value: float) -> str:
-    """Write three significant digits, in the unit that suits."""
+    """Write three significant digits, in s, ms or us."""
     rounded = float(f"{value:.3g}")
     if rounded >= THOUSAND:
         return f"{rounded:,.0f} s"
@@ -15,8 +15,8 @@ def seconds(value: float) -> str:
 
 
 def duration(value: float) -> str:
-    """Write whole minutes, or whole seconds below two."""
-    return f"{value:.0f} s" if value < SECONDS_IN_WORDS else f"{value / 60:.0f} min"
+    """Write whole seconds below two minutes, and whole minutes from there."""
+    return f"{value:.0f} s" if value < SHORTEST_IN_MINUTES else f"{value / 60:.0f} min"
 
 
 def counted(number: int, noun: str) -> str:

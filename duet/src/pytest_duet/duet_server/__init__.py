@@ -1,5 +1,5 @@
-"""What runs in a version's own interpreter, with nothing but pytest and the standard library.
+"""The code that runs in a version's own interpreter, with only pytest and the standard library.
 
-A package of its own, since that interpreter need not have this repository: only this folder's
-parent is put before it, for the import alone.
+That interpreter need not have pytest-duet: it finds this package by its parent folder, which is on
+sys.path only while this package is imported.
 """

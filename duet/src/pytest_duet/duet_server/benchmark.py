@@ -1,4 +1,4 @@
-"""What stands in for pytest-benchmark's fixture: it serves turns instead of measuring."""
+"""The stand-in for pytest-benchmark's fixture, which takes turns instead of measuring."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 
 from .channel import Channel
 
-Turn = Callable[[int], tuple[float, Any]]  # units of work to their seconds and the last result
+Turn = Callable[[int], tuple[float, Any]]  # takes units; returns their seconds, and the last result
 
 
 def repeated(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Turn:
-    """Return turns that call a function as often as there are units."""
+    """Return a turn that calls a function once per unit."""
 
     def turn(units: int) -> tuple[float, Any]:
         started = time.perf_counter()
@@ -43,10 +43,10 @@ class Benchmark:
         self.extra_info: dict[str, Any] = {}
         self.calls = 0
         self._channel = channel
-        self._slowed = slowed  # a share of its time by which each turn is made longer
+        self._slowed = slowed  # share of a turn's time that is added to it
 
     def __call__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Let `function(*args, **kwargs)` be timed; return its last result."""
+        """Time `function(*args, **kwargs)`, and return its last result."""
         return self.serve(repeated(function, *args, **kwargs))
 
     def pedantic(
@@ -60,9 +60,9 @@ class Benchmark:
         warmup_rounds: int = 0,
         iterations: int = 1,
     ) -> Any:
-        """Let `target` be timed, a set-up before and a tear-down after each call, both untimed.
+        """Time `target`, with an untimed set-up before and an untimed tear-down after each call.
 
-        The gate decides how often, whatever `rounds`, `warmup_rounds` and `iterations` say.
+        The gate decides how often. `rounds`, `warmup_rounds` and `iterations` have no effect.
         """
         if not setup and not teardown:
             return self(target, *args, **(kwargs or {}))
@@ -70,10 +70,10 @@ class Benchmark:
         def turn(units: int) -> tuple[float, Any]:
             seconds = 0.0
             for _ in range(units):
-                given = setup() if setup else None
-                if given and (args or kwargs):
+                arguments = setup() if setup else None
+                if arguments and (args or kwargs):
                     raise TypeError("arguments come from setup or args and kwargs, not from both")
-                positional, named = given or (args, kwargs or {})
+                positional, named = arguments or (args, kwargs or {})
                 started = time.perf_counter()
                 result = target(*positional, **named)
                 seconds += time.perf_counter() - started
@@ -85,7 +85,7 @@ class Benchmark:
 
     @property
     def weave(self) -> Any:
-        """Refused: what it would time is not the case's own call."""
+        """Refuse: it would time something else than the case's own call."""
         raise NotImplementedError("the gate does not measure benchmark.weave: call benchmark")
 
     patch = weave
@@ -113,7 +113,7 @@ class Benchmark:
 
 
 def _wait(seconds: float) -> float:
-    """Compute in vain for some seconds: an audit's slowdown. Return how many they were."""
+    """Compute in a busy loop for an audit's slowdown; return the seconds that it took."""
     started = time.monotonic()
     while (passed := time.monotonic() - started) < seconds:
         pass

@@ -10,8 +10,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 # Figures that a case may store in `extra_info` for the gate to compare.
-PEAK_MEMORY = "peak_memory_bytes"  # of one untimed call
-LOSSES = "losses"  # of the first steps from a fixed seed: what the code learns
+PEAK_MEMORY = "peak_memory_bytes"
+LOSSES = "losses"  # numbers that the code computes from a fixed seed
 
 
 class Channel:
@@ -24,16 +24,16 @@ class Channel:
     def send(self, **fields: object) -> None:
         """Send one message."""
         if os.getpid() != self._process:
-            os._exit(0)  # a fork that a case made came back into the gate's own code
+            os._exit(0)  # this process is a fork that a case made
         self.connection.send_bytes(json.dumps(fields).encode())
 
     def receive(self) -> dict[str, Any]:
-        """Wait for the next message; raise EOFError or OSError where the other end has gone."""
+        """Wait for the next message; raise EOFError or OSError if the other end is gone."""
         fields: dict[str, Any] = json.loads(self.connection.recv_bytes())
         return fields
 
     def requests(self) -> Iterator[dict[str, Any]]:
-        """Each message, until the other end has gone."""
+        """Yield each message until the other end is gone."""
         with suppress(EOFError, OSError):
             while True:
                 yield self.receive()

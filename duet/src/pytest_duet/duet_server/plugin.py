@@ -1,4 +1,4 @@
-"""A pytest plugin that collects as ever, and then runs the cases that the gate asks for."""
+"""A pytest plugin that collects as usual, and then runs the cases that the gate asks for."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,11 @@ from .benchmark import Benchmark, repeated
 from .channel import LOSSES, PEAK_MEMORY, Channel
 
 FIXTURE = "benchmark"
-MARKS = ("benchmark", "codspeed_benchmark")  # of a whole test that is timed, for pytest-codspeed
-NOT_OURS = "Skipping non-benchmark"  # why pytest-benchmark would skip such a test
-# What plugins are told, where they are installed.
+MARKS = ("benchmark", "codspeed_benchmark")  # marks with which pytest-codspeed times a whole test
+NOT_OURS = "Skipping non-benchmark"  # pytest-benchmark's reason to skip such a test
+# Options set for the plugins that are installed.
 OPTIONS: dict[str, Any] = {
-    # pytest-benchmark: as if `--benchmark-only` were its one option that was given.
+    # pytest-benchmark: as if only `--benchmark-only` were given.
     "benchmark_only": True,
     "benchmark_skip": False,
     "benchmark_disable": False,
@@ -47,28 +48,28 @@ REASON_CHARACTERS = 300
 
 
 class Plugin:
-    """Lets benchmarks run, and keeps what pytest reports of them."""
+    """Lets benchmarks run, and keeps pytest's reports on them."""
 
     def __init__(self, channel: Channel) -> None:
-        self.errors: list[str] = []  # modules that cannot be imported
+        self.errors: list[str] = []  # errors of modules that cannot be imported
         self.reports: list[pytest.TestReport] = []
         self.case: Benchmark | None = None
         self._channel = channel
 
     @pytest.hookimpl(hookwrapper=True)
     def pytest_load_initial_conftests(self, early_config: pytest.Config) -> Iterator[None]:
-        """Switch pytest-cov off before it starts: tracing would be what is timed."""
+        """Switch pytest-cov off before it starts, because tracing would be timed."""
         early_config.known_args_namespace.no_cov = True
         yield
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
     def pytest_timeout_set_timer(self) -> bool:
-        """Set no timer of pytest-timeout: a case lives as long as it takes turns."""
+        """Set no timer of pytest-timeout, because a case may wait long for its turns."""
         return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Choose benchmarks, and register the rest late: of two fixtures the later one wins."""
+        """Choose benchmarks, and register `Late` last, so that its fixture wins."""
         for name, value in OPTIONS.items():
             if hasattr(config.option, name):
                 setattr(config.option, name, value)
@@ -85,7 +86,7 @@ class Plugin:
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Iterator[None]:
-        """Hide our fixture from pytest-benchmark, which accepts none but its own."""
+        """Hide our fixture from pytest-benchmark, which accepts only its own."""
         arguments: dict[str, Any] = getattr(item, "funcargs", {})
         benchmark = arguments.pop(FIXTURE, None)
         yield
@@ -99,7 +100,7 @@ class Late:
     def __init__(self, plugin: Plugin, channel: Channel) -> None:
         self._plugin = plugin
         self._channel = channel
-        self._slowed: dict[str, float] = {}  # cases that an audit slows, and by which share
+        self._slowed: dict[str, float] = {}  # share of time that an audit adds, by case
 
     @pytest.fixture(name=FIXTURE)
     def benchmark(self, request: pytest.FixtureRequest) -> Benchmark:
@@ -111,7 +112,7 @@ class Late:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Let marked tests run that pytest-benchmark skips, since they do not use its fixture."""
+        """Run marked tests that pytest-benchmark would skip because they do not use its fixture."""
         for item in filter(_is_marked, items):
             item.own_markers = [
                 mark
@@ -121,19 +122,19 @@ class Late:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
-        """Time the whole of a test that is marked and does not use the fixture."""
+        """Time a marked test that does not use the fixture as a whole."""
         names = pyfuncitem._fixtureinfo.argnames  # noqa: SLF001 - as pytest's own hook does
         is_async = inspect.iscoroutinefunction(pyfuncitem.obj)
         if FIXTURE in pyfuncitem.fixturenames or not _is_marked(pyfuncitem) or is_async:
             return None
-        given = {name: pyfuncitem.funcargs[name] for name in names}
+        arguments = {name: pyfuncitem.funcargs[name] for name in names}
         self._plugin.case = self._new_benchmark(pyfuncitem)
-        self._plugin.case.serve(repeated(pyfuncitem.obj, **given))
+        self._plugin.case.serve(repeated(pyfuncitem.obj, **arguments))
         return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Answer the gate: describe what is collected, or run cases in their order."""
+        """Answer the gate: describe what is collected, or run cases in the order it asks for."""
         items = {
             item.nodeid: item
             for item in session.items
@@ -145,9 +146,6 @@ class Late:
         for request in self._channel.requests():
             if request["do"] == "describe":
                 self._channel.send(**_describe(list(items.values()), self._plugin.errors))
-                continue
-            if request["do"] == "modules":
-                self._channel.send(modules=list(_imported_files()))
                 continue
             _pin(request["cores"])
             self._slowed = request["slowed"]
@@ -177,10 +175,10 @@ class Late:
 
 
 def _pin(cores: list[int]) -> None:
-    """Let every thread of this process run on these cores alone; on any where none is named."""
+    """Pin every thread of this process to these cores; do nothing if there are none."""
     if cores:
         for thread in Path("/proc/self/task").iterdir():
-            with suppress(ProcessLookupError):  # it has ended
+            with suppress(ProcessLookupError):  # the thread has ended
                 os.sched_setaffinity(int(thread.name), cores)
 
 
@@ -201,20 +199,20 @@ def _describe(items: list[pytest.Item], errors: list[str]) -> dict[str, Any]:
 def _digest(item: pytest.Item) -> str:
     """Return a digest of the source of a case's test and its fixtures."""
     definitions = getattr(item, "_fixtureinfo", None)
-    found = getattr(definitions, "name2fixturedefs", {}).values()
-    functions = [getattr(item, "function", None), *(each.func for of in found for each in of)]
+    fixtures = chain.from_iterable(getattr(definitions, "name2fixturedefs", {}).values())
+    functions = [getattr(item, "function", None), *(fixture.func for fixture in fixtures)]
     return hashlib.sha256("\0".join(map(_source_of, functions)).encode()).hexdigest()
 
 
 @cache
 def _source_of(function: Any) -> str:
-    with suppress(OSError, TypeError):  # made by exec, or built in
+    with suppress(OSError, TypeError):  # the function was made by exec, or is built in
         return inspect.getsource(inspect.unwrap(function))
     return ""
 
 
 def _imported_files() -> Iterator[list[str]]:
-    """Name and file of each module, in the order of import, less pytest's rewritten and our own."""
+    """Yield name and file of each module in order of import, except pytest-rewritten and ours."""
     for name, module in list(sys.modules.items()):
         spec = getattr(module, "__spec__", None)
         if (
@@ -227,7 +225,7 @@ def _imported_files() -> Iterator[list[str]]:
 
 
 def _figures(extra_info: dict[str, Any]) -> dict[str, Any]:
-    """Return what a case stored for the gate, as plain numbers."""
+    """Return the figures that a case stored for the gate, as plain numbers."""
     figures: dict[str, Any] = {}
     if PEAK_MEMORY in extra_info:
         figures[PEAK_MEMORY] = int(extra_info[PEAK_MEMORY])
@@ -237,7 +235,7 @@ def _figures(extra_info: dict[str, Any]) -> dict[str, Any]:
 
 
 def _outcome(reports: list[pytest.TestReport], *, called: bool) -> dict[str, str]:
-    """How a case ended: "passed", "left out" or "failed", and why."""
+    """Return how a case ended: "passed", "left out" or "failed", and why."""
     for report in reports:
         if report.failed:
             return {"outcome": "failed", "reason": f"raises: {_error_in(report.longreprtext)}"}
@@ -245,9 +243,9 @@ def _outcome(reports: list[pytest.TestReport], *, called: bool) -> dict[str, str
             expected = getattr(report, "wasxfail", None)
             if expected is not None:
                 return {"outcome": "left out", "reason": "is expected to fail (xfail)"}
-            why = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
-            why = why.removeprefix("Skipped: ")[:REASON_CHARACTERS]
-            return {"outcome": "left out", "reason": f"is skipped: {why}"}
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+            reason = reason.removeprefix("Skipped: ")[:REASON_CHARACTERS]
+            return {"outcome": "left out", "reason": f"is skipped: {reason}"}
     if not called:
         return {"outcome": "failed", "reason": "never calls benchmark"}
     return {"outcome": "passed", "reason": ""}
