@@ -1,3 +1,3 @@
-"""Registers the suite; what measures is in bench/."""
+"""Registers the benchmark suite of bench/ with pytest."""
 
 pytest_plugins = ["bench.suite.plugin"]

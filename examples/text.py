@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from mnist_mlp.task import Task
 
 text = torch.tensor(list(inspect.getsource(optparse).encode("ascii", "replace")))
-windows = text.unfold(0, 17, 3)  # (N, 17): 16 characters and the next one, at every third place
+windows = text.unfold(0, 17, 3)  # (N, 17): 16 characters and the next, at every third place
 
 
 class Transformer(nn.Module):
-    """One attention layer, 32 wide; its output at the last character predicts the next one."""
+    """One attention layer, 32 wide; its output at the last character predicts the next."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ task = Task(
     name="text",
     network=Transformer,
     train=(windows[:-2000, :-1], windows[:-2000, -1]),
-    test=(windows[-2000:, :-1], windows[-2000:, -1]),  # the end of the text
+    test=(windows[-2000:, :-1], windows[-2000:, -1]),  # the last 2,000 windows
     loss=nn.functional.cross_entropy,
     optimizer=lambda parameters, rate: torch.optim.AdamW(parameters, lr=rate),
     target=0.45,

@@ -1,4 +1,4 @@
-"""The trainer's command-line options, those that other commands share, and types for their values.
+"""Command-line options of the trainer, options shared by all commands, and types of their values.
 
 A type rejects a bad value with one sentence. Nothing here imports torch, except to check a GPU.
 """
@@ -66,12 +66,12 @@ def task(text: str) -> str:
     if place.endswith(".py") and not Path(place).is_file():
         raise argparse.ArgumentTypeError(f"{text!r} names no file: give FILE.py or MODULE:NAME")
     if place == text and not place.endswith(".py"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no task: give FILE.py or MODULE:NAME")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a task: give FILE.py or MODULE:NAME")
     return text
 
 
 def place_of_task(text: str) -> tuple[str, str]:
-    """Split FILE.py:NAME or MODULE:NAME; in FILE.py it is `task`."""
+    """Split FILE.py:NAME or MODULE:NAME into place and name; without :NAME it is `task`."""
     place, _, name = text.rpartition(":")
     return (place, name) if place and name.isidentifier() else (text, "task")
 
@@ -84,7 +84,7 @@ def number(text: str) -> float:
         return math.nan
 
 
-# Options that other commands share.
+# Options that all commands share.
 OPTIONS: dict[str, Option] = {
     "--threads": {
         "type": threads,
@@ -99,7 +99,7 @@ OPTIONS: dict[str, Option] = {
         "type": task,
         "metavar": "FILE.py",
         "help": "train the network of this file, which defines `task`, instead of the question's; "
-        "FILE.py:NAME and MODULE:NAME name something else",
+        "FILE.py:NAME and MODULE:NAME name a task of another name",
     },
     "--data-root": {
         "type": Path,
@@ -126,7 +126,7 @@ TRAINER: dict[str, Option] = {
         "type": whole_number,
         "default": 10,
         "metavar": "N",
-        "help": "epochs of the whole run, resumed ones included (default: %(default)s)",
+        "help": "epochs of the whole run, those before --resume included (default: %(default)s)",
     },
     "--engine": {
         "choices": tuple(engines.ENGINES),
@@ -162,7 +162,7 @@ TRAINER: dict[str, Option] = {
         "help": "continue the run of this checkpoint",
     },
 }
-# Of these a resumed run keeps its own values, unless the option is given.
+# A resumed run keeps its own values of these settings, unless the option is given.
 RESUMED = {
     "engine": "--engine",
     "batch_size": "--batch-size",

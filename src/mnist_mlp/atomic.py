@@ -20,8 +20,8 @@ from typing import Self
 from mnist_mlp.errors import UserError
 
 PREFIX = ".writing-"
-RANDOM_BYTES = 8  # in the name of a temporary file, as hex digits
-STREAMS = {Path("/dev/stdout"): 1, Path("/dev/stderr"): 2}  # of this process
+RANDOM_BYTES = 8  # random part of a temporary file's name, written as hex digits
+STREAMS = {Path("/dev/stdout"): 1, Path("/dev/stderr"): 2}  # file descriptors
 CAUSES = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -43,8 +43,8 @@ class WriteError(UserError):
 def write(files: Mapping[Path, bytes]) -> None:
     """Write every file under a temporary name first, so that a full disk leaves all as they were.
 
-    A symbolic link is followed, and a file that is replaced keeps its permissions. What is no file,
-    such as a pipe or /dev/stdout, is written to as it is.
+    A symbolic link is followed, and a file that is replaced keeps its permissions. A pipe, a device
+    and /dev/stdout are written to directly.
 
     Raises:
         WriteError: for the first file that cannot be written.
@@ -55,7 +55,7 @@ def write(files: Mapping[Path, bytes]) -> None:
         for file, content in files.items():
             target = Path(os.path.realpath(file))
             with _explained(file):
-                if file in STREAMS:  # opened anew, a file that the shell opened would be cut off
+                if file in STREAMS:  # opening it anew would truncate a redirected file
                     sys.stdout.flush()
                     _write_all(STREAMS[file], content)
                 elif file.exists() and not file.is_file():
@@ -71,8 +71,8 @@ def write(files: Mapping[Path, bytes]) -> None:
 class Appender:
     """A file that only this process adds lines to, for as long as it is open.
 
-    The file is made if it is not there. WriteError is raised if it cannot be opened, or another
-    process has it open as an `Appender`.
+    The file is made if it does not exist. WriteError is raised if the file cannot be opened, or if
+    another process has it open as an `Appender`.
     """
 
     def __init__(self, file: Path) -> None:
@@ -97,19 +97,19 @@ class Appender:
         self.close()
 
     def append(self, line: bytes) -> None:
-        """Add a line to the end, and sync it; a line that does not fit is taken off again."""
+        """Add a line to the end, and sync it; remove a line that could not be written whole."""
         with _explained(self.file):
             before = self._log.seek(0, os.SEEK_END)
             try:
                 _write_all(self._log.fileno(), line)
                 os.fsync(self._log.fileno())
             except OSError:
-                with suppress(OSError):  # the first failure is the cause
+                with suppress(OSError):  # the first error is raised
                     self._log.truncate(before)
                 raise
 
     def mend(self) -> None:
-        """Cut off a last line that was never finished, so that the next one stands alone."""
+        """Cut off an unfinished last line, so that the next line does not continue it."""
         with _explained(self.file):
             self._log.seek(0)
             content = self._log.readall()
@@ -122,14 +122,14 @@ class Appender:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where there are none; WriteError if that fails."""
+    """Make a folder and its missing parents, or raise WriteError."""
     with _explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
 def _staged(target: Path, content: bytes) -> Iterator[Path]:
-    """Hold the content in a temporary file beside the target, which is gone after the `with`."""
+    """Hold the content in a temporary file beside the target until the `with` ends."""
     _remove_abandoned(target.parent)
     temporary, descriptor = _new_temporary(target.parent)
     try:
@@ -149,7 +149,7 @@ def _new_temporary(folder: Path) -> tuple[Path, int]:
     while True:
         temporary = folder / f"{PREFIX}{secrets.token_hex(RANDOM_BYTES)}"
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666)
-        with suppress(OSError):  # a file system without locks: then no file is seen as abandoned
+        with suppress(OSError):  # a file system without locks: abandoned files stay
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:
             return temporary, descriptor
@@ -165,7 +165,7 @@ def _remove_abandoned(folder: Path) -> None:
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
-    """Write until nothing is left: one call may take a part."""
+    """Write all of the content: a single call may write only a part."""
     rest = memoryview(content)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
@@ -183,7 +183,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _explained(file: Path) -> Iterator[None]:
-    """Turn a failure of the system into a sentence."""
+    """Turn an OSError into a WriteError with a sentence for the user."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a batch size may be, and how an epoch is cut into batches."""
+"""Valid batch sizes, and how an epoch is cut into batches."""
 
 import math
 
@@ -15,7 +15,7 @@ def clamped(batch_size: object, samples: int) -> int:
 
     """
     if not isinstance(batch_size, int) or isinstance(batch_size, bool):
-        raise TypeError(f"batch size {batch_size!r} is no whole number: give an int of at least 1")
+        raise TypeError(f"batch size {batch_size!r} is not an int: give an int of at least 1")
     if batch_size < 1:
         raise ValueError(f"batch size {batch_size} is too small: give an int of at least 1")
     return min(batch_size, samples)
@@ -39,7 +39,7 @@ def mean_over_samples(losses: Tensor, samples: int, batch_size: int) -> float:
 
 
 def share(samples: int, worker: int, workers: int) -> slice:
-    """Return the part of so many samples that a worker takes.
+    """Return a worker's part of `samples` samples.
 
     The parts follow each other, and their sizes differ by at most one sample.
     """

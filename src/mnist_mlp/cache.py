@@ -56,7 +56,7 @@ def _is_intact(path: Path, sha256: str) -> bool:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest() == sha256
-    except OSError:  # it will be written, or the failure to write it is reported
+    except OSError:  # the caller writes the file, or reports why it cannot
         return False
 
 

@@ -22,24 +22,24 @@ Settings = dict[str, str | int | float]
 class Checkpoint:
     """The state of a run after whole epochs."""
 
-    settings: Settings  # what the run was started with
+    settings: Settings
     network: dict[str, Tensor]  # state_dict
     generator: Tensor  # state of the generator that shuffles
     epoch: int  # epochs completed
-    test_loss: float  # after that epoch
-    best_test_loss: float  # of any epoch so far
-    launch: str = ""  # names the torchrun that wrote it; its restarts continue from here
-    optimizer: dict[str, Any] = field(default_factory=dict)  # state_dict, where it has a state
+    test_loss: float
+    best_test_loss: float  # lowest test loss so far
+    launch: str = ""  # name of the torchrun that wrote it; its restarts continue from here
+    optimizer: dict[str, Any] = field(default_factory=dict)  # state_dict, or empty
 
 
 @dataclass(kw_only=True)
 class Keeper:
     """Keeps a run's latest checkpoint, and the one with the lowest test loss."""
 
-    settings: Settings  # what the run was started with
+    settings: Settings
     best: Path
     last: Path
-    best_test_loss: float = math.inf  # of any epoch so far
+    best_test_loss: float = math.inf
     launch: str = ""
 
     def keep(
@@ -74,7 +74,7 @@ def load(path: Path) -> Checkpoint:
     """Read a checkpoint, tensors and plain values only (`weights_only=True`).
 
     Raises:
-        UserError: there is no such file, or it is not a checkpoint of ours.
+        UserError: there is no such file, or it is not a checkpoint of this package.
 
     """
     try:
@@ -82,8 +82,8 @@ def load(path: Path) -> Checkpoint:
     except OSError as error:
         raise UserError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     except Exception as error:  # torch.load raises whatever the damage causes
-        raise UserError(f"{path} is damaged or no checkpoint: {HINT}") from error
+        raise UserError(f"{path} is damaged or not a checkpoint: {HINT}") from error
     names = {field.name for field in fields(Checkpoint)}
     if not isinstance(state, dict) or set(state) | {"launch", "optimizer"} != names:
-        raise UserError(f"{path} is no checkpoint of a training run: {HINT}")
+        raise UserError(f"{path} is not a checkpoint of a training run: {HINT}")
     return Checkpoint(**state)

@@ -9,7 +9,7 @@ from mnist_mlp import device
 
 
 class Stopwatch:
-    """Gives, when called, the seconds since an arbitrary start, those spent paused left out.
+    """A function that returns the seconds since an arbitrary start, without paused time.
 
     A GPU runs later than the code that gives it work, so each reading first waits for the GPU.
     """
@@ -18,12 +18,12 @@ class Stopwatch:
         self._paused_seconds = 0.0
 
     def __call__(self) -> float:
-        """Return seconds, of which only the difference of two readings means something."""
+        """Return seconds; only the difference between two readings has a meaning."""
         device.wait()
         return time.perf_counter() - self._paused_seconds
 
     def __repr__(self) -> str:
-        return "stopwatch"  # stored in saved runs, as the timer's name
+        return "stopwatch"  # the timer's name in saved runs
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -40,7 +40,7 @@ stopwatch = Stopwatch()
 
 def shortest_seconds(call: Callable[[], object], *, for_seconds: float) -> float:
     """Repeat a call for some time, and return the seconds of the fastest: noise only adds."""
-    call()  # loads what is loaded once
+    call()  # a first call may load or compile
     deadline = time.perf_counter() + for_seconds
     shortest = math.inf
     while time.perf_counter() < deadline or shortest == math.inf:

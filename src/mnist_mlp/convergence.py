@@ -26,7 +26,7 @@ class TracePoint:
     train_seconds: float  # evaluations not included
     steps: int
     epochs: float  # fractions counted
-    test_score: float  # on the test set
+    test_score: float
     diverged: bool = False  # a loss was not finite, which ends the run
 
 
@@ -42,25 +42,25 @@ class Convergence:
     steps: int  # optimizer updates, the short last batch included
     epochs: float  # passes over the training set, fractions counted
     train_seconds: float  # evaluations not included
-    test_score: float  # on the test set
+    test_score: float
     reached: bool  # False: the budget was spent, the watcher ended the run, or the loss diverged
     diverged: bool  # a loss that is not finite ended the run
-    # Of each evaluation: training seconds until then, steps, score on the test set.
+    # An entry per evaluation: training seconds, steps, score on the test set.
     trace: tuple[tuple[float, int, float], ...]
 
 
 def evaluations(
     walk: Walk, test: Split, next_step: NextStep, *, clock: Stopwatch = stopwatch
 ) -> Iterator[TracePoint]:
-    """Train, and yield an evaluation at each step that is asked for.
+    """Train, and yield an evaluation at each step that `next_step` asks for.
 
     The clock is paused while the network is evaluated and while the caller looks at the result.
 
     Args:
         walk: trains the network.
         test: the samples that the score is measured on.
-        next_step: gives the step of the next evaluation from the last one (None before the first),
-            or None to end.
+        next_step: receives the last evaluation (None before the first), and returns the step of the
+            next evaluation, or None to end.
         clock: measures training time.
 
     """
@@ -82,7 +82,7 @@ def evaluations(
 
 
 def _has_advanced(walk: Walk, steps: int) -> bool:
-    """Train up to so many steps; False if the loss diverged."""
+    """Train up to `steps` steps in all; return False if the loss diverged."""
     try:
         walk.advance(steps - walk.steps)
     except NotFiniteError:
@@ -114,17 +114,17 @@ def train_until(
     """Train until an evaluation reaches the target, or the budget is spent, or the loss diverges.
 
     Args:
-        engine: whose network is trained.
-        task: whose training set it is, and the test set that the score is measured on.
+        engine: trains its network.
+        task: holds the training set, and the test set that the score is measured on.
         batch_size: at least 1.
         target: the score to reach.
         max_epochs: the budget.
-        generator: for shuffling.
+        generator: shuffles the training set.
         clock: as in `evaluations`.
         watch: is called with each evaluation while the clock is paused; True ends the run.
 
     Raises:
-        TypeError, ValueError: not a batch size; nothing was trained.
+        TypeError, ValueError: the batch size is not an int of at least 1; nothing was trained.
 
     """
     with clock.paused():  # preparing the engine is not training

@@ -15,22 +15,22 @@ from mnist_mlp import memory
 PIXELS = 28 * 28
 CLASSES = 10
 
-READ_AT_ONCE = 1000  # samples of a dataset
-READ_TWICE = 32  # samples, to see whether they are the same again
+READ_AT_ONCE = 1000  # samples per block when a dataset is read
+READ_TWICE = 32  # samples read again, to check that a dataset repeats them
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Split:
     """N samples in two forms: tensors in memory, and a dataset that serves one sample at a time."""
 
-    inputs: Tensor  # (N, ...); of MNIST (N, 784) float32 in [0, 1]
-    targets: Tensor  # (N, ...); of MNIST (N,) int64, 0 to 9
-    new_dataset: Callable[[], Dataset[Any]]  # makes the second form, which few engines need
-    obstacle: str = ""  # why there is only the second form; the tensors are empty then
+    inputs: Tensor  # (N, ...); for MNIST (N, 784) float32 in [0, 1]
+    targets: Tensor  # (N, ...); for MNIST (N,) int64, 0 to 9
+    new_dataset: Callable[[], Dataset[Any]]  # makes the dataset, which few engines need
+    obstacle: str = ""  # why the samples are not in memory; the tensors are empty then
 
     @cached_property
     def dataset(self) -> Dataset[Any]:
-        """N pairs of an input and a target; of MNIST a (1, 28, 28) float32 tensor and an int."""
+        """N pairs of an input and a target; for MNIST a (1, 28, 28) float32 tensor and an int."""
         return self.new_dataset()
 
     def __len__(self) -> int:
@@ -47,15 +47,15 @@ class Split:
         return replace(self, inputs=inputs, targets=targets, new_dataset=lambda: self.dataset)
 
     def head(self, samples: int) -> "Split":
-        """The first `samples` samples, all of them if there are fewer."""
+        """Return the first `samples` samples, or all samples if there are fewer."""
         return self.part(slice(0, min(samples, len(self))))
 
-    def part(self, own: slice | Tensor) -> "Split":
-        """The samples of a slice, or at places that a tensor lists."""
+    def part(self, chosen: slice | Tensor) -> "Split":
+        """Return the samples of a slice, or those at the places that a tensor lists."""
         inputs, targets = (
-            each if self.obstacle else each[own] for each in (self.inputs, self.targets)
+            each if self.obstacle else each[chosen] for each in (self.inputs, self.targets)
         )
-        places = range(own.start, own.stop) if isinstance(own, slice) else own.tolist()
+        places = range(chosen.start, chosen.stop) if isinstance(chosen, slice) else chosen.tolist()
         return replace(
             self,
             inputs=inputs,
@@ -64,12 +64,12 @@ class Split:
         )
 
     def batches(self, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the samples in their order, so many at a time, on the split's device."""
+        """Yield the samples in order, `batch_size` at a time, on the split's device."""
         if not self.obstacle:
             parts = zip(self.inputs.split(batch_size), self.targets.split(batch_size), strict=True)
-            yield from (part for part in parts if len(part[1]))  # an empty split has an empty part
+            yield from (part for part in parts if len(part[1]))  # an empty tensor has one part
         else:
-            generator = torch.Generator()  # leaves the global random state alone
+            generator = torch.Generator()  # the global random state stays as it is
             for inputs, targets in DataLoader(self.dataset, batch_size, generator=generator):
                 yield inputs.to(self.device), targets.to(self.device)
 
@@ -77,11 +77,11 @@ class Split:
 def split_of(samples: object, name: str) -> Split:
     """Make a split of a pair of tensors, inputs and targets, or of a map-style dataset.
 
-    A dataset is read once, into memory. Where it is too large, or does not give the same sample
-    twice, the split has no tensors.
+    A dataset is read once, into memory. The split's tensors are empty if the dataset is too large,
+    or does not give the same sample twice.
 
     Raises:
-        TypeError, ValueError: neither of these, or no samples; the message begins with `name`.
+        TypeError, ValueError: another type, or no samples; the message begins with `name`.
 
     """
     match samples:
@@ -91,7 +91,7 @@ def split_of(samples: object, name: str) -> Split:
             if not 0 < len(inputs) == len(targets):
                 raise ValueError(
                     f"{name} has inputs of shape {tuple(inputs.shape)} and targets of shape "
-                    f"{tuple(targets.shape)}: give as many of each, at least one"
+                    f"{tuple(targets.shape)}: give as many inputs as targets, at least one"
                 )
             dataset = TensorDataset(inputs, targets)
             return Split(inputs=inputs, targets=targets, new_dataset=lambda: dataset)
@@ -102,7 +102,7 @@ def split_of(samples: object, name: str) -> Split:
         )
     if not len(samples):
         raise ValueError(f"{name} is empty: give at least one sample")
-    with torch.random.fork_rng(devices=[]):  # a sample may be random
+    with torch.random.fork_rng(devices=[]):  # samples may draw random numbers
         return _read(samples)
 
 

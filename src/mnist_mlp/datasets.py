@@ -18,18 +18,18 @@ from mnist_mlp.task import Task
 
 MNIST = "MNIST"
 KNOWN_DATASETS = (MNIST, "FashionMNIST", "KMNIST")
-PARTS = ("train", "t10k")  # how the names of the training and test files begin
-BYTES_PER_PIXEL = 5  # one for the loader engine's dataset, four as float32
+PARTS = ("train", "t10k")  # prefixes of the training files' and test files' names
+BYTES_PER_PIXEL = 5  # 1 in the loader engine's dataset, 4 as float32
 
 
 def load(
     *, data_root: Path | None = None, cache_dir: Path | None = None, device: str = "cpu"
 ) -> Task:
-    """Load the question's task with the embedded MNIST, or with what `data_root` holds.
+    """Load the question's task with the embedded MNIST, or with the data set in `data_root`.
 
     Args:
-        data_root: a folder that holds one of MNIST/raw, FashionMNIST/raw and KMNIST/raw, or one of
-            those three itself, with the four IDX files unpacked.
+        data_root: a folder that holds MNIST/raw, FashionMNIST/raw or KMNIST/raw, or the folder
+            MNIST, FashionMNIST or KMNIST itself, with the four IDX files unpacked.
         cache_dir: where to unpack the embedded archives; by default `cache.default_folder()`.
         device: where the tensors live.
 
@@ -49,7 +49,7 @@ def load(
 
 
 def question(name: str, train: Split, test: Split) -> Task:
-    """Train the question's network on a split, as the question did."""
+    """Return the question's task on these samples: network, loss, optimizer and target."""
     return Task(
         name=name,
         network=MLP,
@@ -92,7 +92,7 @@ def _read(name: str, root: Path, part: str, device: str) -> Split:
 def resident(
     pixels: Tensor, labels: Tensor, new_dataset: Callable[[], Dataset[Any]], *, device: str = "cpu"
 ) -> Split:
-    """Put pixels, (N, 28, 28) uint8, in memory, scaled as ToTensor scales them, with labels, (N,).
+    """Return a split of pixels, (N, 28, 28) uint8, scaled as by ToTensor, and labels, (N,).
 
     `new_dataset` makes the dataset that serves the same samples one at a time.
     """
@@ -107,10 +107,10 @@ def _torchvision_dataset(name: str, root: Path, part: str) -> Dataset[Any]:
 
     kind = getattr(datasets, name)
     try:
-        made: Dataset[Any] = kind(root, train=part == PARTS[0], transform=transforms.ToTensor())
-    except Exception as error:  # torchvision raises whatever a changed file causes
+        dataset: Dataset[Any] = kind(root, train=part == PARTS[0], transform=transforms.ToTensor())
+    except Exception as error:  # a changed file can raise any error in torchvision
         raise UserError(f"cannot read {name} in {root} any more: {error}") from error
-    return made
+    return dataset
 
 
 def _find_dataset(data_root: Path) -> tuple[str, Path]:

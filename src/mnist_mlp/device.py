@@ -1,7 +1,7 @@
 """The device that tensors live on: the CPU or a GPU.
 
-A GPU is in use as soon as this process has put something on it. It runs later than the code that
-gives it work, so whoever reads a clock waits for it first.
+A GPU is in use as soon as this process has put something on it. A GPU runs later than the code that
+gives it work, so code that reads a clock waits for the GPU first.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def wait() -> None:
 
 
 class Randomness:
-    """A state of its own for torch's global generators, from which dropout draws."""
+    """A separate state of torch's global generators, from which dropout draws."""
 
     def __init__(self, device: torch.device) -> None:
         self._generators = [torch.default_generator]
@@ -43,13 +43,13 @@ class Randomness:
         self._states = [each.get_state() for each in self._generators]
 
     def seed(self, seed: int) -> None:
-        """Begin the state anew, inside of `used`."""
+        """Seed the state; only inside the body of `used`."""
         for generator in self._generators:
             generator.manual_seed(seed)
 
     @contextmanager
     def used(self, *, seed: int | None = None) -> Iterator[None]:
-        """Draw from this state while the body of the `with` runs, which a seed begins anew."""
+        """Draw from this state, seeded if a seed is given, while the body of the `with` runs."""
         self._swap()
         try:
             if seed is not None:
@@ -66,9 +66,9 @@ class Randomness:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Let torch compute on so many threads of the CPU while the body of the `with` runs.
+    """Let torch compute on `count` CPU threads while the body of the `with` runs.
 
-    Where it used more than one, they spin for milliseconds afterwards.
+    If there are several, torch's threads spin for milliseconds afterwards.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(count)

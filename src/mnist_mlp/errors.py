@@ -1,4 +1,4 @@
-"""Errors that are meant for the user: a command prints their one sentence, and ends."""
+"""Errors that are meant for the user: a command prints the error's one sentence, and ends."""
 
 
 class UserError(Exception):

@@ -11,9 +11,9 @@ from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.workers import group
 
-CACHE_SIZED_BATCH = 500  # whose activations mostly stay in the processor's cache
-LOWEST_SCORE = -1e9  # instead of one that is not finite, which JSON cannot hold
-EXACT_DIGITS = 12  # of a mean of means: 1,900 of 2,000 are 0.95 exactly
+CACHE_SIZED_BATCH = 500  # samples; their activations mostly stay in the processor's cache
+LOWEST_SCORE = -1e9  # replaces a score that is not finite, which JSON cannot hold
+EXACT_DIGITS = 12  # rounding makes a mean of means exact: 1,900 of 2,000 are 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,17 +21,17 @@ class Evaluation:
     """Averages over the samples of a split."""
 
     loss: float
-    score: float  # such as the fraction that is right, 0 to 1
+    score: float  # such as accuracy, 0 to 1
 
 
 @torch.no_grad()
 def evaluate(engine: Engine, split: Split) -> Evaluation:
-    """Average over the whole split; the network is left as it was.
+    """Average loss and score over the whole split; the network stays as it was.
 
-    Workers of a group evaluate a share each, and all of them get the averages.
+    Each worker of a group evaluates a share, and all workers get the averages.
     """
     task, network = engine.task, engine.network
-    sums = torch.zeros(2, dtype=torch.float64, device=split.device)  # of losses, and of scores
+    sums = torch.zeros(2, dtype=torch.float64, device=split.device)  # losses, scores
     own = split.part(share(len(split), group.rank(), group.size()))
     is_training = network.training
     network.eval()

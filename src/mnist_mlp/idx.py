@@ -1,6 +1,6 @@
 """Files of unsigned bytes in IDX, the format that MNIST is published in (LeCun et al. 1998).
 
-torchvision reads them, too, but importing it takes as long as importing torch, and processes that
+torchvision also reads IDX, but importing it takes as long as importing torch, and processes that
 train on resident tensors do not need it.
 """
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 UNSIGNED_BYTES = b"\x00\x00\x08"  # the first bytes; the number of dimensions follows
-LENGTH_BYTES = 4  # per dimension, the most significant byte first
+LENGTH_BYTES = 4  # bytes of a dimension's length, the most significant byte first
 
 
 def read(path: Path) -> Tensor:

@@ -1,4 +1,4 @@
-"""Commands that Ctrl-C, SIGTERM or SIGHUP ends: they clean up, and say so in one line."""
+"""Ends a command on Ctrl-C, SIGTERM or SIGHUP: it cleans up, and prints one line."""
 
 import signal
 import sys
@@ -9,11 +9,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(main: Callable[[], int]) -> int:
-    """Run a command, and return its exit code, whichever of the signals may come meanwhile.
+    """Run a command, and return its exit code, even if one of the signals interrupts it.
 
     Args:
-        main: the command. It imports what takes long by itself, so that an interrupt meanwhile is
-            answered, too.
+        main: the command. It makes its slow imports itself, so that an interrupt during an import
+            is handled too.
 
     """
     for number in SIGNALS[1:]:
@@ -23,6 +23,6 @@ def run(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         code = INTERRUPTED
-    for number in SIGNALS:  # nothing is left to clean up: from now on they just end the process
+    for number in SIGNALS:  # nothing is left to clean up: a signal may end the process
         signal.signal(number, signal.SIG_DFL)
     return code

@@ -1,10 +1,10 @@
-"""Rules that give the learning rate at any batch size from the rate at another one."""
+"""Rules that give the learning rate at any batch size from the rate at another batch size."""
 
 import math
 from collections.abc import Callable
 
-# B_noise: the batch size beyond which the best rate hardly grows.
-TUNED_NOISE_BATCH_SIZE = 13.7  # of rates tuned for 0.95 at each size: docs/reference/method.md
+# B_noise: the batch size beyond which the best rate hardly grows (docs/reference/method.md).
+TUNED_NOISE_BATCH_SIZE = 13.7  # fitted to rates tuned for accuracy 0.95 at each batch size
 
 Rule = Callable[[float, int], float]  # rate at batch size 1, batch size -> rate
 
@@ -25,7 +25,7 @@ def sqrt(rate: float, batch_size: int) -> float:
 
 
 def tuned(rate: float, batch_size: int) -> float:
-    """A rate that follows those that were tuned for each batch size.
+    """A rate that follows the rates tuned for each batch size.
 
     It grows linearly while noise dominates the gradient, and then levels off: lr_max /
     (1 + B_noise / B) (McCandlish et al. 2018, arXiv 1812.06162, eq. 2.6).
@@ -38,10 +38,10 @@ RULES: dict[str, Rule] = {
     "linear": linear,
     "sqrt": sqrt,
     "tuned": tuned,
-    "noise-limited": tuned,  # the name in runs saved before
+    "noise-limited": tuned,  # former name, still in saved runs
 }
 
 
 def at(rule: str, batch_size: int, *, rate: float, own: int) -> float:
-    """Return the rate of a rule at a batch size, where `rate` is that of batch size `own`."""
+    """Return a rule's rate at a batch size; `rate` is the rate at batch size `own`."""
     return RULES[rule](rate / RULES[rule](1.0, own), batch_size)

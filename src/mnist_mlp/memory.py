@@ -15,9 +15,9 @@ from pathlib import Path
 from mnist_mlp.errors import UserError
 
 PROBES = (512, 1024, 2048, 4096)  # batch sizes; a line goes through the last two peaks
-CAUTION = 4  # the next probe is twice as large, and needs this many times the last peak to be free
+CAUTION = 4  # the next probe, of twice the size, runs if this many times the last peak is free
 CGROUPS = Path("/sys/fs/cgroup")
-# By version of control groups: the limit, what is used, and the parts of it that can be reclaimed.
+# Per version of control groups: files of limit and usage, of CPU quota, and reclaimable parts.
 CGROUP_FILES = {
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes"),
     2: ("memory.max", "memory.current"),
@@ -31,7 +31,7 @@ class NotEnoughMemoryError(UserError):
 
 
 def free_bytes() -> int | None:
-    """Return what is free on this machine, or in the control group that has the least left.
+    """Return the memory free on this machine, or in the control group that has the least left.
 
     None where the system does not report it, as on macOS.
     """
@@ -71,7 +71,7 @@ def usable_cores() -> int:
 
 
 def _core_quota(folder: Path, version: int) -> int | None:
-    """Return the cores that a control group may use in whole; None where there is no limit."""
+    """Return how many whole cores a control group may use; None if there is no limit."""
     words = [word for name in CPU_FILES[version] for word in _read(folder / name).split()]
     try:
         quota, period = map(int, words)
@@ -92,7 +92,7 @@ def _free_in(folder: Path, version: int) -> int | None:
 
 
 def own_bytes() -> int:
-    """Return the memory that this process shares with no other; 0 where it is not reported."""
+    """Return the memory that this process shares with no other process; 0 if unreported."""
     return _kib(_read(Path("/proc/self/status")), "RssAnon:") or 0
 
 
@@ -132,23 +132,23 @@ def predicted_bytes(peaks: Mapping[int, int], batch_size: int) -> float:
     return more + (batch_size - large) * max(0.0, (more - less) / (large - small))
 
 
-def require(needed: float, what: str, *, instead: str) -> None:
-    """Raise NotEnoughMemoryError if `what` needs more bytes, beyond those held now, than are free.
+def require(needed: float, purpose: str, *, instead: str) -> None:
+    """Raise NotEnoughMemoryError if `needed` bytes, beyond the bytes held now, are not free.
 
-    The message ends with what the user can do instead.
+    The message begins with the purpose, and ends with what the user can do instead.
     """
     free = free_bytes()
     if free is not None and needed > free:
         raise NotEnoughMemoryError(
-            f"{what} needs about {needed / 1e6:,.0f} MB more memory, and {free / 1e6:,.0f} MB are "
-            f"free here: {instead}"
+            f"{purpose} needs about {needed / 1e6:,.0f} MB more memory, and {free / 1e6:,.0f} MB "
+            f"are free here: {instead}"
         )
 
 
 class BatchMemory:
     """The memory that an engine needs for one batch, extrapolated from small batches.
 
-    `train_on` trains on one batch of so many samples.
+    `train_on` trains on one batch of the number of samples that it is given.
     """
 
     def __init__(self, engine: str, train_on: Callable[[int], object]) -> None:
@@ -157,7 +157,7 @@ class BatchMemory:
 
     @cached_property
     def _peaks(self) -> dict[int, int]:
-        """The peak of training on one batch of each size in `PROBES`, as far as they fit: bytes."""
+        """Peak bytes of training on one batch, for the batch sizes in `PROBES` that fit."""
         peaks: dict[int, int] = {}
         for size in PROBES:
             free = free_bytes()
@@ -172,8 +172,8 @@ class BatchMemory:
     def require(self, batch_size: int, *, instead: str) -> None:
         """Refuse a batch that needs more memory than is free; the size of a probe always fits."""
         if batch_size > max(PROBES) and free_bytes() is not None:
-            what = f"batch size {batch_size} with the {self._engine} engine"
-            require(predicted_bytes(self._peaks, batch_size), what, instead=instead)
+            purpose = f"batch size {batch_size} with the {self._engine} engine"
+            require(predicted_bytes(self._peaks, batch_size), purpose, instead=instead)
 
 
 def kills() -> int:

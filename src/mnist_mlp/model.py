@@ -21,11 +21,11 @@ class MLP(nn.Module):
         self.output = nn.Linear(HIDDEN, CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits, (B, 10), of images, (B, 784) or (B, 1, 28, 28)."""
+        """Return logits, (B, 10), of images, (B, 784) or (B, 1, 28, 28)."""
         pixels = images.flatten(start_dim=1)
         return self.output(torch.sigmoid(self.hidden(pixels)))  # type: ignore[no-any-return]
 
 
 def sgd(parameters: Iterable[nn.Parameter], learning_rate: float) -> torch.optim.SGD:
-    """Plain stochastic gradient descent."""
+    """Return the optimizer of plain stochastic gradient descent."""
     return torch.optim.SGD(parameters, lr=learning_rate)

@@ -15,7 +15,7 @@ from mnist_mlp.device import Randomness
 from mnist_mlp.errors import UserError
 
 FEWEST_CLASSES = 2
-LONGEST_NAME = 100  # of a task: files are named by it
+LONGEST_NAME = 100  # letters; files are named by the task
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -24,7 +24,7 @@ def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Return the share of targets, (B, ...), that have the largest of the outputs, (B, ..., C).
 
     Raises:
-        ValueError: the shapes are others.
+        ValueError: the shapes do not fit.
 
     """
     if outputs.shape[:-1] != targets.shape or outputs.shape[-1] < FEWEST_CLASSES:
@@ -40,23 +40,23 @@ class Task:
     """What is trained, and what counts as trained.
 
     Raises:
-        TypeError, ValueError: a field has a value that it cannot have.
+        TypeError, ValueError: a field's type or value is not allowed.
 
     """
 
     name: str
     network: Callable[[], nn.Module]  # makes a fresh network on the CPU; torch is seeded around it
-    train: Split  # may be given as anything that `split_of` takes
-    test: Split  # likewise
-    # Of outputs and targets: the mean over the batch, a scalar that is differentiated.
+    train: Split  # a Split, or samples that `split_of` takes
+    test: Split  # a Split, or samples that `split_of` takes
+    # (outputs, targets) -> mean over the batch, a scalar that is differentiated
     loss: Callable[[Tensor, Tensor], Tensor]
-    # Of the network's parameters and a learning rate.
+    # (the network's parameters, learning rate) -> optimizer
     optimizer: Callable[[Iterable[nn.Parameter], float], Optimizer]
     target: float  # the score on the test set that training must reach
-    # What the user trains with today.
+    # The settings that the user trains with today.
     learning_rate: float
     batch_size: int
-    # Of outputs and targets: the mean over samples, higher is better.
+    # (outputs, targets) -> mean over samples; higher is better
     score: Callable[[Tensor, Tensor], Tensor | float] = accuracy
 
     def __post_init__(self) -> None:
@@ -66,10 +66,10 @@ class Task:
             if not callable(getattr(self, field)):
                 raise TypeError(f"{field} is {getattr(self, field)!r}: give a function")
         if isinstance(self.network, nn.Module):
-            raise TypeError("network is one network: give a function that makes a fresh one")
+            raise TypeError("network is a single network: give a function that makes networks")
         name = self.name
         if not (isinstance(name, str) and name.isprintable() and name.strip() and "/" not in name):
-            raise ValueError(f"name is {name!r}: give a word or a few, without /")
+            raise ValueError(f"name is {name!r}: give one or a few words, without /")
         if len(name) > LONGEST_NAME:
             raise ValueError(f"name has {len(name)} letters: give at most {LONGEST_NAME}")
         if not (_is_finite(self.learning_rate) and self.learning_rate > 0):
@@ -89,11 +89,11 @@ class Task:
 
     @property
     def score_name(self) -> str:
-        """What the score on the test set is called in tables and sentences."""
+        """The name of the score on the test set in tables and sentences."""
         return "test accuracy" if self.is_judged_by_accuracy else "test score"
 
     def with_target_accuracy(self, accuracy: float | None) -> "Task":
-        """Return the task with the target of --target-accuracy; as it is where there is none."""
+        """Return the task with the target of --target-accuracy; without one, the same task."""
         if accuracy and not self.is_judged_by_accuracy:
             raise UserError(
                 f"--target-accuracy does not fit {self.name}, which has a score of its own: set "
@@ -102,7 +102,7 @@ class Task:
         return replace(self, target=accuracy or self.target)
 
     def new_network(self, seed: int) -> nn.Module:
-        """Make a network, which depends on `seed` alone, on the device of the training set."""
+        """Make a network, which depends only on `seed`, on the device of the training set."""
         return seeded(self.network, seed=seed).to(self.train.device)
 
 

@@ -1,4 +1,4 @@
-"""Where a task comes from: a file or module of the user's, or a data set for the question's."""
+"""Where a task comes from: a user's file or module, or a data set for the question's task."""
 
 import importlib
 import math
@@ -21,22 +21,22 @@ from mnist_mlp.arguments import place_of_task
 from mnist_mlp.errors import UserError
 from mnist_mlp.task import Task, seeded
 
-FIRST_SAMPLES = 8  # that a task is tried with before anything is measured
-TEST_SAMPLES = 256
+FIRST_SAMPLES = 8  # training samples of the trial that comes before any measurement
+TEST_SAMPLES = 256  # test samples of this trial
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What loads the same task in this process and in others."""
+    """Loads the same task in this process and in other processes."""
 
     task: str | None = None  # FILE.py, FILE.py:NAME or MODULE:NAME; None: the question's
-    data_root: Path | None = None  # of the question's task, as in `datasets.load`
+    data_root: Path | None = None  # passed to `datasets.load`
     cache_dir: Path | None = None
     device: str = "cpu"
 
     @classmethod
     def of(cls, options: Namespace) -> "Source":
-        """Return what options, which have names like these fields, ask for."""
+        """Return the source that options, named like the fields, ask for."""
         return cls(**{field.name: getattr(options, field.name) for field in fields(cls)})
 
     def load(self) -> Task:
@@ -54,7 +54,7 @@ class Source:
         if self.data_root:
             raise UserError("a task brings its own data: leave out --data-root, or --task")
         place, name = place_of_task(self.task)
-        with torch.random.fork_rng(devices=[]):  # the user's file may draw or seed
+        with torch.random.fork_rng(devices=[]):  # the user's file may draw numbers or seed
             try:
                 with _trying("it cannot be loaded"):
                     task = _find(place, name)
@@ -69,7 +69,7 @@ class Source:
 
 @contextmanager
 def _trying(fault: str) -> Iterator[None]:
-    """Turn whatever the user's code raises into a sentence."""
+    """Turn any error of the user's code into a UserError of one sentence."""
     try:
         yield
     except UserError:
@@ -83,8 +83,8 @@ def _find(place: str, name: str) -> Task:
     module = _of_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     if not hasattr(module, name):
         raise UserError(f"{place} defines no {name!r}: define a Task of this name")
-    found = getattr(module, name)
-    task = found() if callable(found) else found
+    value = getattr(module, name)
+    task = value() if callable(value) else value
     if not isinstance(task, Task):
         raise UserError(
             f"{name!r} is of type {type(task).__name__}: make it a Task, or a function that "
@@ -97,7 +97,7 @@ def _of_file(file: Path) -> ModuleType:
     module = ModuleType(file.stem)
     module.__file__ = str(file)
     sys.path.append(str(file.resolve().parent))  # the file may import its neighbours
-    known = sys.modules.setdefault(file.stem, module)  # such as random, which others import
+    known = sys.modules.setdefault(file.stem, module)  # a module such as random stays
     if getattr(known, "__file__", None) == module.__file__:
         sys.modules[file.stem] = module
     exec(compile(file.read_bytes(), file, "exec"), vars(module))  # noqa: S102 - the user's own
@@ -105,7 +105,7 @@ def _of_file(file: Path) -> ModuleType:
 
 
 def _line(place: str, error: BaseException) -> str:
-    """Name the last line of the user's file that an error came through; nothing without one."""
+    """Name the last line of the user's file that an error came through; empty if there is none."""
     own = Path(getattr(sys.modules.get(place), "__file__", None) or place).resolve()
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if Path(frame.filename).resolve() == own]
@@ -124,21 +124,21 @@ def _require(condition: object, fault: str) -> None:
 
 
 def _try(task: Task) -> None:
-    """Train and judge a fresh network on a few samples: a fault would show in every case."""
+    """Train and score a fresh network on a few samples: a fault would show in every case."""
     _try_network(task)
     network = task.new_network(0)
     inputs, targets = next(task.train.head(FIRST_SAMPLES).batches(FIRST_SAMPLES))
     with _trying(f"the network cannot take {len(targets)} training samples"):
         outputs = network(inputs)
-    _require(isinstance(outputs, Tensor), f"the network returns {_kind(outputs)}, and no tensor")
+    _require(isinstance(outputs, Tensor), f"the network returns {_kind(outputs)}: return a tensor")
     loss = _loss(task, outputs, targets)
     with _trying("optimizer() fails"):
         optimizer = task.optimizer(network.parameters(), task.learning_rate)
     is_optimizer = isinstance(optimizer, Optimizer)
-    _require(is_optimizer, f"optimizer() makes {_kind(optimizer)}, and no torch optimizer")
+    _require(is_optimizer, f"optimizer() returns {_kind(optimizer)}: return a torch optimizer")
     moved = {id(each) for group in optimizer.param_groups for each in group["params"]}
     is_of_network = moved <= {*map(id, network.parameters())}
-    _require(is_of_network, "optimizer() moves other parameters than those that it is given")
+    _require(is_of_network, "optimizer() updates parameters that it is not given: use its argument")
     with _trying("the optimizer cannot take a step"):
         loss.backward()
         optimizer.step()
@@ -147,17 +147,17 @@ def _try(task: Task) -> None:
 
 def _try_network(task: Task) -> None:
     with _trying("network() fails"):
-        made, again = (seeded(task.network, seed=0) for _ in range(2))
-    _require(isinstance(made, nn.Module), f"network() makes {_kind(made)}, and no torch module")
-    mine, others = [*made.parameters()], [*again.parameters()]
-    _require(mine, "network() makes a module without parameters")
-    _require(not any(map(is_lazy, mine)), "network() has lazy layers: give them their sizes")
-    places = ", ".join({str(each.device) for each in mine} - {"cpu"})
+        first, second = (seeded(task.network, seed=0) for _ in range(2))
+    _require(isinstance(first, nn.Module), f"network() returns {_kind(first)}: return a module")
+    parameters, repeated = [*first.parameters()], [*second.parameters()]
+    _require(parameters, "network() returns a module without parameters: give it layers to train")
+    _require(not any(map(is_lazy, parameters)), "network() has lazy layers: give them their sizes")
+    places = ", ".join({str(each.device) for each in parameters} - {"cpu"})
     _require(not places, f"network() is on {places}: leave it on the CPU, and use --device")
-    is_fresh = not {*map(id, mine)} & {*map(id, others)}
-    _require(is_fresh, "network() gives the same parameters again: make new layers in it")
-    is_seeded = all(map(torch.equal, mine, others))
-    _require(is_seeded, "network() differs for the same seed: let torch alone draw its parameters")
+    is_fresh = not {*map(id, parameters)} & {*map(id, repeated)}
+    _require(is_fresh, "network() returns the same parameters again: make new layers in it")
+    is_seeded = all(map(torch.equal, parameters, repeated))
+    _require(is_seeded, "network() differs for the same seed: let only torch draw its parameters")
 
 
 def _loss(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -169,8 +169,8 @@ def _loss(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
     _require(loss.isfinite(), f"the loss of a fresh network is {loss.item()}, not finite")
     _require(
         torch.isclose(loss, twice, rtol=1e-3),
-        f"the loss is no mean over samples: it is {loss.item():.4g} for {len(targets)}, and "
-        f"{twice.item():.4g} for the same ones twice",
+        f"the loss is not a mean over samples: it is {loss.item():.4g} for {len(targets)} "
+        f"samples, and {twice.item():.4g} for the same samples twice",
     )
     return loss
 

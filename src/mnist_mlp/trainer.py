@@ -1,4 +1,4 @@
-"""A run of the trainer: its settings, its checkpoints, and what it prints of each epoch."""
+"""A run of the trainer: its settings, its checkpoints, and the lines that it prints."""
 
 import argparse
 from dataclasses import replace
@@ -23,7 +23,7 @@ from mnist_mlp.workers import group, is_launched
 
 DEFAULTS: Settings = {name: TRAINER[flag]["default"] for name, flag in RESUMED.items()}
 FLAGS = {"data": "--task or --data-root", **RESUMED}
-# Settings of earlier versions, with the only value that this version trains with.
+# Settings of earlier versions, with the only value that this version supports.
 FORMER: Settings = {"precision": "float32", "average_every": 1}
 
 
@@ -36,11 +36,11 @@ def run(options: argparse.Namespace) -> None:
         LostError: another worker has failed.
 
     """
-    place = group.own_device(options.device)
-    device.use(place)
+    own_device = group.own_device(options.device)
+    device.use(own_device)
     if options.threads or is_launched():
         torch.set_num_threads(options.threads or group.own_threads())
-    task = replace(Source.of(options), device=place).load()
+    task = replace(Source.of(options), device=own_device).load()
     group.wait_for_all()
     before = group.from_first(lambda: checkpoint.load(options.resume) if options.resume else None)
     settings = settle(options, task, before)
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     steps = steps_per_epoch(len(task.train), int(settings["batch_size"]))
     print(f"{run_line(settings)}: {steps:,} steps per epoch")
     if restarted:
-        print(f"going on after epoch {restarted.epoch}: the workers were started anew")
+        print(f"continuing after epoch {restarted.epoch}: torchrun restarted the workers")
     if not options.force:
         check_memory(settings, task)
     if options.task:
@@ -86,7 +86,7 @@ def settle(options: argparse.Namespace, task: Task, resumed: Checkpoint | None) 
         if resumed and value != trained:
             raise UserError(
                 f"{options.resume} was trained with {FLAGS[name]} {trained}, not {value}: "
-                "resume with the same, or start a new run"
+                "resume with the same value, or start a new run"
             )
     if resumed and resumed.epoch >= options.epochs:
         raise UserError(
@@ -124,7 +124,7 @@ def after_restart(keeper: Keeper) -> Checkpoint | None:
         last = checkpoint.load(keeper.last)
     except UserError as error:
         raise UserError(
-            f"{error}; this run would write over it: remove it, or name another folder with "
+            f"{error}; this run would overwrite it: remove it, or name another folder with "
             "--checkpoints"
         ) from error
     return last if last.launch == keeper.launch else None
@@ -160,7 +160,7 @@ def new_engine(settings: Settings, task: Task) -> Engine:
 
 
 def print_epochs(walk: Walk, epochs: int, keeper: Keeper | None) -> None:
-    """Train up to so many epochs, print each, and show on a terminal how far the current one is."""
+    """Train up to epoch `epochs`, print each epoch, and show progress within it on a terminal."""
     console, task = Console(), walk.engine.task
     columns = TextColumn("epoch"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
     is_hidden = not console.is_terminal
@@ -172,7 +172,7 @@ def print_epochs(walk: Walk, epochs: int, keeper: Keeper | None) -> None:
 
         for report in fit(walk, task.test, epochs=epochs, keeper=keeper, watch=show):
             console.print(epoch_line(report, task.score_name), highlight=False, soft_wrap=True)
-            group.wait_for_all()  # the first worker is still writing checkpoints
+            group.wait_for_all()  # the first worker may still be writing checkpoints
             progress.reset(bar)
 
 

@@ -20,14 +20,14 @@ CHUNKS_PER_EPOCH = 100  # calls of `watch` per epoch
 
 
 class NotFiniteError(UserError):
-    """Training broke down: a loss that is infinite or not a number."""
+    """Training broke down: a loss is infinite or not a number."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochReport:
     """One epoch of a run, and the evaluation after it."""
 
-    epoch: int  # from 1
+    epoch: int  # number, from 1
     train_loss: float  # averaged over samples, each before its step's update
     test_loss: float
     test_score: float
@@ -43,7 +43,7 @@ def require_steps(new_engine: Callable[[], Engine], split: Split, batch_size: in
     """Take one step of a fresh network on a batch of each size that an epoch has.
 
     Raises:
-        UnavailableError: a step fails, as that of a batch normalization on one sample does.
+        UnavailableError: a step fails, such as a batch normalization on one sample.
 
     """
     size = clamped(batch_size, len(split))
@@ -54,7 +54,7 @@ def require_steps(new_engine: Callable[[], Engine], split: Split, batch_size: in
                 engine.run(split, torch.arange(samples), samples)
         except UserError:
             raise
-        except Exception as error:  # whatever the user's network raises
+        except Exception as error:  # the user's network may raise anything
             cause = f"{type(error).__name__}: {error}".splitlines()[0]
             raise UnavailableError(
                 f"{engine.task.name} cannot be trained at batch size {batch_size}: a batch of "
@@ -66,13 +66,13 @@ class Walk:
     """Training in stretches of any length, with a new random order at the start of each epoch.
 
     Args:
-        engine: whose network is trained.
+        engine: trains its network.
         split: the training set, N samples.
         batch_size: at least 1; from N on, one batch of the whole split.
-        generator: for shuffling.
+        generator: shuffles the training set.
 
     Raises:
-        TypeError, ValueError: not a batch size.
+        TypeError, ValueError: the batch size is not an int of at least 1.
         UnavailableError: the engine needs a compiler, and there is none.
 
     """
@@ -88,7 +88,7 @@ class Walk:
         self.steps = 0
         self.steps_per_epoch = steps_per_epoch(len(split), self.batch_size)
         self._order = torch.empty(0, dtype=torch.int64)
-        self._randomness = Randomness(engine.device)  # of dropout; seeded anew in each epoch
+        self._randomness = Randomness(engine.device)  # state that dropout draws from
 
     @property
     def epochs(self) -> float:
@@ -161,9 +161,9 @@ def fit(
     """Train up to epoch `epochs`, and report each epoch as it ends.
 
     Args:
-        walk: at the start of an epoch.
+        walk: the training so far, at the start of an epoch.
         test: the test set, on which each epoch ends with an evaluation.
-        epochs: of the whole run, including those that the walk has made already.
+        epochs: number of epochs of the whole run, including the epochs that the walk has made.
         keeper: keeps the best and the last checkpoint.
         watch: is called now and then with the number of steps since its last call.
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mnist_mlp.engines.engine import Engine
     from mnist_mlp.task import Task
 
-# A new engine is a file beside this one and a line here: its name, and where its class is.
+# A new engine is a file beside this file and a line here: its name, and the place of its class.
 ENGINES: dict[str, str] = {
     "loader": "mnist_mlp.engines.loader:Loader",
     "eager": "mnist_mlp.engines.eager:Eager",
@@ -26,12 +26,12 @@ ENGINES: dict[str, str] = {
 def load(name: str) -> "type[Engine]":
     """Import the class of the engine that is registered under `name`, or raise UserError."""
     if name not in ENGINES:
-        raise UserError(f"{name!r} is no engine: choose from {', '.join(ENGINES)}")
+        raise UserError(f"{name!r} is not an engine: choose from {', '.join(ENGINES)}")
     return cast("type[Engine]", pkgutil.resolve_name(ENGINES[name]))
 
 
 def suited(task: "Task", announce: Callable[[str], object] = lambda _: None) -> str:
-    """Name the engine that trains a task if none is asked for; announce one that is a way out."""
+    """Return the name of a task's default engine; announce the loader, and why it is needed."""
     if not task.train.obstacle:
         return "eager"
     announce(f"{task.name} is not in memory ({task.train.obstacle}), so the loader engine is used")
@@ -41,6 +41,6 @@ def suited(task: "Task", announce: Callable[[str], object] = lambda _: None) -> 
 def new(
     name: str, task: "Task", *, seed: int = 0, learning_rate: float | None = None, **more: Any
 ) -> "Engine":
-    """Put a fresh network of a task in an engine; the rate is the task's unless one is given."""
+    """Make an engine with a fresh network; `learning_rate` defaults to the task's."""
     network = task.new_network(seed)
     return load(name)(task, network, learning_rate=learning_rate or task.learning_rate, **more)

@@ -1,4 +1,4 @@
-"""What torch.compile makes of a step."""
+"""The training step through torch.compile."""
 
 import time
 from collections.abc import Callable
@@ -15,20 +15,20 @@ from mnist_mlp.device import Randomness, is_gpu
 from mnist_mlp.engines.engine import Autograd, UnavailableError
 from mnist_mlp.task import Task, seeded
 
-EXAMPLE_SAMPLES = 64  # of the batch that a graph is compiled with
+EXAMPLE_SAMPLES = 64  # batch size that a graph is compiled with
 
 Parameters = dict[str, Tensor]
 
-_ready: set[tuple[Any, ...]] = set()  # what graphs were compiled for in this process
+_ready: set[tuple[Any, ...]] = set()  # kinds of graphs compiled so far in this process
 
 
 class Compiled(Autograd):
     """The eager engine's step through torch.compile, as a user of torch would write it.
 
     With plain SGD, forward, backward and update are one graph. With another optimizer, or a network
-    that keeps more than parameters, the network and its loss are compiled, and the update is not.
+    with buffers, the network and its loss are compiled, and the update is not.
 
-    One graph serves every batch size from 2 up; torch.compile makes another one for a batch of 1.
+    One graph serves every batch size from 2 up; torch.compile makes another graph for a batch of 1.
     On a GPU, a step that is one graph is recorded for each batch size, and then replayed.
     """
 
@@ -37,15 +37,15 @@ class Compiled(Autograd):
     def __init__(self, task: Task, network: nn.Module, *, learning_rate: float) -> None:
         super().__init__(task, network, learning_rate=learning_rate)
         self._rate = torch.tensor(self.rate, device=self.device)
-        # These share the parameters' memory, and autograd does not follow them.
+        # These share the parameters' memory, and autograd does not track them.
         self._parameters = {name: each.detach() for name, each in network.named_parameters()}
         self._is_whole = self.is_plain and not [*network.buffers()]
         self._kind = task.network, task.loss, self._is_whole, self.device
         self._is_replayed = is_gpu(self.device) and self._is_whole
-        self._recorded: dict[int, Recorded] = {}  # by samples
+        self._recorded: dict[int, Recorded] = {}  # batch size -> recorded step
 
     def prepare(self, batch_size: int, split: Split) -> float:
-        """Compile the graphs that an epoch needs, and return the seconds that it took."""
+        """Compile the graphs that an epoch needs, and return the seconds that this took."""
         started = time.perf_counter()
         batch_size = clamped(batch_size, len(split))
         for samples in {batch_size, len(split) % batch_size} - {0}:
@@ -73,7 +73,7 @@ class Compiled(Autograd):
         return loss.detach()
 
     def _compile(self, inputs: Tensor, targets: Tensor, samples: int) -> None:
-        """Compile with an example, so that no step of a training has to wait for it.
+        """Compile on an example batch, so that no training step waits for the compiler.
 
         Raises:
             UnavailableError: there is no compiler, or it fails.
@@ -105,13 +105,13 @@ class Compiled(Autograd):
 class Recorded:
     """A step of one batch size as a CUDA graph: one launch in place of one for each kernel.
 
-    What loads or compiles at a first call must have run before, on another network.
+    The same step must have run before, on another network: a first call loads and compiles.
     """
 
     def __init__(
         self, step: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, targets: Tensor
     ) -> None:
-        self._inputs, self._targets = inputs, targets  # where the graph reads its batch
+        self._inputs, self._targets = inputs, targets  # memory that the graph reads
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._loss = step(inputs, targets)
@@ -127,7 +127,7 @@ class Recorded:
 @cache
 def _step(network: Callable[[], nn.Module], loss: Callable[[Tensor, Tensor], Tensor]) -> Any:
     """Return the whole step, which torch compiles when it is called."""
-    skeleton = seeded(network, seed=0)  # how the network computes; its parameters are given
+    skeleton = seeded(network, seed=0)  # gives only the structure: its parameters are replaced
 
     def mean_loss(parameters: Parameters, inputs: Tensor, targets: Tensor) -> Tensor:
         return loss(functional_call(skeleton, parameters, inputs), targets)
@@ -153,7 +153,7 @@ def _loss(loss: Callable[[Tensor, Tensor], Tensor]) -> Any:
 
 
 def _apart(function: Any) -> Any:
-    """Give a function code of its own: torch limits the graphs of the same code."""
+    """Give a function a code object of its own: torch limits the graphs per code object."""
     code = function.__code__
     function.__code__ = code.replace(co_name=f"{code.co_name}_{id(function)}")
     return function

@@ -50,15 +50,15 @@ class Ddp(Autograd):
         return self._agree(torch.stack(losses))
 
     def _agree(self, losses: Tensor) -> Tensor:
-        """Add up the losses, and give all workers the first one's buffers, such as mean inputs."""
+        """Add up the workers' losses; copy the first worker's buffers, such as means, to all."""
         for buffer in self.network.buffers():
             group.copy_first(buffer)
         return group.add_up(losses)
 
     def _step_on_share(self, inputs: Tensor, targets: Tensor, samples: int) -> Tensor:
-        """Update once on this worker's share, (b, ...) each, of a batch of so many samples.
+        """Update once on this worker's share, (b, ...) each, of a batch of `samples` samples.
 
-        The share may be empty: b is 0.
+        The share may be empty (b = 0).
 
         Returns the sum of the share's losses over the samples of the batch, a scalar.
         """

@@ -1,4 +1,4 @@
-"""The same arithmetic as the loader's on resident tensors."""
+"""The loader engine's arithmetic on resident tensors."""
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,10 @@ from mnist_mlp.task import Task
 
 
 class Eager(Autograd):
-    """The same arithmetic on resident tensors: it gathers batches, and waits for no loss.
+    """The loader's arithmetic on resident tensors: it does not wait for the loss.
 
-    A plain SGD's update is the function that torch.optim.SGD calls. In a step of one sample, that
-    class spends a fifth of the time on bookkeeping.
+    A plain SGD's update is the function that torch.optim.SGD calls. In a step of one sample,
+    torch.optim.SGD itself spends a fifth of the time on bookkeeping.
     """
 
     name = "eager"
@@ -37,7 +37,7 @@ class Eager(Autograd):
             moved,
             [parameter.grad for parameter in moved if parameter.grad is not None],
             momentum_buffer_list=[],
-            fused=is_gpu(self.device),  # on a CPU a loop over four tensors is faster
+            fused=is_gpu(self.device),  # a loop over four tensors is faster on a CPU
             foreach=False,
             lr=self.rate,
             weight_decay=0,

@@ -12,7 +12,7 @@ from mnist_mlp.data import Split
 from mnist_mlp.errors import UserError
 from mnist_mlp.task import Task
 
-GATHERED_BYTES = 2**20 * 3  # of small batches that are gathered together
+GATHERED_BYTES = 2**20 * 3  # limit of small batches that are gathered together
 
 
 class UnavailableError(UserError):
@@ -25,7 +25,7 @@ class Engine(ABC):
     An engine that cannot train here raises UnavailableError when it is made or prepared.
     """
 
-    name: ClassVar[str]  # in the registry
+    name: ClassVar[str]  # key in ENGINES
     is_resident: ClassVar[bool] = True  # trains on a split's tensors, not on its dataset
     is_shared: ClassVar[bool] = False  # trains together with the other workers of a group
 
@@ -40,7 +40,7 @@ class Engine(ABC):
         self.learning_rate = learning_rate
         self.parameters: list[Tensor] = list(network.parameters())
         self.device = self.parameters[0].device
-        self.optimizer: Optimizer | None = None  # the task's, if it makes the updates
+        self.optimizer: Optimizer | None = None  # the task's optimizer, if it makes the updates
         # The form of the last steps, if the engine has several.
         self.form: str | None = None
         self.form_threads: int | None = None
@@ -48,7 +48,7 @@ class Engine(ABC):
     def prepare(self, batch_size: int, split: Split) -> float:
         """Do what would delay the first batch of this size: compile, or choose a form of a step.
 
-        Returns the seconds that it took.
+        Returns the seconds that this took.
         """
         clamped(batch_size, len(split))
         return 0.0
@@ -60,7 +60,7 @@ class Engine(ABC):
 
     @abstractmethod
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Update once on a batch, (B, ...) each; return its mean loss before that, a scalar."""
+        """Update once on a batch, (B, ...) each; return its mean loss before it, a scalar."""
 
     def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:
         """Take steps over the samples that `order`, (n,) int64, lists; the last batch may be short.
@@ -87,7 +87,7 @@ class Autograd(Engine):
     def __init__(self, task: Task, network: nn.Module, *, learning_rate: float) -> None:
         super().__init__(task, network, learning_rate=learning_rate)
         self.optimizer = task.optimizer(network.parameters(), learning_rate)
-        self.rate: float = self.optimizer.param_groups[0]["lr"]  # which the task may have changed
+        self.rate: float = self.optimizer.param_groups[0]["lr"]  # the task may change it
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         self.optimizer.zero_grad()
@@ -98,13 +98,13 @@ class Autograd(Engine):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the update is no more than the gradient times one rate, for all parameters."""
+        """Whether the update is plain SGD: each parameter's gradient times one rate."""
         first, *others = self.optimizer.param_groups
-        is_of_all = not others and len(first["params"]) == len(self.parameters)
-        hooks = self.optimizer._optimizer_step_post_hooks  # noqa: SLF001 - as of a rate's schedule
+        covers_all = not others and len(first["params"]) == len(self.parameters)
+        hooks = self.optimizer._optimizer_step_post_hooks  # noqa: SLF001 - schedules add them
         return (
             type(self.optimizer) is SGD
-            and is_of_all
+            and covers_all
             and not any(first[extra] for extra in ("momentum", "weight_decay", "maximize"))
             and not (hooks or self.optimizer._optimizer_step_pre_hooks)  # noqa: SLF001
         )

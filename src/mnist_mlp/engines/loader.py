@@ -18,7 +18,7 @@ class Loader(Autograd):
 
     def __init__(self, task: Task, network: nn.Module, *, learning_rate: float) -> None:
         super().__init__(task, network, learning_rate=learning_rate)
-        self.workers = 0  # further processes, which fetch samples
+        self.workers = 0  # processes that fetch samples, besides this one
 
     def prepare(self, batch_size: int, split: Split) -> float:  # noqa: D102
         split.dataset  # noqa: B018 - imports torchvision, which reads the files
@@ -33,7 +33,7 @@ class Loader(Autograd):
             clamped(batch_size, len(split)),
             sampler=order.tolist(),
             num_workers=self.workers,
-            generator=torch.Generator(),  # leaves the global random state alone
+            generator=torch.Generator(),  # the global random state stays as it is
         )
 
     def run(self, split: Split, order: Tensor, batch_size: int) -> Tensor:  # noqa: D102

@@ -6,7 +6,7 @@ Importing it does not import torch.
 import os
 from datetime import timedelta
 
-PATIENCE = timedelta(seconds=8)  # in every exchange, for the other workers
+PATIENCE = timedelta(seconds=8)  # longest wait for other workers in an exchange
 
 
 def is_launched() -> bool:

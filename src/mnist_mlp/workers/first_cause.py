@@ -1,4 +1,4 @@
-"""Names the worker that failed first, in one line, where one failure ends them all.
+"""Names, in one line, the worker that failed first if a failure ends all workers.
 
 A worker that fails claims to be the first. A worker whose exchange fails has lost another worker:
 it notes that it lives, and waits for a claim. A worker that neither lives nor claims is the cause.
@@ -22,14 +22,14 @@ from mnist_mlp.errors import UserError
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
-GRACE_SECONDS = 2.0  # until the other workers have claimed, or noted that they live
-STORE_SECONDS = 2.0  # until the store answers, whose process may be gone, too
+GRACE_SECONDS = 2.0  # time for the other workers to claim, or to note that they live
+STORE_SECONDS = 2.0  # time for an answer of the store, whose process may be gone too
 POLL_SECONDS = 0.02
 CAUSE = "first cause"
 
 
 class LostError(UserError):
-    """An exchange failed: another worker is gone, or has failed first."""
+    """An exchange failed: another worker is gone, or failed first."""
 
 
 class ToldToEndError(LostError):
@@ -37,13 +37,13 @@ class ToldToEndError(LostError):
 
 
 def fresh_name(store: "Store", *, rank: int, size: int, patience: timedelta) -> str:
-    """Return a name that this start of the workers has for itself in torchrun's store.
+    """Return a name that only this start of the workers has in torchrun's store.
 
     torchrun keeps one store over restarts, with what dead workers wrote, and each host counts its
-    own restarts. So the first worker answers each worker that greets it, by the name it has drawn.
+    own restarts. So the first worker answers each greeting under the random name that it brings.
 
     Raises:
-        LostError: a worker does not come.
+        LostError: a worker does not start in time.
 
     """
     name, deadline = uuid.uuid4().hex, time.monotonic() + patience.total_seconds()
@@ -92,7 +92,7 @@ class Register:
         asking.start()
         asking.join(GRACE_SECONDS + STORE_SECONDS)
         if not answers:
-            return f"rank {self.rank} has lost its connection to the others"
+            return f"rank {self.rank} has lost its connection to the other workers"
         return answers[0]
 
     def _claim(self, error: BaseException) -> str | None:
@@ -101,7 +101,7 @@ class Register:
         return self._first_to_print(f"rank {self.rank}: {sentence}")
 
     def _first_to_print(self, sentence: str) -> str | None:
-        claim = f"{self.rank} {sentence}"  # two workers may come to the same sentence
+        claim = f"{self.rank} {sentence}"  # the rank tells apart equal sentences of two workers
         return sentence if self._store.compare_set(CAUSE, "", claim) == claim.encode() else None
 
     def _cause_of_loss(self, error: BaseException) -> str | None:
@@ -116,7 +116,7 @@ class Register:
             if isinstance(error, ToldToEndError):
                 return self._first_to_print("the workers were told to end")
             return self._first_to_print(
-                f"rank {self.rank}: an exchange failed, though all workers live: {error}"
+                f"rank {self.rank}: an exchange failed, although all workers are alive: {error}"
             )
         return self._first_to_print(self._fates(missing))
 
@@ -129,7 +129,7 @@ class Register:
             if launcher == _launcher()
         }
         dead = [rank for rank, process in here.items() if not _lives(process)]
-        if dead:  # the others may still wait for these
+        if dead:  # the other workers may still wait for the dead ones
             ran_out = memory.kills() > self._kills
             how = "memory ran out" if ran_out else "it was killed, or it crashed"
             return f"{_ranks(dead)} died: {how}"
@@ -139,8 +139,8 @@ class Register:
         if here:
             return f"{_ranks(here)} was stopped, or is stuck"
         hosts = ", ".join(sorted({host for _, _, host in places}))
-        what = "does not answer: it died, was stopped, or lost its connection"
-        return f"{_ranks(missing)} on {hosts} {what}"
+        symptom = "does not answer: it died, was stopped, or lost its connection"
+        return f"{_ranks(missing)} on {hosts} {symptom}"
 
 
 def _ranks(ranks: Iterable[int]) -> str:

@@ -1,8 +1,8 @@
 """The workers that train one network together, as torchrun starts them.
 
 They exchange sums through torch.distributed: gloo between CPUs, NCCL between GPUs. A process that
-torchrun did not start is a group of one, for which everything here is free. A function that needs
-another worker raises LostError where that worker is gone.
+torchrun did not start is a group of one, for which nothing here takes time. A function that needs
+another worker raises LostError if that worker is gone.
 """
 
 import os
@@ -22,7 +22,7 @@ from mnist_mlp import device, memory
 from mnist_mlp.workers import PATIENCE, is_launched
 from mnist_mlp.workers.first_cause import LostError, Register, fresh_name
 
-START_PATIENCE = timedelta(seconds=120)  # until all have imported torch, or loaded the data
+START_PATIENCE = timedelta(seconds=120)  # time to import torch and to load the data
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ def size() -> int:
 
 
 def rank() -> int:
-    """Return which of them this is, from 0."""
+    """Return this worker's number, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -48,14 +48,14 @@ def own_threads() -> int:
 
 
 def launch() -> str:
-    """Name what started this group: the same after a restart, and different in every other one."""
+    """Return a name of this group's torchrun: its restarts keep the name, other groups differ."""
     if not is_launched():
         return ""
     return f"{os.environ['TORCHELASTIC_RUN_ID']}/{os.getppid()}/{_started(os.getppid())}"
 
 
 def _started(process: int) -> str:
-    """Return when a process started, in ticks from the boot; nothing where there is no /proc."""
+    """Return when a process started, in ticks from the boot; empty without /proc."""
     try:
         after_name = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2]
     except OSError:
@@ -65,7 +65,7 @@ def _started(process: int) -> str:
 
 @contextmanager
 def joined(device_name: str) -> Iterator[Register]:
-    """Be a worker of the group while the body of the `with` runs."""
+    """Take part in the group while the body of the `with` runs."""
     store, rank, size = next(rendezvous("env://", timeout=START_PATIENCE))
     name = fresh_name(store, rank=rank, size=size, patience=START_PATIENCE)
     store = PrefixStore(name, store)
@@ -88,7 +88,7 @@ def grouped(store: Store, *, rank: int, size: int, device_name: str = "cpu") -> 
     try:
         yield
     finally:
-        dist.destroy_process_group()  # which ends the waiting of others for this worker
+        dist.destroy_process_group()  # other workers stop waiting for this worker
 
 
 def wait_for_all() -> None:
@@ -100,7 +100,7 @@ def wait_for_all() -> None:
 
 @contextmanager
 def exchanging() -> Iterator[None]:
-    """Raise a failed exchange, for which torch raises a RuntimeError, as an error of its own."""
+    """Turn the RuntimeError that torch raises for a failed exchange into a LostError."""
     try:
         yield
     except RuntimeError as error:
@@ -116,18 +116,18 @@ def add_up(tensor: Tensor) -> Tensor:
 
 
 def copy_first(tensor: Tensor) -> None:
-    """Copy the first worker's tensor into those of the others."""
+    """Copy the first worker's tensor into the tensors of the other workers."""
     if size() > 1:
         with exchanging():
             dist.broadcast(tensor, src=0)
 
 
 def from_first(make: Callable[[], T]) -> T:
-    """Let the first worker make something, and give it to all."""
+    """Let the first worker call `make`, and return its result in all workers."""
     if size() == 1:
         return make()
-    made = [make() if rank() == 0 else None]
+    results = [make() if rank() == 0 else None]
     place = torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
     with exchanging():
-        dist.broadcast_object_list(made, device=place)
-    return made[0]  # type: ignore[return-value]
+        dist.broadcast_object_list(results, device=place)
+    return results[0]  # type: ignore[return-value]

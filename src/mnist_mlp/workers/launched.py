@@ -20,7 +20,7 @@ FAILED = 1
 
 @contextmanager
 def first_speaks() -> Iterator[None]:
-    """Drop what all workers but the first print while the body of the `with` runs."""
+    """Drop the output of all workers but the first while the body of the `with` runs."""
     if not is_launched() or os.environ["RANK"] == "0":
         yield
         return
@@ -32,7 +32,7 @@ def first_speaks() -> Iterator[None]:
         try:
             yield
         except SystemExit as end:
-            if end.code:  # if this worker ended now, torchrun would end the first before it prints
+            if end.code:  # an exit now would make torchrun end the first worker before it prints
                 time.sleep(PATIENCE.total_seconds())
             raise
 
@@ -40,7 +40,7 @@ def first_speaks() -> Iterator[None]:
 def run_together(body: Callable[[], object], device_name: str) -> int:
     """Run the body in this worker of the group, and return its exit code.
 
-    Where a worker fails, one worker prints which failed first, and why; then all end.
+    If a worker fails, one worker prints which worker failed first, and why; then all end.
     """
     from torch.distributed.elastic.multiprocessing.errors import (  # noqa: PLC0415 - takes long
         get_error_handler,
@@ -60,7 +60,7 @@ def run_together(body: Callable[[], object], device_name: str) -> int:
     except Exception as error:  # noqa: BLE001 - every error ends all workers
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if not isinstance(error, LostError):
-            get_error_handler().record_exception(error)  # for torchrun's own report
+            get_error_handler().record_exception(error)  # torchrun's own report reads it
         sentence = register.cause(error) if register else str(error)
         if sentence:
             print(f"error: {sentence}", file=sys.stderr)

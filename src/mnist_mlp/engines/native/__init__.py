@@ -1,1 +1,1 @@
-"""Several forms of the same step, of which the fastest on this machine is used."""
+"""Several forms of the same step; the engine uses the fastest form on this machine."""

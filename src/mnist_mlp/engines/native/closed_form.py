@@ -17,7 +17,7 @@ from mnist_mlp.engines.native import loop
 from mnist_mlp.engines.native.products import Products
 from mnist_mlp.engines.native.steps import Form, Parameters, Steps
 
-BLOCK_SAMPLES = 1024  # small batches are gathered and large ones cut, to fit in a cache
+BLOCK_SAMPLES = 1024  # samples that fit in a cache: smaller batches are gathered, larger ones cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class ClosedForm(Form):
     def take(self, steps: Steps, parameters: Parameters) -> Tensor:  # noqa: D102
         with device.threads(self.threads):
             # oneDNN takes seconds for a product with wide rows.
-            close = parameters._replace(hidden_weight=parameters.hidden_weight.contiguous())
-            losses = self._take(steps, close)
-            parameters.hidden_weight.copy_(close.hidden_weight)
+            packed = parameters._replace(hidden_weight=parameters.hidden_weight.contiguous())
+            losses = self._take(steps, packed)
+            parameters.hidden_weight.copy_(packed.hidden_weight)
             return losses
 
     @torch.no_grad()

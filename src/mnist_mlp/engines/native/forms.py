@@ -1,4 +1,4 @@
-"""The forms of a step that this machine has, and which of them is the fastest."""
+"""The forms of a step that this machine has, and the choice of the fastest form."""
 
 import math
 import time
@@ -14,25 +14,25 @@ from mnist_mlp.engines.native.steps import Form
 from mnist_mlp.model import HIDDEN
 
 ADVANTAGE = 1.05  # a later form must be this much faster, so that two trials choose the same
-MOST_ROUNDS = 6  # of a trial that a busy neighbour disturbs
+MOST_ROUNDS = 6  # upper limit; an undisturbed trial ends after 2 rounds
 TURNS_IN_A_ROW = 3
-HOPELESS = 1.3  # a form is given up that takes this many times the fastest form's time,
-HOPELESS_AT_ONCE = 3  # or this many times it in a single turn, which may be slow since it is cold
+HOPELESS = 1.3  # a form that takes this many times the shortest time gets no further round
+HOPELESS_AT_ONCE = 3  # the same for turns within a round; larger, since a form's first turn is cold
 
 
 @cache
 def available(threads: int) -> tuple[Form, ...]:
-    """Return the forms for at most so many threads, the simplest first."""
+    """Return the forms for at most `threads` threads, the simplest first."""
     try:
         from mnist_mlp.engines.native import closed_form, loop, tiles  # noqa: PLC0415 - need Numba
-    except (ImportError, RuntimeError) as error:  # not for this Python, or no place for its cache
+    except (ImportError, RuntimeError) as error:  # Numba is missing, or cannot keep its cache
         raise UnavailableError(
             f"the native engine needs Numba, which does not work here ({error}): install a Numba "
             "for this Python, or use another engine"
         ) from error
-    parts = (2**power for power in range((HIDDEN // tiles.TILE).bit_length()))  # a tile at least
+    powers = range((HIDDEN // tiles.TILE).bit_length())  # each thread has at least one tile
     return (
-        *(loop.Loop(threads=count) for count in parts if count <= threads),
+        *(loop.Loop(threads=count) for count in (2**each for each in powers) if count <= threads),
         *(
             closed_form.ClosedForm(products=product, threads=count)
             for product in products.available()
@@ -64,19 +64,19 @@ def fastest(forms: Sequence[Form], turn: Callable[[Form], object]) -> Form:
     winner = None
     for _ in range(MOST_ROUNDS):
         hopeless = HOPELESS * min(shortest.values())
-        of_round: dict[Form, float] = {}
+        in_round: dict[Form, float] = {}
         for form in [form for form in forms if shortest[form] <= hopeless]:
-            of_round[form] = math.inf
+            in_round[form] = math.inf
             for _ in range(TURNS_IN_A_ROW):
                 started = time.perf_counter()
                 turn(form)
-                of_round[form] = min(of_round[form], time.perf_counter() - started)
-                if of_round[form] > HOPELESS_AT_ONCE * min(of_round.values()):
+                in_round[form] = min(in_round[form], time.perf_counter() - started)
+                if in_round[form] > HOPELESS_AT_ONCE * min(in_round.values()):
                     break
-            shortest[form] = min(shortest[form], of_round[form])
-        if _best(of_round) == winner:
+            shortest[form] = min(shortest[form], in_round[form])
+        if _best(in_round) == winner:
             break
-        winner = _best(of_round)
+        winner = _best(in_round)
     return _best(shortest)
 
 

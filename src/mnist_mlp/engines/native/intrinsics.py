@@ -1,8 +1,8 @@
 """Instructions that Numba does not offer: threads that meet, and memory that is fetched ahead.
 
 Threads that meet every few microseconds watch memory: asking the operating system would take as
-long as their work. Nothing of them lives on between calls, so that a process may fork. Numba's
-cache does not see a change of this file: remove `__pycache__` after one.
+long as their work. No thread lives on between calls, so a process may fork. Numba's cache does not
+see a change of this file: remove `__pycache__` after a change.
 """
 
 from typing import Any
@@ -14,13 +14,13 @@ from numba.extending import intrinsic
 
 from mnist_mlp.data import PIXELS
 
-LINE = 8  # int64 numbers in a cache line: each thread writes to one of its own
+LINE = 8  # int64 numbers in a cache line: each thread writes to a line of its own
 PATIENCE = 2_000  # looks at another thread's number, some microseconds, before giving up the core
 LINE_PIXELS = 16  # float32 numbers in a cache line
 
 
 def places(threads: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return the memory that so many threads meet by."""
+    """Return the memory through which `threads` threads meet."""
     return np.zeros(threads * LINE, np.int64)
 
 
@@ -87,7 +87,7 @@ def _fetch(_: Any, array: Any, index: Any) -> Any:
         place = builder.bitcast(_pointer(context, builder, signature, arguments), byte)
         function = ir.FunctionType(ir.VoidType(), [byte, flag, flag, flag])
         instruction = builder.module.declare_intrinsic("llvm.prefetch", [byte], function)
-        builder.call(instruction, [place, flag(0), flag(3), flag(1)])  # to read data, soon
+        builder.call(instruction, [place, flag(0), flag(3), flag(1)])  # read; keep; data
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate

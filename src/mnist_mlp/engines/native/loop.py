@@ -1,7 +1,7 @@
 """Steps of plain SGD as a loop over samples that skips pixels that are 0.
 
-A pixel that is 0 adds nothing to the hidden sums and leaves its weights as they are: four fifths of
-MNIST's pixels. The arithmetic is that of `closed_form`; Numba compiles it.
+A pixel that is 0 adds nothing to the hidden sums and leaves its weights as they are. Four fifths of
+MNIST's pixels are 0. The arithmetic is that of `closed_form`; Numba compiles it.
 
 The samples of a block share a tile of the hidden weight (see `tiles`) before the next tile's turn.
 Threads share the tiles. They meet twice per block: when each has listed the pixels of its share of
@@ -25,10 +25,10 @@ from mnist_mlp.engines.native import intrinsics, tiles
 from mnist_mlp.engines.native.steps import Form, Parameters, Steps, in_wide_rows
 from mnist_mlp.model import HIDDEN
 
-BLOCK_SAMPLES = 1024  # a larger batch is cut into blocks, of which all that is kept fits in a cache
+BLOCK_SAMPLES = 1024  # a larger batch is cut into blocks; the data of a block fits in a cache
 PADDED_CLASSES = 16  # a cache line of logits, written by one thread
 
-FAST = {"contract", "reassoc", "nsz", "arcp"}  # infinities and NaN stay what they are
+FAST = {"contract", "reassoc", "nsz", "arcp"}  # infinities and NaN keep their meaning
 inlined = njit(inline="always", fastmath=FAST, error_model="numpy")
 f32 = np.float32
 Array = np.ndarray[Any, Any]
@@ -42,7 +42,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         try:
             return machine_code(*arguments)
-        except OSError:  # a full disk: nothing is kept, and what was compiled is there all the same
+        except OSError:  # the disk is full: the code is compiled, but not kept
             return machine_code(*arguments)
 
     return call
@@ -50,7 +50,7 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Loop(Form):
-    """The loop, on threads that share the hidden units; their number divides that of the tiles."""
+    """The loop, on threads that share the hidden units; `threads` divides the number of tiles."""
 
     threads: int
     name = "loop"
@@ -72,7 +72,7 @@ class Loop(Form):
         losses = np.empty((threads, steps_per_epoch(len(steps.order), steps.batch_size)), f32)
         hidden = torch.empty(threads, block, width).numpy()  # begins at a cache line
         shared = Shared(
-            # The faster thread may list the next block while the slower one still reads the last.
+            # A fast thread may list the next block while a slow thread still reads the last block.
             _new_lit(block if threads == 1 else 2 * block),
             np.empty((threads, block, PADDED_CLASSES), f32),
             intrinsics.places(threads),
@@ -81,8 +81,8 @@ class Loop(Form):
         def work(thread: int) -> None:
             own = (each[thread] for each in (hidden_weight, *columns, output_biases))
             rate = f32(steps.learning_rate)
-            given = Weights(*own), updated[thread], hidden[thread], losses[thread]
-            _take(*samples, steps.batch_size, rate, *given, shared, thread)
+            arrays = Weights(*own), updated[thread], hidden[thread], losses[thread]
+            _take(*samples, steps.batch_size, rate, *arrays, shared, thread)
 
         _on_threads(work, threads)
         if threads > 1:
@@ -115,17 +115,17 @@ def _columns(weight: Tensor, threads: int) -> Array:
 
 
 def _zeros_like(weight: Tensor) -> Tensor:
-    # By numpy, on this thread: torch's threads would spin for milliseconds afterwards.
+    # Numpy works on this thread; torch's threads would spin for milliseconds afterwards.
     return in_wide_rows(torch.from_numpy(np.zeros(weight.shape, f32)))
 
 
 def _by_thread(whole: Array) -> Array:
-    """From (rows, threads, width) to (threads, rows, width), in one piece each."""
+    """Turn (rows, threads, width) into (threads, rows, width), contiguous in memory."""
     parts = whole.transpose(1, 0, 2)
     if parts.flags.c_contiguous:
         return parts
-    # Memory from torch starts a cache line. Copied by numpy, on this thread: torch's threads would
-    # spin for milliseconds afterwards, in the way of ours.
+    # Memory from torch starts at a cache line. Numpy copies on this thread; torch's threads would
+    # spin for milliseconds afterwards, and slow ours.
     copy = torch.empty(parts.shape).numpy()
     copy[...] = parts
     return copy
@@ -137,10 +137,10 @@ def _on_threads(function: Callable[[int], None], threads: int) -> None:
     Numbers below 1e-38 count as 0 meanwhile, as far as the processor can: a network whose hidden
     units are all near 0 or 1 has such descents, and each would take a hundred times as long.
     """
-    # Daemons: if Ctrl-C ends this thread before the first meeting, they do not keep the process.
+    # Daemons: if Ctrl-C ends this thread before the first meeting, the process still ends.
     others = [Thread(target=function, args=(thread,), daemon=True) for thread in range(1, threads)]
     is_flushing = bool(f32(1e-38) * f32(0.1) == 0)
-    torch.set_flush_denormal(True)  # of this thread, and of those that it starts
+    torch.set_flush_denormal(True)  # new threads inherit it
     try:
         for other in others:
             other.start()
@@ -152,25 +152,25 @@ def _on_threads(function: Callable[[int], None], threads: int) -> None:
 
 
 class Weights(NamedTuple):
-    """What a thread has of the parameters, as arrays."""
+    """A thread's part of the parameters, as arrays."""
 
     hidden: Array  # (784, width), transposed, in wide rows
     hidden_bias: Array  # (1, width)
     output: Array  # (10, width)
-    output_bias: Array  # (1, 10): a copy of its own
+    output_bias: Array  # (1, 10), a copy for each thread
 
 
 class Lit(NamedTuple):
-    """The pixels of samples that are not 0: sample k's are from starts[k] on, and so many."""
+    """The pixels of samples that are not 0: sample k has counts[k] of them, from starts[k] on."""
 
     starts: Array  # (samples,)
     counts: Array
-    pixels: Array  # in compiled code their addresses: threads would compete to count users
+    pixels: Array  # addresses in compiled code: threads would compete for a reference count
     shades: Array
 
 
 def _new_lit(samples: int) -> Lit:
-    """Return room for the pixels of samples; what they leave free is never touched."""
+    """Return room for the pixels of samples; unused room is never touched."""
     room = samples * PIXELS
     return Lit(
         *(np.empty(samples, np.int64) for _ in range(2)),
@@ -185,11 +185,11 @@ def _with_addresses(lit):
 
 
 class Shared(NamedTuple):
-    """What the threads share."""
+    """Memory that the threads share."""
 
     lit: Lit
-    logits: Array  # (threads, block, 16): each thread's part of them
-    arrived: Array  # where they meet
+    logits: Array  # (threads, block, 16): each thread's part of the logits
+    arrived: Array  # number of each thread's last meeting
 
 
 @compiled
@@ -252,15 +252,15 @@ def _take(
 def middle(
     parameters: Parameters, updated: Parameters
 ) -> Callable[[Tensor, Tensor, float, bool], float]:
-    """Return a function that takes all of a step but the two large products, on a block of a batch.
+    """Return a function that does all of a step but the two large products, on a block of a batch.
 
-    It takes the block's hidden sums, (B, 256), which it turns to descents; its labels, (B,); the
+    It takes the block's hidden sums, (B, 256), which it turns into descents; its labels, (B,); the
     learning rate over the samples of the batch; and whether the batch ends here. It returns the sum
     of the samples' losses.
 
     Args:
-        parameters: those before the batch.
-        updated: sums of the batch's descents, which move the parameters when it ends.
+        parameters: the parameters before the batch.
+        updated: sums of the batch's descents, which move the parameters when the batch ends.
 
     """
     weights, after = (
@@ -289,7 +289,7 @@ def _middle(weights, updated, hidden, labels, scale, is_last):
 
 @compiled
 def _predict(weights, images, room, hidden, logits):
-    """Compute the logits, (N, 1, 10), but for the bias; there is room for a sample's units."""
+    """Compute the logits, (N, 1, 10), without the bias; `hidden` is room for a sample's units."""
     images_at, lit = images.ctypes.data, _with_addresses(room)
     lit.starts[0] = 0
     for sample in range(len(images)):
@@ -301,7 +301,7 @@ def _predict(weights, images, room, hidden, logits):
 
 @inlined
 def _settle(weights, updated):
-    """End a batch: move all but the hidden weight by what was added up for it."""
+    """End a batch: move all parameters but the hidden weight by their sums of descents."""
     _move(weights.hidden_bias, updated.hidden_bias)
     _move(weights.output, updated.output)
     _move(weights.output_bias, updated.output_bias)
@@ -309,7 +309,7 @@ def _settle(weights, updated):
 
 @inlined
 def _move(matrix, by):
-    """Add `by` to a matrix and clear it; numpy's own way takes seconds to compile."""
+    """Add `by` to a matrix and clear it; numpy's own operation takes seconds to compile."""
     for row in range(matrix.shape[0]):
         for column in range(matrix.shape[1]):
             matrix[row, column] += by[row, column]
@@ -327,7 +327,7 @@ def _list(images_at, sample, lit, k):
 
 @inlined
 def _add_up(weights, lit, base, hidden, samples):
-    """Compute the hidden sums of samples, whose pixels are those of sample `base` on."""
+    """Compute the hidden sums of samples, which `lit` lists from place `base` on."""
     weight, bias = weights.hidden.ctypes.data, weights.hidden_bias.ctypes.data
     sums, width = hidden.ctypes.data, hidden.shape[1]
     for column in range(0, width, tiles.TILE):
@@ -352,7 +352,7 @@ def _descend_pixels(updated, lit, base, descents, samples):
 
 @inlined
 def _activate(hidden, k):
-    """Turn the hidden sums of a sample to its hidden units: a sigmoid each."""
+    """Turn the hidden sums of a sample into its hidden units: their sigmoids."""
     for j in range(hidden.shape[1]):
         hidden[k, j] = f32(1) / (f32(1) + _exp(-hidden[k, j]))
 
@@ -369,7 +369,7 @@ def _part_of_logits(weights, hidden, k, parts, thread):
 
 @inlined
 def _descend(weights, updated, parts, k, label, scale, hidden, descents):
-    """Return a sample's loss; update all but the hidden weight; turn hidden units to descents."""
+    """Return a sample's loss; update all but the hidden weight; turn hidden units into descents."""
     width = hidden.shape[1]
     most = f32(-np.inf)
     for c in range(CLASSES):
@@ -401,8 +401,8 @@ def _descend(weights, updated, parts, k, label, scale, hidden, descents):
 def _exp(x):
     """Compute e to the x without a call, so that loops of it vectorise.
 
-    It is 2^n times a polynomial (expf of S. Moshier's Cephes library). Beyond -87 and 88 it stays
-    what it is there, and NaN stays NaN.
+    It is 2^n times a polynomial (expf of S. Moshier's Cephes library). It is constant
+    below -87 and above 88, and NaN stays NaN.
     """
     x = f32(-87) if x < f32(-87) else x
     x = f32(88) if x > f32(88) else x

@@ -1,4 +1,4 @@
-"""The engine that takes a step in the form that is the fastest on this machine."""
+"""The engine that takes a step in the form that is fastest on this machine."""
 
 import math
 import time
@@ -17,7 +17,7 @@ from mnist_mlp.engines.native.steps import Form, Parameters, Steps, in_wide_rows
 from mnist_mlp.model import MLP, sgd
 from mnist_mlp.task import Task
 
-TRIAL_SAMPLES = 1024  # of a form's turn, some milliseconds; at most one batch of them
+TRIAL_SAMPLES = 1024  # samples per turn of a form, which takes some milliseconds
 DENSITY_SAMPLES = 64  # few: each new engine counts their pixels before its first step
 WARM_UP_SAMPLES = 8
 
@@ -26,22 +26,22 @@ class Question(NamedTuple):
     """What the fastest form depends on, on one machine."""
 
     batch_size: int
-    is_single_step: bool  # a call takes one step, or many
+    is_single_step: bool  # False: a call takes many steps
     density: float  # share of pixels that are not 0, in tenths
     threads: int
 
 
-CHOSEN: dict[Question, Form] = {}  # so far in this process
+CHOSEN: dict[Question, Form] = {}  # forms chosen so far in this process
 
 
 class Native(Engine):
     """The closed form of a step, in the form that a trial of some milliseconds finds the fastest.
 
     The forms are a loop that skips pixels that are 0, and products of matrices by two
-    libraries, each on one thread or several. A `form` that is given replaces the fastest.
+    libraries, each on one thread or several. A `form` that is given is used instead.
 
-    The network is 784-256-10. Its hidden weight is stored transposed from now on: the network has a
-    view of it.
+    The network is 784-256-10. Its hidden weight is stored transposed from now on, and the network
+    has a view of it.
     """
 
     name = "native"
@@ -53,7 +53,7 @@ class Native(Engine):
         is_question = task.loss is cross_entropy and task.optimizer is sgd
         if not (is_question and isinstance(network, MLP)):
             raise UnavailableError(
-                "the native engine trains the question's network alone, 784-256-10 with plain SGD "
+                "the native engine trains only the question's network, 784-256-10 with plain SGD "
                 "on cross entropy: use the eager engine"
             )
         if device.is_gpu(self.device):
@@ -61,12 +61,12 @@ class Native(Engine):
                 f"the native engine is for CPUs, and the network is on {self.device}: use the "
                 "eager or the compiled engine, or --device=cpu"
             )
-        forms.available(1)  # raises where there is no Numba
+        forms.available(1)  # raises UnavailableError without Numba
         hidden_weight = in_wide_rows(self.parameters[0].detach().t())  # (784, 256)
         self.parameters[0].data = hidden_weight.t()
         others = (parameter.detach() for parameter in self.parameters[1:])
         self._stored = Parameters(hidden_weight, *others)
-        self._only = self._last = form
+        self._fixed_form = self._last_form = form
         self._density: float | None = None
 
     def prepare(self, batch_size: int, split: Split) -> float:  # noqa: D102
@@ -78,13 +78,13 @@ class Native(Engine):
         return time.perf_counter() - started
 
     def outputs(self, inputs: Tensor) -> Tensor:
-        """Return the network's logits, computed as the last steps were.
+        """Return the network's logits, computed in the form of the last steps.
 
-        Threads other than those of the steps would slow them: torch's spin for milliseconds.
+        Another form's threads would slow the next steps: torch's threads spin for milliseconds.
         """
-        if self._last is None:
+        if self._last_form is None:
             return super().outputs(inputs)
-        return self._last.predict(inputs, self._stored)
+        return self._last_form.predict(inputs, self._stored)
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         samples = len(targets)
@@ -98,13 +98,13 @@ class Native(Engine):
 
     def _take(self, steps: Steps, *, is_single_step: bool) -> Tensor:
         form = self._fastest(steps, is_single_step=is_single_step)
-        self._last, self.form, self.form_threads = form, form.name, form.threads
+        self._last_form, self.form, self.form_threads = form, form.name, form.threads
         return form.take(steps, self._stored)
 
     def _fastest(self, steps: Steps, *, is_single_step: bool) -> Form:
-        """Return the form that is kept for such steps; let the forms take turns if none is."""
-        if self._only:
-            return self._only
+        """Return the fastest form for such steps; a trial chooses it the first time."""
+        if self._fixed_form:
+            return self._fixed_form
         if self._density is None:
             self._density = round(forms.density(steps.images[:DENSITY_SAMPLES]), 1)
         threads = torch.get_num_threads()

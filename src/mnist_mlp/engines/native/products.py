@@ -1,4 +1,4 @@
-"""The two large products of a step, by the libraries that torch brings."""
+"""The two large products of a step, by the libraries that come with torch."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Products:
-    """What torch chooses. The update is part of a product: no gradient is written to memory."""
+    """torch's own choice. The update is part of a product: no gradient is written to memory."""
 
     name = "torch"
 
@@ -21,7 +21,7 @@ class Products:
 
 
 class OneDnn(Products):
-    """oneDNN, which torch uses for no float32 product, and which is faster on some processors.
+    """oneDNN, which torch does not use for float32, but which is faster on some processors.
 
     Its operator is private to torch, and may be missing.
     """
@@ -35,18 +35,18 @@ class OneDnn(Products):
         weight.sub_(self._product(images.t(), descents.t(), None))
 
     def _product(self, a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-        operator = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - none is public
+        operator = torch.ops.mkldnn._linear_pointwise.default  # noqa: SLF001 - no public one
         return operator(a, b, bias, "none", [], "")  # type: ignore[no-any-return]
 
 
 @cache
 def available() -> tuple[Products, ...]:
-    """The products that this build and this processor have, torch's own first."""
+    """Return the products that this build and this processor have, torch's own first."""
     weight, images, bias = torch.ones(8, 4), torch.arange(16.0).view(2, 8), torch.ones(4)
-    ours, theirs = Products(), OneDnn()
+    default, one_dnn = Products(), OneDnn()
     try:
-        actual, expected = (each.sums(bias, images, weight) for each in (theirs, ours))
+        actual, expected = (each.sums(bias, images, weight) for each in (one_dnn, default))
         is_right = torch.allclose(actual, expected)
-    except (AttributeError, RuntimeError):  # missing, not for this processor, or changed
-        return (ours,)
-    return (ours, theirs) if is_right else (ours,)
+    except (AttributeError, RuntimeError):  # missing, changed, or not for this processor
+        return (default,)
+    return (default, one_dnn) if is_right else (default,)

@@ -1,4 +1,4 @@
-"""What steps are taken on, and what a form of a step can do."""
+"""The parameters and samples of steps, and the interface of a form of a step."""
 
 from abc import ABC, abstractmethod
 from typing import NamedTuple
@@ -6,23 +6,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Where rows are 1 KB apart, those of a few columns compete for a few places in a cache. These are
-# 9 times 128 bytes apart, and fill all places.
+# If rows are 1 KB apart, a few columns of all rows compete for a few places in a cache. Rows that
+# are 9 times 128 bytes apart use all places.
 ROW_NUMBERS = 288
 
 
 class Parameters(NamedTuple):
-    """Views of the network's parameters, which autograd does not follow."""
+    """Views of the network's parameters, which autograd does not track."""
 
-    hidden_weight: Tensor  # (784, 256), transposed: a row is a pixel; in wide rows
+    hidden_weight: Tensor  # (784, 256), transposed, in wide rows: a row per pixel
     hidden_bias: Tensor  # (256,)
     output_weight: Tensor  # (10, 256)
     output_bias: Tensor  # (10,)
 
     def clone(self) -> "Parameters":
         """Copy every tensor."""
-        hidden_weight, *others = self
-        return Parameters(in_wide_rows(hidden_weight), *(tensor.clone() for tensor in others))
+        hidden_weight, *rest = self
+        return Parameters(in_wide_rows(hidden_weight), *(tensor.clone() for tensor in rest))
 
 
 def in_wide_rows(matrix: Tensor) -> Tensor:
@@ -43,7 +43,7 @@ class Steps(NamedTuple):
 
 
 class Form(ABC):
-    """A way to take steps, on so many threads."""
+    """A way to take steps, on `threads` threads."""
 
     threads: int
 

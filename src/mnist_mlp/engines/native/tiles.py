@@ -1,9 +1,9 @@
-"""The large parts of a step in vector registers, for the pixels that are not 0, called lit.
+"""The large parts of a step in vector registers, for lit pixels: those that are not 0.
 
 A tile is 32 columns of the hidden weight. What its lit pixels need, some 75 KB, stays near a core
 while many samples use it. A sample's sums over a tile fit in registers, so that a lit pixel costs
 a load and a multiplication per vector. All arguments are addresses and counts; the hidden weight is
-in wide rows. Numba's cache does not see a change of this file: remove `__pycache__` after one.
+in wide rows. Numba's cache does not see a change of this file: delete `__pycache__` after it.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,9 +19,9 @@ from mnist_mlp.data import PIXELS
 from mnist_mlp.engines.native.steps import ROW_NUMBERS
 
 TILE = 32  # columns
-WIDTHS = {"avx512f": 16, "avx": 8}  # float32 numbers in a vector of a processor, the widest first
+WIDTHS = {"avx512f": 16, "avx": 8}  # float32 numbers per vector of a processor, the widest first
 LANES = next((width for name, width in WIDTHS.items() if get_host_cpu_features().get(name)), 4)
-REGISTERS = TILE // LANES  # of a row
+REGISTERS = TILE // LANES  # vectors in a row of a tile
 CAN_COMPRESS = LANES == 16  # noqa: PLR2004 - AVX-512 has an instruction for it
 AT_ONCE = max(1, LANES // REGISTERS)  # rows whose sums do not wait for each other
 SHORT, INT, INDEX, REAL = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
@@ -31,7 +31,7 @@ ZEROS = ir.Constant(VECTOR, [0.0] * LANES)
 
 @intrinsic
 def add_up(_: Any, weight: Any, bias: Any, pixels: Any, shades: Any, count: Any, sums: Any) -> Any:
-    """Compute a sample's hidden sums of a tile: its bias, and each lit pixel's row by its shade."""
+    """Compute a sample's hidden sums of a tile: the bias, plus each lit pixel's shade times row."""
 
     def generate(context: Any, b: Any, _: Any, arguments: Any) -> Any:
         weight, bias, pixels, shades, count, sums = arguments
@@ -60,7 +60,7 @@ def add_up(_: Any, weight: Any, bias: Any, pixels: Any, shades: Any, count: Any,
 
 @intrinsic
 def descend(_: Any, weight: Any, pixels: Any, shades: Any, count: Any, descents: Any) -> Any:
-    """Subtract a sample's descents of a tile, by a lit pixel's shade, from the pixel's row."""
+    """Subtract a sample's descents of a tile, times a lit pixel's shade, from the pixel's row."""
 
     def generate(context: Any, b: Any, _: Any, arguments: Any) -> Any:
         weight, pixels, shades, count, descents = arguments
@@ -100,7 +100,7 @@ def list_lit(_: Any, image: Any, pixels: Any, shades: Any) -> Any:
 
 
 def _list_one(b: Any, image: Any, pixel: Any, shades: Any, pixels: Any) -> Any:
-    """Write a pixel, and return 1 if it is lit: else the next one overwrites it."""
+    """Write a pixel, and return 1 if it is lit; the next pixel overwrites an unlit pixel."""
     shade = b.load(image)
     b.store(shade, shades)
     b.store(b.trunc(pixel, SHORT), pixels)
@@ -108,7 +108,7 @@ def _list_one(b: Any, image: Any, pixel: Any, shades: Any, pixels: Any) -> Any:
 
 
 def _list_vector(b: Any, image: Any, first: Any, shades: Any, pixels: Any) -> Any:
-    """Write the lit ones of a vector of pixels, and return their count."""
+    """Write the lit pixels of a vector, and return their count."""
     seen = _load(b, b.bitcast(image, VECTOR.as_pointer()))
     is_lit = b.fcmp_unordered("!=", seen, ZEROS)
     numbers = ir.Constant(ir.VectorType(INT, LANES), list(range(LANES)))
@@ -120,7 +120,7 @@ def _list_vector(b: Any, image: Any, first: Any, shades: Any, pixels: Any) -> An
 
 
 def _for_each(b: Any, count: Any, groups: Sequence[Any], act: Callable[[Any, Any], None]) -> None:
-    """Act on each number below the count, as many at once as there are groups."""
+    """Act on each number below the count, on as many numbers at once as there are groups."""
     together = INDEX(len(groups))
     whole = b.mul(b.udiv(count, together), together)
     with cgutils.for_range_slice(b, INDEX(0), whole, together) as (m, _):
@@ -131,7 +131,7 @@ def _for_each(b: Any, count: Any, groups: Sequence[Any], act: Callable[[Any, Any
 
 
 def _lit_row(b: Any, weight: Any, pixels: Any, shades: Any, m: Any) -> tuple[list[Any], Any]:
-    """Return the places of a tile's row, that of lit pixel m, and its shade in every lane."""
+    """Return the places of lit pixel m's row in a tile, and the pixel's shade in every lane."""
     pixel = b.load(b.gep(b.inttoptr(pixels, SHORT.as_pointer()), [m]))
     shade = b.load(b.gep(b.inttoptr(shades, REAL.as_pointer()), [m]))
     row = b.add(weight, b.mul(b.zext(pixel, INDEX), INDEX(4 * ROW_NUMBERS)))
