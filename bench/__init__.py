@@ -1,1 +1,1 @@
-"""How it is measured: the pytest-benchmark cases, and the instruments beside them."""
+"""The benchmark: pytest-benchmark cases, measuring instruments, and commands."""

@@ -9,7 +9,7 @@ from bench import options
 from mnist_mlp import interrupts
 from mnist_mlp.errors import UserError
 
-# A command's module, with `run`, and one line on what it answers.
+# Command -> the module that defines its `run`, and a line of help.
 COMMANDS = {
     "sweet-spot": (
         "bench.best.command",
@@ -21,7 +21,7 @@ COMMANDS = {
     ),
     "recover": (
         "bench.runs.recover_command",
-        "the cases that a run which was cut off had finished, as a run file",
+        "save the finished cases of an interrupted run as a run file",
     ),
     "scale": (
         "bench.best.scale_command",
@@ -41,7 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
         options.add(command.add_argument, name)
     chosen = parser.parse_args(words)
     try:
-        return int(import_module(chosen.module).run(chosen))  # which imports torch, for seconds
+        return int(import_module(chosen.module).run(chosen))  # importing torch takes seconds
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

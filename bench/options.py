@@ -1,10 +1,11 @@
-"""Every option, declared once: pytest's, those of the commands, and the tables of docs/options.md.
+"""Every option, declared once: for pytest, the commands, and the lists in docs/options.md.
 
 Options that the trainer shares are declared in `mnist_mlp.arguments`. Nothing here imports torch.
 """
 
 import argparse
 import os
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,12 +35,12 @@ def several(parse: Callable[[str], Value]) -> Callable[[str], tuple[Value, ...]]
 
 
 def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
-    """Parse one of these names, of engines for instance."""
+    """Parse one of the given names, for instance of engines."""
 
     def parse(text: str) -> str:
         if text not in names:
             raise argparse.ArgumentTypeError(
-                f"{text!r} is no {kind}: choose from {', '.join(names)}"
+                f"{text!r} is not {kind}: choose from {', '.join(names)}"
             )
         return text
 
@@ -47,7 +48,7 @@ def one_of(kind: str, names: Sequence[str]) -> Callable[[str], str]:
 
 
 def at_least(least: int) -> Callable[[str], int]:
-    """Parse a whole number that is no smaller."""
+    """Parse a whole number of at least `least`."""
 
     def parse(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
@@ -70,16 +71,16 @@ def fraction(text: str) -> float:
 def folder(text: str) -> Path:
     """Parse a folder that exists."""
     if not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is no folder")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder that exists")
     return Path(text)
 
 
 def obstacle(file: Path) -> str:
-    """Return why a file cannot be written; nothing where it can, as far as that shows."""
+    """Return why a file cannot be written; empty if it can, as far as permissions show."""
     if file.is_dir():
         return "it is a folder"
     if not file.parent.is_dir():
-        return f"{file.parent} is no folder"
+        return f"{file.parent} is not a folder that exists"
     is_writable = os.access(file if file.exists() else file.parent, os.W_OK)
     return "" if is_writable else "this user may not write there"
 
@@ -92,10 +93,10 @@ def output_file(text: str) -> Path:
 
 
 def figure_file(text: str) -> Path:
-    """Parse a file that a figure can be written to."""
+    """Parse a file that a figure can be saved to."""
     if not text.endswith(FIGURE_KINDS):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no figure: name a file that ends in {', '.join(FIGURE_KINDS)}"
+            f"{text!r} is not a figure: name a file that ends in {', '.join(FIGURE_KINDS)}"
         )
     return output_file(text)
 
@@ -115,7 +116,7 @@ def valued(parse: Callable[[str], Any], metavar: str, text: str, default: Any = 
     return {"type": parse, "metavar": metavar, "default": default, "help": text + suffix}
 
 
-# Those that the trainer has, too.
+# Options that the trainer has, too.
 SHARED = {
     flag: arguments.OPTIONS[flag] | {"metavar": metavar, "help": text}
     for flag, metavar, text in (
@@ -124,13 +125,13 @@ SHARED = {
         (
             "--task",
             "FILE.py",
-            "a task of your own, instead of the question's: docs/your-network.md",
+            "a task of your own, instead of the MNIST network: docs/your-network.md",
         ),
         ("--data-root", "FOLDER", "a data set in torchvision's layout instead of MNIST"),
-        ("--cache-dir", "FOLDER", f"for the unpacked MNIST (or set {cache.CACHE_VARIABLE})"),
+        ("--cache-dir", "FOLDER", f"folder for the unpacked MNIST (or set {cache.CACHE_VARIABLE})"),
     )
 } | {"--force": arguments.OPTIONS["--force"]}
-parse_engines = several(one_of("engine", tuple(engines.ENGINES)))
+parse_engines = several(one_of("an engine", tuple(engines.ENGINES)))
 WAYS_TO_TRAIN = f"ways to train: {', '.join(engines.ENGINES)}"
 TARGET = valued(
     fraction,
@@ -138,21 +139,21 @@ TARGET = valued(
     "target test accuracy, above 0 and at most 1 "
     f"(default: {cases.TARGET_ACCURACY}, or the task's)",
 )
-# What a training to the target takes.
+# Options of a training to the target.
 TRAINING = {
     "--lr": valued(
         arguments.positive_number,
         "RATE",
-        f"learning rate at batch size 1 (default: {cases.LEARNING_RATE}), or at the batch size of "
-        "the task (default: the task's)",
+        f"learning rate at batch size 1 (default: {cases.LEARNING_RATE}); for your own task, at "
+        "its batch size (default: the task's)",
     ),
     "--lr-rules": valued(
-        several(one_of("learning rate rule", tuple(RULES))),
+        several(one_of("a learning rate rule", tuple(RULES))),
         "NAME,...",
         f"rules for the learning rate at other batch sizes, for time to target: {', '.join(RULES)} "
-        f"(default: {listed(cases.LR_RULES)}; of a task {listed(cases.OWN_TASK_LR_RULES)})",
+        f"(default: {listed(cases.LR_RULES)}; for your own task {listed(cases.OWN_TASK_LR_RULES)})",
     ),
-    "--seeds": valued(several(arguments.seed), "N,N,...", "seeds, one training each", cases.SEEDS),
+    "--seeds": valued(several(arguments.seed), "N,N,...", "one training per seed", cases.SEEDS),
     "--max-epochs": valued(
         arguments.whole_number, "N", "most epochs that a training may take", cases.MAX_EPOCHS
     ),
@@ -176,14 +177,14 @@ OPTIONS: dict[str, dict[str, Settings]] = {
         "--engines": valued(
             parse_engines,
             "NAME,...",
-            f"{WAYS_TO_TRAIN} (default: those for one process, and "
-            f"{listed(cases.CONVERGENCE_ENGINES)} alone for time to target); all epochs of an "
-            "engine that is named are measured, however long they take",
+            f"{WAYS_TO_TRAIN} (default: all for a single process; for time to target only "
+            f"{listed(cases.CONVERGENCE_ENGINES)}); if you name an engine, all its epochs are "
+            "measured, however long they take",
         ),
         "--full": {
             "action": "store_true",
             "help": "measure everything: all sizes, every seed at every size, and loading, "
-            "threads, workers, alignment and, where they are installed, peers",
+            "threads, workers, alignment and, if installed, peers",
         },
         "--native-form": {
             "choices": NATIVE_FORMS,
@@ -199,8 +200,8 @@ OPTIONS: dict[str, dict[str, Settings]] = {
         "--workers": valued(
             several(arguments.whole_number),
             "P,P,...",
-            "processes that share a batch, each on its part of the cores (default: "
-            "powers of two up to the cores, and all of them)",
+            "numbers of processes that share a batch, each on its part of the cores (default: "
+            "powers of two up to the number of cores, and that number)",
         ),
         **{flag: TRAINING[flag] for flag in ("--lr", "--lr-rules")},
         "--target-accuracy": TARGET,
@@ -210,7 +211,7 @@ OPTIONS: dict[str, dict[str, Settings]] = {
             folder,
             "FOLDER",
             "a data set in torchvision's layout instead of MNIST; write "
-            "--data-root=FOLDER, as pytest takes a folder that stands alone for its own",
+            "--data-root=FOLDER with the =, since pytest collects tests in a separate FOLDER",
         ),
         **{flag: SHARED[flag] for flag in ("--cache-dir", "--force")},
         "--rerun-disturbed": valued(
@@ -223,50 +224,50 @@ OPTIONS: dict[str, dict[str, Settings]] = {
         "--journal": valued(
             output_file,
             "FILE",
-            "keep each case here from the moment it ends (default: a new file in journals/ "
+            "file that keeps each case as soon as it ends (default: a new file in journals/ "
             "beside pytest-benchmark's saved runs)",
         ),
         "--resume": valued(
             Path,
             "JOURNAL",
-            "go on with the run of this journal: leave out the cases that it holds",
+            "resume the run of this journal: skip the cases that it holds",
         ),
     },
     "sweet-spot": {
         "--engines": valued(
             parse_engines,
             "NAME,...",
-            f"{WAYS_TO_TRAIN} (default: {listed(cases.CONVERGENCE_ENGINES)} where steps are known; "
-            "otherwise eager; one of them where trainings are made)",
+            f"{WAYS_TO_TRAIN} (default: {listed(cases.CONVERGENCE_ENGINES)} if steps are known, "
+            "otherwise eager); name only one if trainings are made",
         ),
         "--target-accuracy": TARGET,
         **{flag: SHARED[flag] for flag in ("--threads", "--device", "--force", "--task")},
         "--rates": valued(
-            one_of("way to choose rates", RATES),
+            one_of("a way to choose rates", RATES),
             "NAME",
             "tuned: search the best learning rate at each batch size; fixed, sqrt or linear: scale "
-            "the task's own, at a fraction of the cost (default: tuned, or as known)",
+            "the task's own rate, at a fraction of the cost (default: tuned)",
         ),
         "--batch-sizes": valued(
             several(arguments.whole_number),
             "B,B,...",
-            "train at all of these (default: those that the search finds worth it)",
+            "batch sizes to train at (default: the search chooses)",
         ),
         "--seeds": valued(
             at_least(2), "N", "fresh seeds at each of the fastest batch sizes (default: 7)"
         ),
         "--max-epochs": TRAINING["--max-epochs"] | {"default": None},
         "--time-limit": valued(
-            arguments.positive_number, "SECONDS", "of the whole search (default: none)"
+            arguments.positive_number, "SECONDS", "limit of the whole search (default: none)"
         ),
         "--runs": valued(
             output_file,
             "FILE.jsonl",
-            "keep each training here from the moment it ends, and go on from there (default: a "
-            "file in .benchmarks/ that is named by task and target)",
+            "file that keeps each training as soon as it ends; the search resumes from it "
+            "(default: a file in .benchmarks/ named after task and target)",
         ),
         "--figure": FIGURE,
-        "--json": valued(output_file, "FILE", "save what was found"),
+        "--json": valued(output_file, "FILE", "save the results"),
         **{flag: SHARED[flag] for flag in ("--data-root", "--cache-dir")},
     },
     "scale": {
@@ -278,10 +279,10 @@ OPTIONS: dict[str, dict[str, Settings]] = {
         "--target-accuracy": TARGET,
         "--threads": SHARED["--threads"]
         | {"help": "threads of each worker (default: its part of the cores)"},
-        # Several crews are replicates, for an interval.
-        "--crews": valued(at_least(2), "N", "how often the workers are started anew", 4),
+        # Crews are the replicates of an interval.
+        "--crews": valued(at_least(2), "N", "how many times workers are started", 4),
         "--figure": FIGURE,
-        "--json": valued(output_file, "FILE", "save what was measured"),
+        "--json": valued(output_file, "FILE", "save the measurements"),
         "--cache-dir": SHARED["--cache-dir"],
     },
     "report": {
@@ -292,10 +293,10 @@ OPTIONS: dict[str, dict[str, Settings]] = {
             "help": "runs that pytest-benchmark saved (default: the newest in .benchmarks/)",
         },
         "--output": valued(Path, "FILE", "where to write the page", Path("report.html")),
-        "--png": valued(Path, "DIR", "write each figure as a picture, too, to DIR"),
+        "--png": valued(Path, "DIR", "also write each figure to DIR, as a picture"),
     },
     "recover": {
-        "journal": valued(Path, "JOURNAL", "such as .benchmarks/journals/NAME.jsonl"),
+        "journal": valued(Path, "JOURNAL", "for instance .benchmarks/journals/NAME.jsonl"),
         "--output": {
             "type": output_file,
             "required": True,
@@ -316,12 +317,15 @@ def add(add_option: Callable[..., object], command: str) -> None:
 
 
 def as_markdown(command: str) -> str:
-    """Write a command's options as the table that docs/options.md shows: a row per option."""
-    rows = [
-        f"| `{_written(flag, settings)}` | {_meaning(settings)} |"
+    """Write a command's options as the list that docs/options.md shows."""
+    wrap = textwrap.TextWrapper(
+        width=118, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+    items = [
+        f"- `{_written(flag, settings)}`: {_meaning(settings)}"
         for flag, settings in OPTIONS[command].items()
     ]
-    return "\n".join(["| option | meaning |", "| --- | --- |", *rows])
+    return "\n".join(map(wrap.fill, items))
 
 
 def _written(flag: str, settings: Settings) -> str:
@@ -330,7 +334,7 @@ def _written(flag: str, settings: Settings) -> str:
         return str(settings["metavar"])
     names = f"{SHORT[flag]}, {flag}" if flag in SHORT else flag
     if "choices" in settings:
-        return f"{names}=" + "\\|".join(settings["choices"])
+        return f"{names}=" + "|".join(settings["choices"])
     if settings.get("action") == "store_true":
         return names
     return f"{names}={settings.get('metavar', flag.lstrip('-').upper())}"

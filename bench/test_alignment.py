@@ -1,4 +1,4 @@
-"""Whether powers of two, or threes, are kinder to the machine than their neighbours."""
+"""Whether batch sizes such as powers of two are faster per sample than their neighbours."""
 
 import math
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Judge = Callable[[str, str], Likeness]  # engine, neighbours
 
 @pytest.fixture(scope="session")
 def judge(workbench: Workbench) -> Judge:
-    """Time all sizes of an engine beside each other, once, whichever pairs are asked for."""
+    """Time all sizes of an engine in turns, once, whichever pairs are asked for."""
     samples = len(workbench.task.train)
     setting = Setting(
         threads=torch.get_num_threads(),
@@ -63,7 +63,7 @@ def test_alignment(
     engine: str,
     neighbours: str,
 ) -> None:
-    """Full batches of a size in this process; fresh ones judge it beside its neighbour."""
+    """Full batches of a size are timed here, and compared with its neighbour in new processes."""
     size, beside = _sizes(workbench, neighbours)
     compile_seconds = workbench.compile_seconds(engine, size, workbench.task.train)
     subject = workbench.new_engine(engine)

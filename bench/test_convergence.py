@@ -24,7 +24,7 @@ from mnist_mlp.task import Task
 @each("lr_rule", "lr rules")
 @each("batch_size", "training batch sizes")
 @each("engine", "training engines")
-@pytest.mark.benchmark(timer=stopwatch)  # which stands still during evaluations
+@pytest.mark.benchmark(timer=stopwatch)  # stopped during evaluations
 def test_convergence(
     benchmark: BenchmarkFixture,
     workbench: Workbench,
@@ -56,7 +56,7 @@ def test_convergence(
             ),
         }
 
-    # As much memory as on all data, and less time: more test samples are not evaluated at once.
+    # A part needs the memory of all data in less time: evaluation takes this many samples at once.
     train = task.train.head(max(cases.MEMORY_SAMPLES, batch_size))
     part = replace(task, train=train, test=task.test.head(CACHE_SIZED_BATCH))
     args, kwargs = fresh(part, max_epochs=1)

@@ -21,9 +21,9 @@ from mnist_mlp.training import epoch
 def floor_fraction(
     benchmark: BenchmarkFixture, subject: Engine, split: Split, batch_size: int
 ) -> dict[str, float]:
-    """Return the least time for an epoch here, as a share of the shortest one.
+    """Return the least possible time of an epoch, as a share of the shortest measured time.
 
-    It is known for the question's network on a CPU.
+    It is known only for the question's network on a CPU.
     """
     is_known = isinstance(subject.network, MLP) and not is_gpu(subject.device)
     if not (benchmark.stats and is_known):
@@ -50,14 +50,14 @@ def test_epoch(
     part = train.head(max(cases.MEMORY_SAMPLES, batch_size))
     args, kwargs = fresh(part)
     peak = peak_memory(partial(epoch, *args, **kwargs))
-    # A first call that takes long is not the longer for being cold.
+    # In a long first call, the cost of being the first does not matter.
     is_long = peak.seconds > cases.SECONDS["epoch"]
     part_seconds = peak.seconds if is_long else seconds_of(partial(epoch, *args, **kwargs))
     rounds = cases.rounds("epoch", part_seconds * len(train) / len(part))
     mean_loss = benchmark.pedantic(epoch, setup=fresh, rounds=rounds)
 
     assert mean_loss > 0
-    subject, *_ = args  # which has taken such steps
+    subject, *_ = args  # the engine has taken such steps
     workbench.record(
         benchmark,
         subject,

@@ -1,4 +1,4 @@
-"""What fetching the batches costs the question's code path, with none of its arithmetic."""
+"""How long the question's DataLoader takes to fetch batches, without any training."""
 
 import pytest
 import torch
@@ -12,12 +12,12 @@ from mnist_mlp.engines.loader import Loader
 
 
 def fetch(subject: Loader, split: Split, order: torch.Tensor) -> int:
-    """Go through all batches, as an epoch does; how many samples they held."""
+    """Fetch all batches, as an epoch does, and return their number of samples."""
     return sum(len(labels) for _, labels in subject.batches(split, order, cases.AXIS_BATCH_SIZE))
 
 
 @may_fork
-# torch warns of more workers than cores, which is what this case shows the cost of.
+# torch warns of more workers than cores, and this case measures their cost.
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize("workers", cases.WORKERS, ids="workers={}".format)
 def test_loading(benchmark: BenchmarkFixture, workbench: Workbench, workers: int) -> None:

@@ -1,4 +1,4 @@
-"""Ours against other libraries, in turns: the same network, samples and steps."""
+"""Our engine and other libraries in turns: the same network, samples and steps."""
 
 import dataclasses
 import importlib.util
@@ -22,8 +22,8 @@ from mnist_mlp.training import epoch, step
 
 INSTALLED = [name for name in PEERS if importlib.util.find_spec(MODULES[name])]
 OURS = cases.CONVERGENCE_ENGINES[0]
-LIKE_OURS = 0.1  # relative, of the mean loss of the first epoch: those that shuffle differ a little
-DARKEST = 1 / 255  # brighter than nothing, so that no pixel is 0
+LIKE_OURS = 0.1  # relative tolerance of the first epoch's loss: some peers shuffle by themselves
+DARKEST = 1 / 255  # added to each pixel, so that none is 0
 
 needs_all_peers = pytest.mark.skipif(
     len(INSTALLED) < len(PEERS), reason="needs the peers: python -m tox run -e peers"
@@ -43,7 +43,7 @@ def test_peers(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: in
 def test_peers_without_zeros(
     benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int
 ) -> None:
-    """The same on images without zeros, which ours cannot pass over: dense against dense."""
+    """Our pass over images without zeros, none of which it can skip, in turns with JAX's."""
     split = workbench.task.train.head(cases.peer_samples(batch_size))
     split = dataclasses.replace(split, inputs=split.inputs + DARKEST)
     _compare(benchmark, workbench, split, batch_size, ["JAX"])
@@ -92,12 +92,12 @@ def _pass_of_engine(engine: Engine, split: Split, batch_size: int) -> Callable[[
     return lambda: epoch(engine, split, batch_size, generator=generator)
 
 
-@needs_all_peers  # not that it would use them: a default run has no minute to spare for it
+@needs_all_peers  # it uses no peers, but takes too long for a default run
 @each("batch_size", "batch sizes")
 def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: int) -> None:
-    """The eager engine's steps, in turns with as many of autograd and torch.optim.SGD by hand.
+    """The eager engine's steps, in turns with as many plain autograd and torch.optim.SGD steps.
 
-    That is what a step of the loader engine is, once its batch is loaded.
+    Such a step is what the loader engine does, once its batch is loaded.
     """
     batch = workbench.task.train.head(batch_size)
     by_hand, ours = workbench.new_engine("loader"), workbench.new_engine("eager")
@@ -115,6 +115,6 @@ def test_by_hand(benchmark: BenchmarkFixture, workbench: Workbench, batch_size: 
 
 
 def steps(engine: Engine, batch: Split, count: int) -> None:
-    """So many steps on the same batch."""
+    """Take so many steps on the same batch."""
     for _ in range(count):
         step(engine, batch.inputs, batch.targets)

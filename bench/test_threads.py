@@ -1,4 +1,4 @@
-"""How many cores should compute, and how many feed."""
+"""How many cores should compute, and how many should load batches."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ at_each_share = pytest.mark.parametrize("threads", cases.shares_of_cores(), ids=
 
 @pytest.fixture
 def computing_threads(threads: int) -> Iterator[int]:
-    """So many threads for torch, while the case runs."""
+    """Give torch so many threads while the case runs."""
     with device.threads(threads):
         yield threads
 
@@ -28,7 +28,7 @@ def computing_threads(threads: int) -> Iterator[int]:
 def test_threads(
     benchmark: BenchmarkFixture, workbench: Workbench, engine: str, computing_threads: int
 ) -> None:
-    """One pass over resident samples, computed on some of the cores, the others idle."""
+    """One pass over resident samples, computed on some of the cores; the other cores idle."""
     size, train = cases.AXIS_BATCH_SIZE, workbench.task.train
     compile_seconds = workbench.compile_seconds(engine, size, train)
     subject = workbench.new_engine(engine)
@@ -54,7 +54,7 @@ def test_threads(
 @may_fork
 @at_each_share
 def test_feeding(benchmark: BenchmarkFixture, workbench: Workbench, computing_threads: int) -> None:
-    """The question's loop over part of the training set, the cores that don't compute feed it."""
+    """The question's loop, with a process that loads batches on each core that does not compute."""
     split = workbench.task.train.head(cases.FED_SAMPLES)
     workers = usable_cores() - computing_threads
     subject = workbench.fed_loader(workers=workers)

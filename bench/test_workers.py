@@ -1,4 +1,4 @@
-"""How long workers that share a batch take, and their exchange of gradients by itself."""
+"""How long workers that share a batch take, and how long they exchange gradients."""
 
 import math
 from typing import Any
@@ -17,8 +17,8 @@ from mnist_mlp.batches import clamped
 class Makespan:
     """A clock for pytest-benchmark that shows what a crew of workers has measured.
 
-    A round is a barrier, the work, and the slowest worker's end; how long a request takes on its
-    way to the workers is no part of it. In the gate, which has a clock of its own, it is.
+    A round lasts from a barrier until the slowest worker ends. The time that a request takes to
+    reach the workers is left out here, but not in the gate, which has a clock of its own.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Makespan:
         return "makespan"  # stored in saved runs, as the timer's name
 
     def add(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Advance the clock."""
         self._seconds += seconds
 
 
@@ -41,7 +41,7 @@ by_the_slowest = pytest.mark.benchmark(timer=makespan)
 
 
 def gathered(crew: Crew, group: str) -> tuple[int, int]:
-    """Let the workers of "WORKERSxTHREADS" be the group; return how many, and their threads."""
+    """Form the group "WORKERSxTHREADS", and return its workers and the threads of each."""
     workers, threads = map(int, group.split("x"))
     crew.regroup(workers, threads=threads)
     return workers, threads
@@ -50,7 +50,7 @@ def gathered(crew: Crew, group: str) -> tuple[int, int]:
 def prepared(
     crew: Crew, workbench: Workbench, engine: str, group: str, batch_size: int
 ) -> dict[str, Any]:
-    """Give the workers of a group new engines, and return what to store of them."""
+    """Give the workers of a group new engines, and return the fields to store."""
     workers, threads = gathered(crew, group)
     crew.ask(worker.new_engine, engine, workbench.options.lr)
     peaks = crew.ask(worker.peak_bytes, batch_size)
@@ -66,7 +66,7 @@ def prepared(
 
 
 def steps_of(crew: Crew, batch_size: int, count: int) -> None:
-    """Take so many steps, and let the clock show the slowest worker's seconds for one."""
+    """Take so many steps, and advance the clock by the slowest worker's seconds per step."""
     makespan.add(max(crew.ask(worker.steps, batch_size, count)))
 
 
@@ -78,7 +78,7 @@ def an_epoch(crew: Crew, batch_size: int) -> float:
 
 
 def exchanges(crew: Crew, size_bytes: int, count: int) -> None:
-    """Exchange so often, and let the clock show the seconds of one."""
+    """Exchange so often, and advance the clock by the seconds per exchange."""
     makespan.add(max(crew.ask(worker.exchange, size_bytes, count)))
 
 
@@ -94,7 +94,7 @@ def test_workers_step(
     group: str,
     batch_size: int,
 ) -> None:
-    """One optimizer step on a batch of all workers together."""
+    """One optimizer step on a batch that all workers share."""
     benchmark.group = f"{engine}, batch size {batch_size}"
     fields = prepared(crew, workbench, engine, group, batch_size)
     seconds = max(crew.ask(worker.steps, batch_size, 1))
@@ -138,7 +138,7 @@ def test_workers_epoch(
 @pytest.mark.parametrize("size_bytes", group_time.EXCHANGED_BYTES, ids="size_bytes={}".format)
 @each("group", "exchanging groups")
 def test_exchange(benchmark: BenchmarkFixture, crew: Crew, group: str, size_bytes: int) -> None:
-    """Adding up numbers of all workers: what a step of theirs takes beside computing."""
+    """Adding up numbers of all workers: the part of their step that is not computing."""
     workers, _ = gathered(crew, group)
 
     benchmark.pedantic(

@@ -1,19 +1,19 @@
-"""How numbers, tables and sentences are written: with units, in at most 100 columns."""
+"""Writes numbers with units, and tables and sentences in at most 100 columns."""
 
 import textwrap
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 THOUSAND = 1000
-WIDTH = 100  # columns of text
-GAP = "  "  # between columns of a table, and before the further lines of a sentence
-WIDEST = 10  # a factor from the value to an end of its interval, beyond which nothing is known
+WIDTH = 100  # characters per line
+GAP = "  "  # separates the columns of a table, and indents continuation lines
+WIDEST = 10  # factor from a value to an end of its interval beyond which the value is unknown
 SECONDS_IN_WORDS = 120
 UNITS = (("s", 1), ("ms", 1e-3), ("us", 1e-6))
 
 
 def seconds(value: float | None) -> str:
-    """Three significant digits, in the unit that suits."""
+    """Write three significant digits, in the largest unit that is not above the value."""
     if value is None:
         return "-"
     rounded = float(f"{value:.3g}")
@@ -24,7 +24,7 @@ def seconds(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Whole minutes, or whole seconds below two."""
+    """Write whole minutes; below two minutes, whole seconds."""
     return f"{seconds:.0f} s" if seconds < SECONDS_IN_WORDS else f"{seconds / 60:.0f} min"
 
 
@@ -34,12 +34,12 @@ def counted(number: int, noun: str) -> str:
 
 
 def gigabytes(value: float) -> str:
-    """Whole gigabytes, since a machine's memory is never known closer."""
+    """Write whole gigabytes, since a machine's memory is not known more precisely."""
     return f"{value / 1e9:.0f} GB"
 
 
 def two_digits(value: float) -> str:
-    """Two significant digits."""
+    """Write two significant digits."""
     return f"{float(f'{value:.2g}'):,g}"
 
 
@@ -50,12 +50,12 @@ def listed(items: Sequence[object]) -> str:
 
 
 def megabytes(value: float) -> str:
-    """A tenth of a megabyte is the least that shows."""
+    """Write megabytes with one decimal."""
     return f"{value / 1e6:,.1f} MB"
 
 
 def per_cent(share: float) -> str:
-    """Whole per cents: 0.1 is "10 %"."""
+    """Write whole per cents: 0.1 is "10 %"."""
     return f"{100 * share:.0f} %"
 
 
@@ -76,7 +76,7 @@ def is_known(interval: Interval) -> bool:
 
 
 def estimate(interval: Interval, write: Callable[[float], str] = two_digits) -> str:
-    """Write a value with its interval, "24 (20 to 29)", where the run tells it."""
+    """Write a value with its interval, "24 (20 to 29)", if the interval is narrow enough."""
     if not is_known(interval):
         return "cannot be told from this run"
     return f"{write(interval.value)} ({write(interval.low)} to {write(interval.high)})"
@@ -85,7 +85,7 @@ def estimate(interval: Interval, write: Callable[[float], str] = two_digits) -> 
 def table(title: str, columns: Sequence[Sequence[str]]) -> list[str]:
     """Lay out columns, each with its heading first, below a title.
 
-    Columns that do not fit beside the others follow below them, beside the first column again.
+    Columns that do not fit continue in a block below, which repeats the first column.
     """
     first, *others = [[cell.rjust(max(map(len, column))) for cell in column] for column in columns]
     blocks = [[first]]

@@ -15,13 +15,13 @@ needs_browser = pytest.mark.skipif(COMMAND is None, reason=f"none of {', '.join(
 
 
 def show(page: Path) -> tuple[str, list[str]]:
-    """Open a page and let its scripts run; return the document then, and its complaints."""
+    """Open a page and let its scripts run; return the document and the console's messages."""
     done = _chromium(page, "--dump-dom", "--enable-logging=stderr")
     return done.stdout, [line for line in done.stderr.splitlines() if ":CONSOLE:" in line]
 
 
 def photograph(page: Path, *, scheme: str) -> np.ndarray:
-    """How bright its pixels are for readers who want it so, (height, width), 0 to 255."""
+    """Brightness of a page's pixels in a color scheme, (height, width), 0 to 255."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.png"
         setting = f"preferredColorScheme={('dark', 'light').index(scheme)}"
@@ -30,7 +30,7 @@ def photograph(page: Path, *, scheme: str) -> np.ndarray:
 
 
 def brightness(picture: Path) -> np.ndarray:
-    """Of each pixel, (height, width), 0 to 255."""
+    """Brightness of a picture's pixels, (height, width), 0 to 255."""
     return np.asarray(Image.open(picture).convert("L"))
 
 

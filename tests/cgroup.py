@@ -1,4 +1,4 @@
-"""Memory control groups, which root makes: a process in one has so much memory and no more."""
+"""Memory control groups, which root can make: they limit the memory of processes."""
 
 import os
 import subprocess
@@ -8,20 +8,18 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 V1, V2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
-LEAVING_SECONDS = 20  # for what a command has started to end, too
+LEAVING_SECONDS = 20  # longest wait for the end of the command's own processes
 JOIN = (
     "import os, sys; open(sys.argv[1], 'w').write(str(os.getpid())); "
     "os.execv(sys.argv[2], sys.argv[2:])"
 )
 
 
-class NoCgroupError(Exception):
-    """None can be made here."""
-
-
 def run(megabytes, *words, **options):
-    """Run this Python in a group with so much memory, and return what it printed."""
+    """Run this Python in a group with that much memory; skip the test if none can be made."""
     version, root = (1, V1) if (V1 / "memory.limit_in_bytes").exists() else (2, V2)
     group = root / f"mnist-mlp-{uuid.uuid4().hex[:8]}"
     try:
@@ -31,7 +29,7 @@ def run(megabytes, *words, **options):
     except OSError as error:
         with suppress(OSError):
             group.rmdir()
-        raise NoCgroupError(str(error)) from error
+        pytest.skip(f"no memory control group can be made here: {error}")
     try:
         return subprocess.run(
             [sys.executable, "-c", JOIN, group / "cgroup.procs", sys.executable, *words],

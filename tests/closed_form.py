@@ -1,4 +1,4 @@
-"""The update of one step worked out by hand, in numpy and float64."""
+"""The update of a step and an epoch worked out by hand, in numpy and float64."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""One Hypothesis profile, real MNIST unpacked once a session, and files that may not grow."""
+"""Hypothesis profiles, real MNIST unpacked once per session, and a limit on the size of files."""
 
 import resource
 import signal
@@ -15,12 +15,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.register_profile(
     "suite",
-    deadline=None,  # a busy neighbour is no bug
+    deadline=None,  # a test may be slow on a busy machine
     derandomize=True,  # a change that breaks a test is the change under test
     max_examples=30,
     suppress_health_check=[HealthCheck.too_slow],
 )
-# `pytest --hypothesis-profile=long tests/test_runs.py`: a search for what the short one misses.
+# `pytest --hypothesis-profile=long tests/test_runs.py` tries more than the profile above.
 settings.register_profile(
     "long", settings.get_profile("suite"), derandomize=False, max_examples=2_000
 )
@@ -29,7 +29,7 @@ settings.load_profile("suite")
 
 @pytest.fixture(scope="session")
 def cache_dir(tmp_path_factory):
-    """A cache folder for this session alone."""
+    """A cache folder that only this session uses."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -41,7 +41,7 @@ def mnist(cache_dir):
 
 @pytest.fixture
 def file_size_limit():
-    """Limit how large a file may become in a `with`: the kernel writes what fits, and fails."""
+    """Return a context that limits the size of files: the kernel writes what fits, then fails."""
 
     @contextmanager
     def limited(size):
@@ -50,7 +50,7 @@ def file_size_limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
         try:
             yield
-        finally:  # before pytest writes a result to a file
+        finally:  # pytest itself writes files after the test
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
             signal.signal(signal.SIGXFSZ, before)
 

@@ -1,4 +1,4 @@
-"""Hosts on this machine: network namespaces joined by a bridge, made and removed by root."""
+"""Hosts on this machine: network namespaces joined by a bridge. Making them needs root."""
 
 import os
 import shutil
@@ -9,13 +9,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PORT = 29511  # on an address that is the hosts' alone
+PORT = 29511  # any number: no other program uses the hosts' address
 SUBNET = "10.99.0"
 ROOT = Path(__file__).parent.parent
 
 
 def missing() -> str:
-    """Why there can be no hosts here; nothing where there can."""
+    """Return why this machine can have no such hosts; an empty string if it can."""
     if not shutil.which("ip"):
         return "needs the ip command"
     if os.geteuid() != 0:
@@ -29,21 +29,21 @@ def missing() -> str:
 
 @dataclass(frozen=True)
 class Host:
-    """One of the hosts."""
+    """A network namespace with a number, from 1."""
 
     number: int
 
     @property
     def name(self) -> str:
-        """Of its namespace."""
+        """Name of the network namespace."""
         return f"mnist-{self.number}"
 
     def cut(self) -> None:
-        """Take its link down."""
+        """Take the host's link down."""
         _ip("-n", self.name, "link", "set", "eth0", "down")
 
     def torchrun(self, hosts: int, words: Sequence[str], *, cwd: Path) -> subprocess.Popen[str]:
-        """Start its part of a command that one worker on each host runs; it prints to `stdout`."""
+        """Start this host's worker of a command; its output goes to the process's `stdout`."""
         return subprocess.Popen(
             [
                 *("ip", "netns", "exec", self.name),
@@ -62,7 +62,7 @@ class Host:
 
 @contextmanager
 def joined(count: int) -> Iterator[list[Host]]:
-    """So many hosts on one bridge; whatever runs there is ended with them."""
+    """Yield `count` hosts on one bridge; at the end, kill the processes that run there."""
     with ExitStack() as stack:
         _ip("link", "add", "mnist-bridge", "type", "bridge")
         stack.callback(_ip, "link", "del", "mnist-bridge")
@@ -83,10 +83,10 @@ def joined(count: int) -> Iterator[list[Host]]:
 
 
 def _end_all(host: Host) -> None:
-    found = subprocess.run(
+    listed = subprocess.run(
         ["ip", "netns", "pids", host.name], capture_output=True, text=True, check=True
     )
-    for process in found.stdout.split():
+    for process in listed.stdout.split():
         subprocess.run(["kill", "-9", process], check=False)
 
 

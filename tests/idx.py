@@ -5,12 +5,12 @@ import struct
 from tests.strategies import new_split
 
 
-def write(folder, tensor):
+def write(file, tensor):
     """Write a uint8 tensor as an IDX file."""
     header = struct.pack(">BBBB", 0, 0, 8, tensor.dim()) + struct.pack(
         f">{tensor.dim()}I", *tensor.shape
     )
-    folder.write_bytes(header + tensor.numpy().tobytes())
+    file.write_bytes(header + tensor.numpy().tobytes())
 
 
 def write_dataset(raw, *, train=600, test=200):

@@ -1,4 +1,4 @@
-"""A task as a user writes one: tests write it to a file, with mistakes in it."""
+"""A task as a user would write it. Tests copy it to a file, also with mistakes in it."""
 
 import itertools
 

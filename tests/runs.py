@@ -12,7 +12,7 @@ MACHINE = {
     "threads": 2,
     "physical_memory_bytes": 16_000_000_000,
 }
-SAMPLES = 60_000  # of the training set
+SAMPLES = 60_000  # size of the training set
 SIZES = (1, 16, 256)
 
 
@@ -39,7 +39,7 @@ def case(verb, batch_size, seconds=1.0, *, engine="eager", name="", **info):
 
 
 def training(batch_size, seconds=1.0, *, seed=0, reached=True, **info):
-    """Return a training to the target, or one that missed it."""
+    """Return a training that reached the target, or missed it."""
     return case(
         "convergence",
         batch_size,
@@ -75,13 +75,13 @@ def saved(*cases, when="2026-01-01T00:00:00", **machine):
 
 
 def epoch(batch_size, **info):
-    """Return the epoch of steps that take 100 us and 10 us per sample."""
+    """Return an epoch whose steps take 100 us, and 10 us per sample."""
     peak = {"peak_memory_bytes": 1_000_000 * batch_size}
     return case("epoch", batch_size, SAMPLES / batch_size * 1e-4 + 0.6, **(peak | info))
 
 
 def whole_run(*, engine="eager"):
-    """Return a run for every figure: a fixed rate that misses at 256, and one that grows."""
+    """Return a run with data for every figure; with a fixed rate, 256 misses the target."""
     return saved(
         *(case("step", size, 1e-4 + 1e-5 * size, engine=engine) for size in SIZES),
         *(epoch(size, engine=engine) for size in SIZES),

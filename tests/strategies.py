@@ -1,4 +1,4 @@
-"""Every Hypothesis strategy, and the small things that tests build from what they draw."""
+"""Every Hypothesis strategy, and helpers that make small data, tasks and engines."""
 
 import torch
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ LEARNING_RATE = 0.1
 
 seeds = st.integers(min_value=0, max_value=2**63 - 1)
 split_sizes = st.integers(min_value=1, max_value=40)
-# Beyond every split that `splits` makes, so that batch sizes of N and more come up.
+# Larger than the largest split, so that batch sizes of N and more are drawn, too.
 batch_sizes = st.integers(min_value=1, max_value=50)
 # The native engine chooses among forms of a step, each of which must be right: "native: FORM".
 FORMS = {f"native: {form.name}, {form.threads} threads": form for form in forms.available(2)}
@@ -39,7 +39,7 @@ def generator(seed=0) -> torch.Generator:
 
 
 def in_memory(pixels, labels):
-    """The MNIST of torchvision over pixels in memory: its items, none of its files."""
+    """The MNIST dataset of torchvision over pixels in memory, without files."""
     from torchvision.datasets import MNIST  # noqa: PLC0415 - takes as long as importing torch
     from torchvision.transforms import ToTensor  # noqa: PLC0415
 
@@ -59,13 +59,13 @@ def new_split(samples, *, seed, device="cpu"):
 
 
 @st.composite
-def splits(draw, sizes=split_sizes) -> Split:
+def splits(draw) -> Split:
     """Random images and labels, 1 to 40 of them."""
-    return new_split(draw(sizes), seed=draw(seeds))
+    return new_split(draw(split_sizes), seed=draw(seeds))
 
 
 def new_data(train, test, *, seed=1) -> Task:
-    """The question's task on so many random samples."""
+    """The question's task on random training and test samples."""
     return question("random", new_split(train, seed=seed), new_split(test, seed=seed + 1))
 
 
@@ -88,12 +88,12 @@ def adam(parameters, rate):
 
 
 def closeness(outputs, targets):
-    """A score that is no accuracy: at most 0."""
+    """A score that is not an accuracy: at most 0."""
     return -mse_loss(outputs, targets)
 
 
 def new_regression(train, test, *, seed=1, **fields) -> Task:
-    """A task that has little in common with the question's, on so many random samples."""
+    """A regression, which has little in common with the question's task, on random samples."""
     random = generator(seed)
     train, test = (
         (torch.randn(size, INPUTS, generator=random), torch.randn(size, 2, generator=random))
@@ -116,14 +116,14 @@ QUESTION = new_data(1, 1)
 
 @st.composite
 def tasks(draw) -> Task:
-    """The question's task or another one, on random samples."""
+    """The question's task or a regression, on random samples."""
     new = draw(st.sampled_from([new_data, new_regression]))
     return new(draw(split_sizes), draw(split_sizes), seed=draw(seeds))
 
 
 @st.composite
 def engines_and_tasks(draw) -> tuple[str, Task]:
-    """The name of an engine, and a task that it trains."""
+    """The name of an engine, and a task that the engine can train."""
     task = draw(tasks())
     names = [name for name in ENGINES if task.name == QUESTION.name or name not in FORMS]
     return draw(st.sampled_from(names)), task
@@ -142,7 +142,7 @@ def parameters_of(engine) -> torch.Tensor:
 
 
 def relative_error(ours, theirs):
-    """The largest over parameters of |ours - theirs| / |theirs|."""
+    """Largest |ours - theirs| / |theirs| over the parameters."""
     return max(
         float((a - b).detach().norm() / b.detach().norm())
         for a, b in zip(ours.parameters, theirs.parameters, strict=True)

@@ -1,4 +1,4 @@
-"""What a study found, made up: steps that follow a law, at rates that follow another."""
+"""A made-up study: its steps follow one law, and its learning rates another."""
 
 import math
 
@@ -10,39 +10,38 @@ SIZES = (1, 4, 16, 64, 256)
 TARGET = 0.95
 
 
-def group(size, rate, judge, *, target=TARGET, scale=1.0, reached=True, seeds=6):
-    """Runs whose steps follow S_min 1000, B_crit 20, a few per cent apart."""
-    spread = np.random.default_rng(size).normal(0, 0.03, seeds)
+def group(size, judge, *, target, scale):
+    """Trainings of six seeds whose steps follow S_min = 1000, B_crit = 20, with 3 % noise."""
+    spread = np.random.default_rng(size).normal(0, 0.03, 6)
     steps = [max(1, round(scale * 1000 * (1 + 20 / size) * math.exp(each))) for each in spread]
-    bounds = {target: [(each - each // 40, each if reached else None) for each in steps]}
     return FreshTrainings(
         judged_on=judge,
         batch_size=size,
-        learning_rate=rate,
-        seeds=list(range(100, 100 + seeds)),
-        bounds=bounds,
+        learning_rate=rate_at(size),
+        seeds=list(range(100, 106)),
+        bounds={target: [(each - each // 40, each) for each in steps]},
     )
 
 
 def rate_at(size):
-    """A rate that follows lr_max 2, B_noise 20."""
+    """The learning rate of a law with lr_max = 2 and B_noise = 20."""
     return 2 / (1 + 20 / size)
 
 
-def findings(*, data="MNIST", target=TARGET, scale=1.0, **changed):
-    """A study of five batch sizes, whose fixed rate reached the target at the smallest alone."""
+def findings(*, target=TARGET, scale=1.0):
+    """A study of five batch sizes: a tuned rate each, and six fresh seeds on both sets."""
     fresh = [
-        group(size, rate_at(size), judge, target=target, scale=scale)
+        group(size, judge, target=target, scale=scale)
         for size in SIZES
         for judge in ("validation", "test")
     ]
     tuned = [TunedRate(batch_size=size, learning_rate=rate_at(size)) for size in SIZES]
     study = {
-        "data": data,
+        "data": "MNIST",
         "commit": "0123456789",
         "started": "2026-01-02T03:04:05+00:00",
         "torch": "2.15.0",
         "numba": "0.68.1",
         "command": "python -m bench steps FILE",
     }
-    return Reference(**{"study": study, "tuned": {target: tuned}, "fresh": fresh} | changed)
+    return Reference(study=study, tuned={target: tuned}, fresh=fresh)

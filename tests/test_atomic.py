@@ -1,4 +1,4 @@
-"""Files are written whole or not at all, whatever happens in between."""
+"""Files are written whole or not at all, whatever happens meanwhile."""
 
 import errno
 import itertools
@@ -16,7 +16,7 @@ from mnist_mlp.atomic import Appender, WriteError
 
 OLD, NEW = b"old" * 50, b"new!" * 50
 
-# Writes two files again and again, whole ones of one letter each.
+# Rewrites two files without end; a whole file repeats one letter.
 WRITER = """
 import sys
 from pathlib import Path
@@ -33,14 +33,14 @@ while True:
 
 
 def hidden(folder):
-    """Temporary files that were left behind."""
+    """Names of the temporary files in a folder."""
     return [path.name for path in folder.iterdir() if path.name.startswith(".")]
 
 
 def test_a_disk_that_is_full_after_any_number_of_bytes_leaves_the_old_files(
     tmp_path, file_size_limit
 ):
-    """Neither the first file nor the second changes, and nothing else is left."""
+    """The write changes no file and leaves no temporary file."""
     for size in range(len(NEW)):
         one, two = tmp_path / "one", tmp_path / "two"
         one.write_bytes(OLD)
@@ -55,7 +55,7 @@ def test_a_disk_that_is_full_after_any_number_of_bytes_leaves_the_old_files(
 
 
 def test_a_line_that_does_not_fit_is_taken_off_again(tmp_path, file_size_limit):
-    """The lines before it stay whole."""
+    """A line that was written in part is removed, and the lines before it stay."""
     for size in range(30):
         file = tmp_path / "log"
         file.write_bytes(b"first\n")
@@ -71,7 +71,7 @@ def test_a_line_that_does_not_fit_is_taken_off_again(tmp_path, file_size_limit):
 
 @pytest.mark.parametrize("torn", [b'{"a": 1', b"", b"\xff", b"}"])
 def test_a_torn_last_line_is_cut_off_and_the_next_line_stands_alone(tmp_path, torn):
-    """Opening a file for appending alone changes nothing."""
+    """Opening a file changes nothing; `mend` cuts off the torn line."""
     file = tmp_path / "log"
     file.write_bytes(b"first\n" + torn)
 
@@ -84,7 +84,7 @@ def test_a_torn_last_line_is_cut_off_and_the_next_line_stands_alone(tmp_path, to
 
 
 def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path):
-    """So it cannot cut off a line that the first one is still writing."""
+    """A second writer could cut off a line that the first is still writing."""
     file = tmp_path / "log"
     with Appender(file) as first:
         first.append(b"unfinished")
@@ -100,7 +100,7 @@ def test_a_second_writer_is_refused_until_the_first_has_ended(tmp_path):
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_call_of_the_system_that_fails_leaves_whole_files(tmp_path, monkeypatch, code):
-    """Whichever call fails, each file is the old or the new one, and nothing else is there."""
+    """Whichever call fails, each file is old or new, and no temporary file is left."""
     for failing in itertools.count():
         one, two = tmp_path / "one", tmp_path / "two"
         one.write_bytes(OLD)
@@ -126,12 +126,12 @@ def test_a_call_of_the_system_that_fails_leaves_whole_files(tmp_path, monkeypatc
         assert hidden(tmp_path) == []
         if not reached:
             break
-    assert failing == 12  # for each file: open, write, sync, rename, and two for its folder
+    assert failing == 12  # 2 files: open, write, sync, rename, open folder, sync folder
 
 
 @pytest.mark.parametrize("times", [20, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_writer_killed_at_any_moment_leaves_whole_files(tmp_path, times):
-    """The next write removes its temporary files."""
+    """Both files are whole, and the next write removes the killed writer's temporary files."""
     draw = random.Random(0)
     for _ in range(times):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, tmp_path], stdout=subprocess.PIPE)
@@ -149,7 +149,7 @@ def test_a_writer_killed_at_any_moment_leaves_whole_files(tmp_path, times):
 
 
 def test_only_abandoned_temporary_files_are_removed(tmp_path):
-    """Neither those of another writer nor a user's file with a similar name."""
+    """A living writer's temporary file and a user's file with a similar name stay."""
     drafts = [tmp_path / f".writing-{name}" for name in ("draft", "0123456789abcde", "0" * 17)]
     for draft in drafts:
         draft.write_bytes(OLD)
@@ -164,7 +164,7 @@ def test_only_abandoned_temporary_files_are_removed(tmp_path):
 
 
 def test_a_path_that_leads_to_no_file_is_named_with_the_cause(tmp_path):
-    """A folder that is not there, and a loop of links."""
+    """A missing folder and a loop of links are named as the cause."""
     (tmp_path / "link").symlink_to(tmp_path / "link")
 
     with pytest.raises(WriteError, match=r"file cannot be written: its folder is not there; the f"):
@@ -184,7 +184,7 @@ def test_what_is_no_file_is_written_to_as_it_is(tmp_path):
 
 
 def test_a_redirected_stdout_keeps_what_it_holds(tmp_path):
-    """/dev/stdout is then a link to a file."""
+    """Writing to /dev/stdout continues the file that stdout is redirected to."""
     script = (
         "from pathlib import Path; from mnist_mlp import atomic; print('before');"
         "atomic.write({Path('/dev/stdout'): b'written\\n'}); print('after')"
@@ -196,7 +196,7 @@ def test_a_redirected_stdout_keeps_what_it_holds(tmp_path):
 
 
 def test_a_replaced_file_keeps_its_permissions_and_the_link_to_it(tmp_path):
-    """A new file gets the permissions that the user gives new files."""
+    """A replaced file keeps mode and link; a new file gets the user's default mode."""
     (tmp_path / "file").write_bytes(OLD)
     (tmp_path / "file").chmod(0o600)
     (tmp_path / "link").symlink_to(tmp_path / "file")

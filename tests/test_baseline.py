@@ -1,4 +1,4 @@
-"""What pytest-benchmark's comparison passes over."""
+"""Changes that pytest-benchmark's comparison of times does not see."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.runs import case, saved, training
 
 @pytest.mark.parametrize("now_reached", [True, False])
 def test_a_target_that_only_one_side_reached_is_named(now_reached):
-    """Equal outcomes, cases without a target and cases that one side lacks are not."""
+    """Equal outcomes, cases without a target and cases of one side only are not named."""
     alike = [training(1), training(4, reached=False), case("step", 1)]
     before = saved(training(64, reached=not now_reached), training(16), *alike)
     now = [training(64, reached=now_reached), training(256), *alike]
@@ -24,7 +24,7 @@ def test_a_target_that_only_one_side_reached_is_named(now_reached):
 
 
 def test_a_target_that_is_no_longer_reached_fails_the_comparison(tmp_path, monkeypatch):
-    """It ends sooner, and looks like a speed-up to any tool that reads the times alone."""
+    """A training that misses the target ends sooner, and its time looks like a speed-up."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=100, test=50)
     monkeypatch.chdir(tmp_path)
     words = [

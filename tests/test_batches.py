@@ -22,15 +22,9 @@ def test_an_epoch_has_ceil_n_over_b_steps(samples, batch_size):
     assert steps_per_epoch(samples, batch_size) == -(-samples // batch_size)
 
 
-@given(samples=split_sizes, batch_size=batch_sizes)
-def test_a_batch_has_at_most_all_samples(samples, batch_size):
-    """A larger batch size means one batch of the whole split."""
-    assert clamped(batch_size, samples) == min(samples, batch_size)
-
-
 @given(batch_size=not_batch_sizes)
 def test_what_is_no_batch_size_is_refused_by_name(batch_size):
-    """The sentence names the value and says what is allowed."""
+    """The error for a wrong batch size names the value and says what is allowed."""
     with pytest.raises((TypeError, ValueError)) as refusal:
         clamped(batch_size, 10)
 
@@ -40,7 +34,7 @@ def test_what_is_no_batch_size_is_refused_by_name(batch_size):
 
 @given(samples=split_sizes, batch_size=batch_sizes, seed=seeds)
 def test_a_short_last_batch_counts_for_its_samples_only(samples, batch_size, seed):
-    """The mean of batch means, weighted, is the mean over samples."""
+    """The weighted mean of batch means is the mean over samples."""
     losses = torch.rand(samples, generator=generator(seed))
     batch_means = torch.stack([batch.mean() for batch in losses.split(batch_size)])
 

@@ -67,7 +67,7 @@ def test_processes_that_unpack_at_once_agree(tmp_path, intact):
 
 
 def test_a_folder_that_cannot_be_made_is_refused_in_a_sentence(tmp_path):
-    """The sentence names the folder, the cause and both ways to choose another."""
+    """The error for a folder that cannot be made says why, and how to choose another."""
     (tmp_path / "file").write_text("")
 
     with pytest.raises(
@@ -77,7 +77,7 @@ def test_a_folder_that_cannot_be_made_is_refused_in_a_sentence(tmp_path):
 
 
 def test_a_full_disk_is_reported_in_a_sentence_and_leaves_nothing(tmp_path, file_size_limit):
-    """A file that cannot be written to its end is not there."""
+    """On a full disk, no file stays that could not be written to its end."""
     with (
         file_size_limit(1_000_000),
         pytest.raises(UserError, match=r"^the unpacked .* files here may not be that large"),

@@ -26,7 +26,7 @@ def state():
 
 
 def test_a_round_trip_loses_nothing(tmp_path, state):
-    """Tensors bit for bit, and plain values; anybody can load them with torch alone."""
+    """Saved tensors are equal bit for bit, and torch loads them without code of ours."""
     file = tmp_path / "new" / "file.pt"
     checkpoint.save(state, file)
     loaded = checkpoint.load(file)
@@ -41,7 +41,7 @@ def test_a_round_trip_loses_nothing(tmp_path, state):
 
 @pytest.mark.parametrize("writes", [0, 1], ids="{} files fit".format)
 def test_a_full_disk_leaves_best_and_last_as_they_were(tmp_path, state, monkeypatch, writes):
-    """The best is never newer than the last; no temporary file stays."""
+    """A disk that fills up changes neither checkpoint and leaves no temporary file."""
     best, last = tmp_path / "best.pt", tmp_path / "last.pt"
     checkpoint.save(state, best, last)
     before = best.read_bytes()
@@ -63,7 +63,7 @@ def test_a_full_disk_leaves_best_and_last_as_they_were(tmp_path, state, monkeypa
 
 
 def test_only_this_launchs_own_checkpoint_is_continued_after_a_restart(tmp_path, state):
-    """A missing file and one of another launch start afresh; a damaged file is an error."""
+    """After a restart, only this launch's file is continued, and a damaged file is an error."""
     last = tmp_path / "last.pt"
     keeper = Keeper(settings=state.settings, best=last, last=last, launch="this one")
 
@@ -78,7 +78,7 @@ def test_only_this_launchs_own_checkpoint_is_continued_after_a_restart(tmp_path,
 
 
 def test_what_is_no_checkpoint_is_refused_by_name(tmp_path, state):
-    """A file that is missing, empty, nonsense, cut off, or a state_dict without its run."""
+    """The error names a file that is missing, empty, nonsense, cut off, or only a state_dict."""
     file = tmp_path / "file.pt"
     checkpoint.save(state, file)
     cut_off = file.read_bytes()[:-1000]
@@ -88,8 +88,8 @@ def test_what_is_no_checkpoint_is_refused_by_name(tmp_path, state):
         checkpoint.load(file)
     for content in (b"", b"no checkpoint", cut_off):
         file.write_bytes(content)
-        with pytest.raises(UserError, match=r"file\.pt is damaged or no checkpoint: name a file"):
+        with pytest.raises(UserError, match=r"file\.pt is damaged or not a checkpoint: name a f"):
             checkpoint.load(file)
     torch.save(state.network, file)
-    with pytest.raises(UserError, match=r"file\.pt is no checkpoint of a training run"):
+    with pytest.raises(UserError, match=r"file\.pt is not a checkpoint of a training run"):
         checkpoint.load(file)

@@ -1,8 +1,8 @@
-"""Any two options of the suite together end in a result, or in one sentence before the work."""
+"""Any two options of the suite together give a result, or one sentence before any work."""
 
 import itertools
 import re
-from contextlib import contextmanager
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +16,7 @@ from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.engines.native.native import Native
 from tests import idx, own_task, suite
 
-# A row per option: its values, the first of which leaves it out.
+# One row per option: its values; the empty value leaves the option out.
 OPTIONS = [
     (
         "",
@@ -44,12 +44,12 @@ OPTIONS = [
     ("", "--benchmark-compare", "--benchmark-compare=0001 --benchmark-compare-fail=min:1000000%"),
     ("", "--benchmark-group-by=group,param"),
 ]
-# What no run can end well with, and a part of the sentence.
+# Options that every run refuses, and a part of the sentence.
 REFUSED = {
     "--batch-sizes=8,0": "'0' is not a whole number from 1",
     "--batch-sizes=8,8": "'8,8' names a value twice",
     "--batch-sizes=": "'' is not a whole number",
-    "--engines=warp": "'warp' is no engine: choose from loader, eager",
+    "--engines=warp": "'warp' is not an engine: choose from loader, eager",
     "--lr=-1": "'-1' is not a number above 0",
     "--target-accuracy=95": "'95' is not a fraction above 0 and at most 1",
     "--max-epochs=0": "'0' is not a whole number from 1",
@@ -59,16 +59,16 @@ REFUSED = {
     "--task=nowhere.py": "'nowhere.py' names no file: give FILE.py or MODULE:NAME",
     "--task=FOLDER/mine.py --data-root=FOLDER": "leave out --data-root, or --task",
     "--data-root=bench": "bench holds no folder NAME/raw",
-    "--data-root=nowhere": "'nowhere' is no folder",
+    "--data-root=nowhere": "'nowhere' is not a folder that exists",
     "--journal=a.jsonl --resume=b.jsonl": "leave --journal out",
     "--resume=nowhere.jsonl": "there is no such file",
     "--benchmark-compare=0099": "finds no saved run that matches '0099' in",
     "--benchmark-compare-fail=min:5%": "add --benchmark-compare",
-    "--benchmark-json=nowhere/run.json": "nowhere is no folder; name another place",
+    "--benchmark-json=nowhere/run.json": "nowhere is not a folder that exists; name another place",
     "--benchmark-json=FOLDER": "cannot be written: it is a folder",
     "--benchmark-save=saved --benchmark-storage=file://FOLDER/a/b": "ERROR: --benchmark-storage: ",
     "--benchmark-histogram": "needs pygal",
-    "--benchmark-group-by=nothing": "'nothing' is no grouping: choose from group, name",
+    "--benchmark-group-by=nothing": "'nothing' is not a grouping: choose from group, name",
     "--benchmark-group-by=param:color": "has no parameter 'color'",
     "--engines=loader bench/test_alignment.py": "test_alignment has no engine: change --engines",
     "--workers=1 -k=exchange bench/test_workers.py": "test_exchange has no group: change",
@@ -76,7 +76,7 @@ REFUSED = {
 
 
 def pairwise(options):
-    """Rows of a value per option, until each two values of two options stand in a row."""
+    """Yield rows with a value per option, until every pair of values is in a row."""
     places = range(len(options))
     missing = {
         frozenset({(i, a), (j, b)})
@@ -99,10 +99,13 @@ def pairwise(options):
 
 
 class FakeCrew:
-    """Answers as workers would, and starts none."""
+    """Answers as a crew of workers would, but starts no process."""
+
+    def __init__(self, size):
+        self.size = size
 
     def regroup(self, size, *, threads):  # noqa: ARG002
-        """Let so many workers answer."""
+        """Set the number of workers that answer."""
         self.size = size
 
     def ask(self, function, *_):
@@ -111,28 +114,18 @@ class FakeCrew:
         return self.size * [answers.get(function.__name__, 1)]
 
 
-@contextmanager
-def no_workers(count):
-    """Stand in for a crew of so many."""
-    crew = FakeCrew()
-    crew.regroup(count, threads=1)
-    yield crew
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Small data and quick cases: no case compiles, starts a process or is timed for long."""
     idx.write_dataset(tmp_path / "data" / "KMNIST" / "raw", train=12, test=4)
     few = Path(own_task.__file__).read_text().replace("120", "12")
     (tmp_path / "mine.py").write_text(few)
-    monkeypatch.chdir(suite.ROOT)  # whose conftest counts where no path is given
+    monkeypatch.chdir(suite.ROOT)  # pytest reads this folder's conftest if no path is given
     monkeypatch.setattr(cases, "SECONDS", {"step": 1e-6, "epoch": 1e-6})
-    monkeypatch.setattr(cases, "BATCH_SIZES", (1, 60000))
-    monkeypatch.setattr(cases, "CONVERGENCE_BATCH_SIZES", (1, 60000))
-    monkeypatch.setattr(cases, "ALL_BATCH_SIZES", (1, 60000))
-    monkeypatch.setattr(cases, "ALL_CONVERGENCE_BATCH_SIZES", (1, 60000))
+    for kind in ("", "CONVERGENCE_", "ALL_", "ALL_CONVERGENCE_"):
+        monkeypatch.setattr(cases, f"{kind}BATCH_SIZES", (1, 60000))
     monkeypatch.setattr(floor, "epoch_seconds", lambda *_: 1e-9)
-    monkeypatch.setattr(plugin, "started", no_workers)
+    monkeypatch.setattr(plugin, "started", lambda count: nullcontext(FakeCrew(count)))
     monkeypatch.setattr(step_time, "measure", times)
     monkeypatch.setattr(Compiled, "prepare", unavailable)
     return tmp_path
@@ -144,12 +137,12 @@ def unavailable(*_, **__):
 
 
 def times(subjects, *_, **__):
-    """Seconds per step of two processes, equal for each sample."""
+    """Seconds per step from two processes: a microsecond per sample."""
     return {subject: [[1e-6 * subject.batch_size] * 3] * 2 for subject in subjects}
 
 
 def run(folder, *words):
-    """Run the suite, and hold its end to what any run promises."""
+    """Run the suite, and check what every run promises."""
     words = [word.replace("FOLDER", str(folder)) for word in words]
     is_own = any(word.startswith("--task") for word in words)
     data = [] if is_own else [f"--data-root={folder / 'data'}"]
@@ -163,12 +156,12 @@ def run(folder, *words):
 
 
 def words_of(*values):
-    """Split values into words; what follows = stays one word."""
+    """Split values at spaces before an option or a path; other spaces stay."""
     return [word for value in values for word in re.split(r" (?=-|bench)", value) if word]
 
 
 def test_every_pair_of_options_ends_in_a_result_or_in_one_sentence(folder):
-    """A sentence is there only where no case is left to measure."""
+    """Options are refused only if they leave no case to measure."""
     rows = list(pairwise(OPTIONS))
     base = "bench/test_step.py", "--engines=eager", "--batch-sizes=1"
     assert run(folder, *base, "--benchmark-save=base").code == 0
@@ -186,11 +179,11 @@ def test_every_pair_of_options_ends_in_a_result_or_in_one_sentence(folder):
 
 
 def test_what_makes_no_sense_or_can_only_fail_at_the_end_is_refused_first(folder):
-    """In a sentence, beside any other options, with pytest's exit code for wrong usage."""
+    """Such a run ends with one sentence and pytest's usage code, whatever its other options."""
     (folder / "a").write_text("in the way\n")
-    others = itertools.cycle([("--full",), ("--epoch-samples=1", "--native-form=simplest"), ()])
+    more = itertools.cycle([("--full",), ("--epoch-samples=1", "--native-form=simplest"), ()])
     for value, sentence in REFUSED.items():
-        done = run(folder, *next(others), *words_of(value))
+        done = run(folder, *next(more), *words_of(value))
 
         assert done.code == pytest.ExitCode.USAGE_ERROR, done.output
         assert sentence in done.output, done.output
@@ -199,22 +192,25 @@ def test_what_makes_no_sense_or_can_only_fail_at_the_end_is_refused_first(folder
 def test_an_engine_that_cannot_train_here_is_left_out_before_anything_is_forecast(
     folder, monkeypatch
 ):
-    """As native on a GPU. Its cases are skipped with the reason, and the others run."""
+    """The cases of such an engine, as native on a GPU, are skipped with the reason."""
     monkeypatch.setattr(Native, "__init__", unavailable)
 
     done = run(folder, "bench/test_step.py", "--engines=eager,native", "--batch-sizes=1")
+    uncompiled = run(folder, "bench/test_step.py", "--engines=eager,compiled", "--batch-sizes=1")
     aligned = run(folder, "bench/test_alignment.py", "--engines=eager", "-k=128/128")
 
     assert "1 case, about " in done.output
     assert "1 passed, 1 skipped" in done.output
     assert done.output.count("it cannot train here") == 1
+    assert "1 passed, 1 skipped" in uncompiled.output
+    assert "1 case skipped: it cannot train here" in uncompiled.output
     assert aligned.code == 0
     assert "1 passed" in aligned.output
 
 
 @pytest.mark.parametrize("how", [{"dist": "load"}, {"workerinput": {}}])
 def test_benchmarks_are_not_measured_in_parallel(how):
-    """As pytest-xdist's -n would, whose option may be missing here."""
+    """pytest-xdist's -n is refused, in the main process and in its workers."""
     options = {"benchmark_only": True, **how}
     config = SimpleNamespace(addinivalue_line=lambda *_: None, getoption=options.get, **how)
 

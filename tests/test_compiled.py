@@ -20,7 +20,7 @@ task = datasets.load(cache_dir=Path(sys.argv[1]))
 split = task.train
 engines.new("eager", task).run(split, torch.arange(8), 4)
 engines.new("native", task, form=forms.simplest()).run(split, torch.arange(8), 4)
-assert "torchvision" not in sys.modules  # which takes as long to import as torch
+assert "torchvision" not in sys.modules  # importing it takes as long as torch
 engine = engines.new("compiled", task)
 try:
     engine.step(split.inputs[:20], split.targets[:20])
@@ -33,7 +33,7 @@ assert all(map(torch.equal, engine.parameters, untrained))
 
 @pytest.mark.parametrize("batch_size", [1, 2, 96, 2048], ids="batch_size={}".format)
 def test_an_epoch_gives_the_parameters_of_the_eager_engine(mnist, batch_size):
-    """Within 1e-4 of their norm, on real images."""
+    """After an epoch on real images, parameters differ by at most 1e-4 of their norm."""
     eager, ours = new_engine("eager"), new_engine("compiled")
     split = mnist.train.head(min(len(mnist.train), 1_001 + 2 * batch_size))
 
@@ -46,22 +46,22 @@ def test_an_epoch_gives_the_parameters_of_the_eager_engine(mnist, batch_size):
 
 
 def test_one_graph_serves_every_batch_size_from_2_up():
-    """Also for another network, and for one that was resumed in place."""
+    """Other batch sizes, and parameters loaded in place, compile nothing again."""
     split = new_split(90, seed=2)
-    engine, other = new_engine("compiled"), new_engine("eager", seed=5)
+    engine, eager = new_engine("compiled"), new_engine("eager", seed=5)
     engine.prepare(64, split)
 
     with torch.compiler.set_stance("fail_on_recompile"):
         engine.network.load_state_dict(QUESTION.new_network(5).state_dict())
-        for each in (engine, other):
+        for each in (engine, eager):
             each.run(split, torch.arange(90), 40)
             each.run(split, torch.arange(90), 17)
 
-    assert relative_error(engine, other) < 1e-5
+    assert relative_error(engine, eager) < 1e-5
 
 
 def test_without_a_compiler_a_sentence_says_so_and_nothing_is_trained(tmp_path, cache_dir):
-    """The first step is what compiles. Engines that have resident tensors import no torchvision."""
+    """The first step raises the error. Engines on resident tensors import no torchvision."""
     done = subprocess.run(
         [sys.executable, "-c", WITHOUT_COMPILER, str(cache_dir)],
         env={

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU he
 
 @pytest.mark.parametrize("name", sorted(engines.ENGINES.keys() - {"native"}))
 def test_a_gpu_trains_to_the_same_parameters(name):
-    """Within rounding, from the same seed and in the same order."""
+    """An epoch on the GPU gives the CPU's parameters, up to rounding."""
     split, same = new_split(40, seed=1), new_split(40, seed=1, device="cuda")
     on_cpu, on_gpu = new_engine(name), new_engine(name, question("random", same, same))
 
@@ -26,13 +26,13 @@ def test_a_gpu_trains_to_the_same_parameters(name):
 
 
 def test_the_native_engine_says_that_it_is_for_cpus():
-    """And what to use instead."""
+    """A native engine for tensors on a GPU cannot be made."""
     with pytest.raises(UnavailableError, match="the native engine is for CPUs"):
         new_engine("native", question("random", *[new_split(1, seed=1, device="cuda")] * 2))
 
 
 def test_the_stopwatch_waits_for_the_gpu():
-    """Work that was queued before a reading has ended by then."""
+    """Work that was queued before a reading has ended when the clock is read."""
     matrix = torch.rand(4096, 4096, device="cuda")
     done = torch.cuda.Event()
     for _ in range(20):

@@ -8,7 +8,7 @@ from mnist_mlp import device, memory
 
 
 def test_every_device_here_holds_tensors():
-    """The CPU comes first, GPUs after it."""
+    """The CPU comes first, GPUs follow, and each device can hold a tensor."""
     here = device.available()
 
     assert here[0] == "cpu"
@@ -50,6 +50,6 @@ def test_usable_cores_are_limited_by_affinity_and_by_control_groups(
 
 
 def test_a_gpu_without_a_number_is_the_current_one():
-    """Torch takes no such name to make it the current one."""
+    """`use("cuda")` works, although torch makes no GPU current without its number."""
     device.use("cuda")
     device.use("cpu")

@@ -1,4 +1,4 @@
-"""Cases that others disturbed are found, marked, and run again."""
+"""Cases that other processes disturbed are found, marked, and run again."""
 
 import json
 import os
@@ -34,7 +34,7 @@ CALM = Disturbance(
         ({}, ""),
         ({"others_share": 0.2}, "other processes took 20 % of a core"),
         ({"stolen_share": 0.2}, "the hypervisor took 20 % of a core"),
-        ({"stolen_share": 0.2, "counted_seconds": 0.05}, ""),  # a tick
+        ({"stolen_share": 0.2, "counted_seconds": 0.05}, ""),  # one clock tick
         ({"others_share": 0.6, "counted_seconds": 0.02}, ""),
         ({"throttled_share": 0.2}, "its control group was throttled 20 % of the time"),
         ({"clock_step_seconds": -3600.0}, "the clock was set by -3600.00 s"),
@@ -42,19 +42,19 @@ CALM = Disturbance(
     ],
 )
 def test_a_disturbance_is_named(changed, words):
-    """Where it is more than the system's own noise."""
+    """A disturbance that exceeds the system's own noise is named."""
     assert replace(CALM, **changed).cause == words
 
 
 def reading(*, monotonic, busy, own):
-    """What was counted until a moment."""
+    """The counters at one moment."""
     clocks = dict.fromkeys(("monotonic", "wall", "boot"), monotonic)
     return Reading(**clocks, busy=busy, own=own, stolen=0.0, throttled=0.0)
 
 
 @pytest.mark.parametrize(("others", "share"), [(0.1, 0.5), (0.03, 0.01)])
 def test_a_short_case_is_judged_by_itself_where_others_took_much(others, share):
-    """A few ticks may be chance: they count as a share of what was done before it, too."""
+    """A few ticks may be chance, so they are divided by the time before the case, too."""
     earlier = reading(monotonic=0.0, busy=0.0, own=0.0)
     before = reading(monotonic=2.8, busy=2.0, own=2.0)
     after = reading(monotonic=3.0, busy=2.2 + others, own=2.2)
@@ -64,7 +64,7 @@ def test_a_short_case_is_judged_by_itself_where_others_took_much(others, share):
 
 @contextmanager
 def stranger():
-    """A process that takes a core and is no descendant of this one: a shell that ended began it."""
+    """Run a process that takes a core and is no descendant: its parent, a shell, has ended."""
     command = [sys.executable, "-c", "while True: pass"]
     shell = ["sh", "-c", '"$@" > /dev/null 2>&1 & echo $!', "sh", *command]
     number = int(subprocess.run(shell, capture_output=True, text=True, check=True).stdout)
@@ -75,27 +75,27 @@ def stranger():
 
 
 def test_a_process_on_the_same_core_is_seen():
-    """It is nobody's child here."""
+    """Time that an unrelated process takes on the same core is seen."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     try:
         with stranger():
-            before_it = disturbance.read()
+            start = disturbance.read()
             until = time.monotonic() + 0.5
             while time.monotonic() < until:
                 pass
-            found = disturbance.between(before_it, before_it, disturbance.read())
+            seen = disturbance.between(start, start, disturbance.read())
     finally:
         os.sched_setaffinity(0, before)
 
-    assert found.others_share > 0.2
-    assert abs(found.clock_step_seconds) < 0.05
-    assert found.slept_seconds < 0.1
-    assert "other processes took" in found.cause
+    assert seen.others_share > 0.2
+    assert abs(seen.clock_step_seconds) < 0.05
+    assert seen.slept_seconds < 0.1
+    assert "other processes took" in seen.cause
 
 
 def test_own_processes_are_not_taken_for_others():
-    """Those that a case starts: what they had on the cores is its own."""
+    """The CPU time of processes that a case starts is the case's own."""
     before = disturbance.read()
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
         time.sleep(0.5)
@@ -107,7 +107,7 @@ def test_own_processes_are_not_taken_for_others():
 
 
 def test_a_disturbance_that_was_stored_by_an_earlier_version_is_read():
-    """It has fields that are no longer kept."""
+    """Fields that earlier versions stored and this one does not are ignored."""
     stored = asdict(CALM) | {"waited_share": 0.1, "pressure_share": 0.2, "switches": 3}
 
     assert disturbance.amount(stored) == pytest.approx(0.02)
@@ -115,7 +115,7 @@ def test_a_disturbance_that_was_stored_by_an_earlier_version_is_read():
 
 @pytest.fixture
 def steps(tmp_path, monkeypatch):
-    """Measure two steps, in turn with these shares of a core taken by others; None is a Ctrl-C."""
+    """Measure two cases, each disturbed by the next share of a core; None is a Ctrl-C."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=60, test=20)
     monkeypatch.chdir(tmp_path)
 
@@ -134,13 +134,13 @@ def steps(tmp_path, monkeypatch):
             *(f"--data-root={tmp_path}", "--benchmark-json=run.json", *words),
         )
         cases = json.loads((tmp_path / "run.json").read_text())["benchmarks"]
-        return done, [one["extra_info"]["disturbance"]["others_share"] for one in cases]
+        return done, [case["extra_info"]["disturbance"]["others_share"] for case in cases]
 
     return run
 
 
 def test_a_disturbed_case_runs_again_and_the_calmer_run_is_kept(steps):
-    """At the end, as often as was asked for; a case that was calm does not."""
+    """A disturbed case runs again at the end, at most as often as asked; a calm case does not."""
     words = ["--rerun-disturbed=2", "--journal=kept.jsonl"]
     done, shares = steps(0.5, 0.0, 0.3, 0.4, words=words)
 
@@ -152,7 +152,7 @@ def test_a_disturbed_case_runs_again_and_the_calmer_run_is_kept(steps):
 
 
 def test_a_second_run_that_is_cut_off_leaves_the_first(steps):
-    """The case is saved once, as it was measured to the end."""
+    """If a case's second run is interrupted, the case is saved with its first run."""
     done, shares = steps(0.5, 0.0, None, words=["--rerun-disturbed=1"])
 
     assert done.code == 2
@@ -160,7 +160,7 @@ def test_a_second_run_that_is_cut_off_leaves_the_first(steps):
 
 
 def test_disturbed_cases_of_a_journal_run_again_when_asked(steps):
-    """The others are taken from it."""
+    """A resumed run repeats disturbed cases if asked, and takes the others from the journal."""
     _, before = steps(0.5, 0.0, words=["--journal=kept.jsonl"])
     done, after = steps(0.2, words=["--resume=kept.jsonl", "--rerun-disturbed=1"])
 

@@ -1,4 +1,4 @@
-"""The examples, which users copy: each fits on a page, loads, and learns."""
+"""The examples, which users copy, fit on a page, load, and learn."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +18,13 @@ for_each_example = pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: fi
 
 @for_each_example
 def test_an_example_fits_on_a_page(file):
-    """Docstrings and imports count, too."""
+    """An example has at most `MOST_LINES` lines, docstrings and imports included."""
     assert len(file.read_text().splitlines()) <= MOST_LINES
 
 
 @for_each_example
 def test_an_example_learns(file, cache_dir, monkeypatch):
-    """It loads as --task loads it, and its training loss falls within a few steps."""
+    """An example loads as with --task, and its training loss falls within a few steps."""
     monkeypatch.setenv(cache.CACHE_VARIABLE, str(cache_dir))
     task = Source(task=str(file)).load()
     small = replace(task, train=task.train.head(256), test=task.test.head(64))

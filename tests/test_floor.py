@@ -8,30 +8,30 @@ from tests.strategies import new_split
 
 
 def test_the_dense_floor_is_the_longer_of_products_and_traffic(monkeypatch):
-    """Traffic of the weights decides for many steps, and products for few."""
+    """Many steps are bound by the traffic of weights, and few steps by products."""
     monkeypatch.setattr(floor, "_product_seconds_per_sample", lambda: 2e-6)
     monkeypatch.setattr(floor, "_weight_traffic_seconds", lambda: 2e-5)
     monkeypatch.setattr(floor, "_gather_seconds_per_sample", lambda: 1e-7)
 
-    one, few, many = (floor.dense_seconds(60_000, steps) for steps in (60_000, 938, 8))
+    many, some, few = (floor.dense_seconds(60_000, steps) for steps in (60_000, 938, 8))
 
-    assert one == pytest.approx(1.206)
-    assert few == many == pytest.approx(0.12)
+    assert many == pytest.approx(1.206)
+    assert some == few == pytest.approx(0.12)
 
 
 def test_the_sparse_floor_grows_with_samples_and_with_the_pixels_that_are_not_0(monkeypatch):
-    """In proportion to both, and falls with the threads, which share each row."""
+    """The sparse floor is proportional to samples and to lit pixels, and two threads halve it."""
     monkeypatch.setattr(floor, "_cached_seconds", lambda *_: 1e-6)
 
     with device.threads(1):
-        one = floor.sparse_seconds(60_000, 0.25)
-        assert floor.sparse_seconds(120_000, 0.5) == pytest.approx(4 * one)
+        seconds = floor.sparse_seconds(60_000, 0.25)
+        assert floor.sparse_seconds(120_000, 0.5) == pytest.approx(4 * seconds)
     with device.threads(2):
-        assert floor.sparse_seconds(60_000, 0.25) == pytest.approx(one / 2)
+        assert floor.sparse_seconds(60_000, 0.25) == pytest.approx(seconds / 2)
 
 
 def test_density_counts_pixels():
-    """In all images that are given."""
+    """The density is the share of pixels that are not 0, over all images."""
     images = torch.zeros(10, 784)
     images[:, :196] = 0.5
 
@@ -39,7 +39,7 @@ def test_density_counts_pixels():
 
 
 def test_the_floor_is_a_time_that_a_machine_could_take():
-    """More than a nanosecond per sample, less than a second; torch's threads stay as they were."""
+    """The floor is above a nanosecond and below a second per sample, and sets no threads."""
     split, threads = new_split(2_000, seed=0), torch.get_num_threads()
 
     assert 2e-6 < floor.epoch_seconds(split, 256) < 2_000

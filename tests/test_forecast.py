@@ -29,14 +29,14 @@ def new_forecast(**data):
 
 @pytest.fixture(scope="module")
 def forecast():
-    """As if a step cost a second, and a sample and an evaluation nothing."""
+    """A forecast for which a step takes a second, and samples and evaluations take none."""
     made = new_forecast(train=6_000, test=100)
     made.costs["eager"] = Cost(step=1.0, sample=0.0, evaluation=0.0)
     return made
 
 
 def test_an_epoch_is_forecast_by_its_steps(forecast):
-    """And by two parts of it for its memory and seconds, and by eight that show what it learns."""
+    """An epoch takes its steps, two parts of it for memory and seconds, and 8 for losses."""
     seconds = forecast.seconds([("epoch", {"engine": "eager", "batch_size": 60})])
 
     assert seconds == pytest.approx(100 + 2 * 34 + 8, abs=1)
@@ -44,7 +44,7 @@ def test_an_epoch_is_forecast_by_its_steps(forecast):
 
 
 def test_a_training_is_forecast_up_to_its_budget(forecast):
-    """And a seed that would be left out costs nothing."""
+    """A later seed, which would be left out, adds no training."""
     seconds = [
         forecast.seconds([("convergence", TRAINING | {"batch_size": 6_000, "seed": seed})])
         for seed in (0, 1)
@@ -54,7 +54,7 @@ def test_a_training_is_forecast_up_to_its_budget(forecast):
 
 
 def test_a_real_cost_is_measured_once():
-    """From a first short call; of an engine that must compile, from one that need not."""
+    """A cost is measured once, by a short call; the eager engine stands in for compiled."""
     made = new_forecast(train=2_000, test=100)
 
     first = made.seconds([("step", {"engine": "compiled", "batch_size": 64})])
@@ -65,7 +65,7 @@ def test_a_real_cost_is_measured_once():
 
 @pytest.mark.parametrize("verb", cases.SECONDS)
 def test_a_case_is_timed_as_often_as_its_seconds_allow(verb):
-    """Once at the least, and not without end."""
+    """A case is timed at least once, and at most `MOST_ROUNDS` times."""
     assert cases.rounds(verb, 1e9) == 1
     assert cases.rounds(verb, 1e-9) == cases.MOST_ROUNDS[verb]
     assert cases.rounds(verb, cases.SECONDS[verb] / 3) == 3

@@ -1,4 +1,4 @@
-"""Which batch size a search trains next."""
+"""The batch size that a search trains next."""
 
 import math
 
@@ -41,7 +41,7 @@ def searched(steps, seconds, *, samples=SAMPLES, max_epochs=10, unreached=()):
     samples=st.integers(100, SAMPLES),
 )
 def test_the_best_size_is_found_where_both_laws_hold(critical, overhead, per_sample, samples):
-    """It is the best of all powers of two; the first is the one nearest to sqrt(N)."""
+    """A search starts near sqrt(N) and finds a size as fast as the best power of two."""
 
     def steps(size):
         return 1000 * (1 + critical / size)
@@ -58,7 +58,7 @@ def test_the_best_size_is_found_where_both_laws_hold(critical, overhead, per_sam
 
 
 def test_what_cannot_be_faster_is_not_trained():
-    """Steps that fall as 1 / B and seconds that do not grow leave out every smaller size."""
+    """If steps fall as 1 / B and step times do not grow, no smaller size is trained."""
     order, known = searched(lambda size: 1e6 / size, lambda _: 1e-3, max_epochs=10**6)
 
     assert min(order) == 256
@@ -67,7 +67,7 @@ def test_what_cannot_be_faster_is_not_trained():
 
 
 def test_the_sizes_beside_the_best_are_slower_or_ruled_out():
-    """And of 3/4 and 3/2 of it, those that might win are trained."""
+    """Each size within a factor of 2 of the best was trained, or cannot win."""
     order, known = searched(lambda size: 850 * (1 + 40 / size), lambda size: 2e-4 + 6e-6 * size)
 
     assert order[:2] == [256, 128]
@@ -78,7 +78,7 @@ def test_the_sizes_beside_the_best_are_slower_or_ruled_out():
 
 
 def test_where_a_size_misses_the_target_smaller_ones_are_tried_and_larger_ones_are_not():
-    """A larger batch makes fewer steps in as many epochs, and needs at least their samples."""
+    """A larger batch takes fewer steps in as many epochs, so it misses the target, too."""
     order, known = searched(
         lambda _: 10_000, lambda _: 1e-3, unreached={256, 128, 64}, max_epochs=10
     )
@@ -89,7 +89,7 @@ def test_where_a_size_misses_the_target_smaller_ones_are_tried_and_larger_ones_a
 
 
 def test_a_target_that_no_size_reaches_ends_at_the_smallest():
-    """And the search has no best."""
+    """A search without success tries all smaller sizes, and has no best size."""
     order, known = searched(lambda _: 1, lambda _: 1e-3, unreached=SIZES)
 
     assert order == [256, 128, 64, 32, 16, 8, 4, 2, 1]
@@ -99,5 +99,5 @@ def test_a_target_that_no_size_reaches_ends_at_the_smallest():
 
 @pytest.mark.parametrize(("samples", "thumb"), [(60_000, 256), (1, 1), (100, 8), (10_000, 128)])
 def test_the_rule_of_thumb_is_the_power_of_two_nearest_to_the_square_root(samples, thumb):
-    """On a logarithmic scale."""
+    """The rule of thumb is the power of 2 nearest to sqrt(N) on a logarithmic scale."""
     assert rule_of_thumb(samples) == thumb

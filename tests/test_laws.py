@@ -1,4 +1,4 @@
-"""Planted laws are found, intervals keep their promise, and bad input is refused."""
+"""Fits find known laws, intervals cover the truth as promised, and bad input is refused."""
 
 import math
 
@@ -14,7 +14,7 @@ from bench.laws.laws import Estimate, LawError
 LADDER = (1, 4, 16, 64, 128, 256, 512)
 SIMULATIONS = 300
 
-# The smallest and the largest are always there: a law cannot be seen in a corner of its range.
+# 1 and 1024 are in every ladder: a law cannot be fitted on a small part of its range.
 ladders = st.sets(st.sampled_from(LADDER)).map(lambda sizes: sorted({1, 8, *sizes, 32, 1024}))
 overheads = st.floats(1e-6, 1)
 halves = st.floats(2, 500)
@@ -22,13 +22,13 @@ noise = st.lists(st.floats(-0.1, 0.1), min_size=len(LADDER), max_size=len(LADDER
 
 
 def step_times(sizes, overhead, half, log_noise=0.0):
-    """Seconds of steps that follow t(B) = o (1 + B / B_half), but for the noise."""
+    """Seconds of steps that follow t(B) = o (1 + B / B_half), with noise."""
     times = overhead * (1 + np.array(sizes) / half) * np.exp(log_noise)
     return dict(zip(sizes, times.tolist(), strict=True))
 
 
 def target_steps(sizes, smallest, critical, log_noise=0.0):
-    """Steps of one seed that follow S(B) = S_min (1 + B_crit / B), but for the noise."""
+    """Steps of one seed that follow S(B) = S_min (1 + B_crit / B), with noise."""
     steps = smallest * (1 + critical / np.array(sizes)) * np.exp(log_noise)
     return {size: [number] for size, number in zip(sizes, steps.tolist(), strict=True)}
 
@@ -40,7 +40,7 @@ def values(*estimates):
 
 @given(ladders, overheads, halves)
 def test_a_planted_step_time_is_recovered(sizes, overhead, half):
-    """Without noise, exactly, and without a misfit."""
+    """Without noise, the fit is exact and has no misfit."""
     law = laws.fit_step_time(step_times(sizes, overhead, half))
 
     assert values(
@@ -52,7 +52,7 @@ def test_a_planted_step_time_is_recovered(sizes, overhead, half):
 
 @given(ladders, st.floats(10, 1e6), halves)
 def test_planted_steps_to_target_are_recovered(sizes, smallest, critical):
-    """Without noise, exactly, and without a misfit."""
+    """Without noise, the fit is exact and has no misfit."""
     law = laws.fit_steps_to_target(target_steps(sizes, smallest, critical))
 
     assert values(law.smallest_steps, law.critical_batch_size) == pytest.approx(
@@ -64,17 +64,17 @@ def test_planted_steps_to_target_are_recovered(sizes, smallest, critical):
 
 @given(ladders, st.floats(10, 1e6), st.floats(-1, 1))
 def test_a_planted_slope_is_recovered(sizes, steps, slope):
-    """Flat or not."""
-    found = laws.slope_of_log_steps({size: [steps * size**slope] for size in sizes})
+    """Without noise, the slope is exact, flat or not, and lies in its interval."""
+    fitted = laws.slope_of_log_steps({size: [steps * size**slope] for size in sizes})
 
-    assert values(found) == pytest.approx([slope], abs=1e-9)
-    assert found.low <= found.value <= found.high
+    assert fitted.value == pytest.approx(slope, abs=1e-9)
+    assert fitted.low <= fitted.value <= fitted.high
 
 
 @pytest.mark.parametrize("spread", [0.05, 0.3], ids="spread={}".format)
 @pytest.mark.parametrize("sizes", [LADDER[:5], (*LADDER, 1024)], ids=["5 sizes", "8 sizes"])
 def test_intervals_cover_the_truth_as_often_as_they_say(sizes, spread):
-    """A seeded simulation; a true 95 % would leave this band once in a thousand."""
+    """A true coverage of 95 % leaves the band of this simulation once in a thousand."""
     rng = np.random.default_rng(0)
     truth = {"o": 1e-4, "c": 4e-6, "B_half": 25, "slope": -0.3}
     covered = dict.fromkeys(truth, 0)
@@ -85,13 +85,13 @@ def test_intervals_cover_the_truth_as_often_as_they_say(sizes, spread):
             size: [1e4 * size**-0.3 * math.exp(off)]
             for size, off in zip(sizes, log_noise, strict=True)
         }
-        found = {
+        estimates = {
             "o": law.overhead_seconds,
             "c": law.seconds_per_sample,
             "B_half": law.half_batch_size,
             "slope": laws.slope_of_log_steps(powers),
         }
-        for name, estimate in found.items():
+        for name, estimate in estimates.items():
             covered[name] += estimate.low <= truth[name] <= estimate.high
 
     fewest, most = stats.binom.ppf([0.0005, 0.9995], SIMULATIONS, 0.95)
@@ -99,7 +99,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(sizes, spread):
 
 
 def test_the_interval_of_the_best_batch_size_covers_it():
-    """It combines two intervals, and may be a little wide; it must not be narrow."""
+    """The interval of the best size may be a little wide, but must not be narrow."""
     rng = np.random.default_rng(0)
     sizes = (*LADDER, 1024)
     covered = 0
@@ -115,7 +115,7 @@ def test_the_interval_of_the_best_batch_size_covers_it():
 
 
 def test_the_best_batch_size_is_unknown_where_one_of_its_sizes_is():
-    """Infinite ends stay infinite."""
+    """An infinite end of B_half's interval makes that of the best size infinite."""
     critical = laws.fit_steps_to_target(target_steps(LADDER, 850, 40)).critical_batch_size
 
     best = laws.best_batch_size(Estimate(value=25, low=0, high=math.inf), critical)
@@ -125,7 +125,7 @@ def test_the_best_batch_size_is_unknown_where_one_of_its_sizes_is():
 
 
 def test_a_size_that_is_far_off_is_named():
-    """With its misfit."""
+    """The fit names the worst batch size and its misfit."""
     law = laws.fit_step_time(step_times((*LADDER, 1024), 1e-4, 25, [0, 0, 0, 0, 0.7, 0, 0, 0]))
 
     assert law.worst_batch_size == 128
@@ -133,7 +133,7 @@ def test_a_size_that_is_far_off_is_named():
 
 
 def test_step_times_beyond_the_law_are_left_out():
-    """Beyond 1024 caches overflow."""
+    """Sizes beyond 1024, where caches overflow, are not fitted."""
     seconds = step_times(LADDER, 1e-4, 25)
 
     assert laws.fit_step_time(seconds | {8192: 100.0}) == laws.fit_step_time(seconds)
@@ -141,7 +141,7 @@ def test_step_times_beyond_the_law_are_left_out():
 
 @given(noise, st.integers(1025, 60000))
 def test_a_censored_size_is_named_and_moves_nothing_else(log_noise, size):
-    """It neither joins the fit nor makes any prediction shorter."""
+    """A censored size joins neither the fit nor the slope."""
     steps = target_steps(LADDER, 850, 40, log_noise)
 
     law = laws.fit_steps_to_target(steps)
@@ -155,7 +155,7 @@ def test_a_censored_size_is_named_and_moves_nothing_else(log_noise, size):
 
 @given(st.permutations([500.0, 900.0, 1000.0, 1100.0, 2000.0]), st.integers(1, 5))
 def test_a_seed_that_misses_the_target_never_lowers_the_median(seeds, misses):
-    """Missing counts as infinite; half the seeds or more censor the size."""
+    """A miss counts as infinite steps; misses of half the seeds or more censor the size."""
     steps = target_steps(LADDER, 850, 40) | {1024: seeds}
     missed = steps | {1024: [*seeds[misses:], *[math.inf] * misses]}
 
@@ -178,7 +178,7 @@ def test_a_seed_that_misses_the_target_never_lowers_the_median(seeds, misses):
     ],
 )
 def test_what_is_no_number_of_steps_is_refused(fit, steps, size):
-    """With the batch size that it stands at."""
+    """The error for a wrong number of steps names its batch size."""
     with pytest.raises(LawError, match=f"at batch size {size} are no steps"):
         fit(steps)
 
@@ -191,7 +191,7 @@ def test_what_is_no_number_of_steps_is_refused(fit, steps, size):
             {1: 1.0, 2: 2.0, 8192: 9.0},
             "3 batch sizes up to 1024 whose steps .* 2",
         ),
-        (laws.fit_step_time, {1: 1.0, 2: 0.0, 3: 2.0}, "0.0 s at batch size 2 is no step time"),
+        (laws.fit_step_time, {1: 1.0, 2: 0.0, 3: 2.0}, "0.0 s at batch size 2 is not a step time"),
         (laws.fit_step_time, {1: 1.0, 2: math.nan, 3: 2.0}, "nan s at batch size 2"),
         (laws.fit_step_time, {0: 1.0, 2: 1.0, 3: 2.0}, "at batch size 0"),
         (laws.fit_step_time, {1: 1.0, 2: 1.0, 4: 1.0}, "does not grow"),
@@ -209,7 +209,7 @@ def test_what_is_no_number_of_steps_is_refused(fit, steps, size):
     ],
 )
 def test_where_there_is_no_law_the_reason_is_given(fit, measured, sentence):
-    """Too few batch sizes, a value that cannot be, or no trend that stands out of the noise."""
+    """No law is fitted to too few sizes, impossible values, or a trend within the noise."""
     with pytest.raises(LawError, match=sentence):
         fit(measured)
 
@@ -218,7 +218,7 @@ def test_where_there_is_no_law_the_reason_is_given(fit, measured, sentence):
 def test_the_largest_batch_fits_and_one_more_sample_does_not(
     sizes, at_zero, per_sample, batch_size
 ):
-    """In as much memory as a batch size of that many takes."""
+    """The law gives B for memory that holds B samples and a half."""
     use = laws.fit_memory({size: at_zero + per_sample * size for size in sizes})
     physical = use.bytes_at_zero + use.bytes_per_sample * (batch_size + 0.5)
 

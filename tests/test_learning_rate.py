@@ -7,7 +7,7 @@ from bench.laws.laws import fit_line
 from mnist_mlp.learning_rate import RULES, TUNED_NOISE_BATCH_SIZE
 from tests.strategies import batch_sizes
 
-GRID = 2**0.5 - 1  # the spacing of the study's rates
+GRID = 2**0.5 - 1  # relative spacing of the study's rates
 
 rates = st.floats(1e-4, 10)
 
@@ -15,7 +15,7 @@ rates = st.floats(1e-4, 10)
 @pytest.mark.parametrize("rule", RULES)
 @given(rate=rates, batch_size=batch_sizes)
 def test_a_rule_begins_with_its_rate_and_grows_at_most_linearly(rule, rate, batch_size):
-    """Rules are compared from the same start; averaging never asks for smaller steps."""
+    """A rule starts at its rate, never falls, and never exceeds the linear rule."""
     here, next_ = RULES[rule](rate, batch_size), RULES[rule](rate, batch_size + 1)
 
     assert RULES[rule](rate, 1) == pytest.approx(rate)
@@ -24,7 +24,7 @@ def test_a_rule_begins_with_its_rate_and_grows_at_most_linearly(rule, rate, batc
 
 
 def test_the_tuned_rule_is_half_way_at_its_noise_batch_size():
-    """Its limit is what the question's 0.1 grows to."""
+    """The tuned rule grows from 0.1 to 1.47, and is half-way at its noise batch size."""
     below, above = (RULES["tuned"](0.1, size) for size in (int(TUNED_NOISE_BATCH_SIZE), 10**9))
 
     assert above == pytest.approx(1.47)
@@ -32,15 +32,15 @@ def test_the_tuned_rule_is_half_way_at_its_noise_batch_size():
 
 
 def test_the_tuned_rule_is_the_curve_through_the_rates_of_the_study():
-    """The reference holds them; the rule's number is written down, and may not drift from it."""
+    """The tuned rule's constant, which the code holds, agrees with the shipped study."""
     tuned = Reference.shipped().tuned[0.95]
     curve = fit_line(
-        [1 / one.batch_size for one in tuned],
-        [1 / one.learning_rate for one in tuned],
+        [1 / each.batch_size for each in tuned],
+        [1 / each.learning_rate for each in tuned],
         flat="",
         proportional="",
     )
 
     assert curve.power(-1, 1).value == pytest.approx(TUNED_NOISE_BATCH_SIZE, rel=0.01)
-    for one in tuned:
-        assert RULES["tuned"](0.1, one.batch_size) == pytest.approx(one.learning_rate, rel=GRID)
+    for each in tuned:
+        assert RULES["tuned"](0.1, each.batch_size) == pytest.approx(each.learning_rate, rel=GRID)

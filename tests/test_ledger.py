@@ -18,7 +18,7 @@ HEADER = {"task": "digits", "target": 0.95}
 
 @pytest.fixture
 def file(tmp_path):
-    """Where the ledger is."""
+    """The ledger's file."""
     return tmp_path / "a.jsonl"
 
 
@@ -39,18 +39,18 @@ def opened(file):
 
 
 def test_a_ledger_has_one_writer(opened, file):
-    """A second process would mend, and cut off, lines that the first one is writing."""
+    """A second process would cut off a line that the first one is still writing."""
     opened()
 
     with pytest.raises(UserError, match="is being written by another process"):
         Ledger(file, HEADER)
 
 
-@pytest.mark.parametrize("torn", ['{"trial": {"judged', "", "}"])
+@pytest.mark.parametrize("torn", [b'{"trial": {"judged', b"", b"\xff", b"}"])
 def test_a_training_is_read_as_it_was_and_a_torn_line_is_dropped(opened, file, torn):
-    """The next run starts on its own line."""
+    """A torn line is dropped, and the next training is written on a line of its own."""
     opened().add(TRIAL, OUTCOME)
-    with file.open("a") as end:
+    with file.open("ab") as end:
         end.write(torn)
 
     opened().add(replace(TRIAL, seed=1), OUTCOME)
@@ -60,7 +60,7 @@ def test_a_training_is_read_as_it_was_and_a_torn_line_is_dropped(opened, file, t
 
 @pytest.mark.parametrize("field", ["task", "target"])
 def test_trainings_of_something_else_are_refused_by_what_differs(opened, field):
-    """And the file stays as it was."""
+    """The error for a ledger of another task names what differs; the file stays as it was."""
     opened().add(TRIAL, OUTCOME)
 
     with pytest.raises(UserError, match=f"holds trainings with another {field}, .*, not other: "):
@@ -71,7 +71,7 @@ def test_trainings_of_something_else_are_refused_by_what_differs(opened, field):
 
 @pytest.mark.parametrize("text", ['{"a": 1}\n', "[1]\n", "no line", json.dumps(HEADER) + "\n{}\n"])
 def test_a_file_that_is_no_ledger_is_refused_and_kept(opened, file, text):
-    """It may be something that the user needs."""
+    """A file that is no ledger may be something that the user needs, and stays as it is."""
     file.write_text(text)
 
     with pytest.raises(UserError, match=r"a\.jsonl"):

@@ -10,13 +10,13 @@ from mnist_mlp.model import HIDDEN, PARAMETERS
 from tests.strategies import generator, new_engine
 
 MEGABYTE = 1_000_000
-# Of the true peak: the kernel sees every page, a sampler may look away when it matters.
+# Least share of the true peak: the kernel counts every page, a sampler may miss some.
 LOWEST = {"kernel": 0.95, "sampled": 0.75}
 
 
 @pytest.fixture(params=["kernel", "sampled"])
 def method(request, monkeypatch):
-    """Both ways of measuring; the second also where the first is to be had."""
+    """Both ways of measuring; sampling is tested even where the kernel can measure."""
     if request.param == "sampled":
         monkeypatch.setattr(memory.memory, "peak_bytes", lambda _: None)
     elif memory.memory.peak_bytes(int) is None:
@@ -39,12 +39,12 @@ def test_the_peak_of_a_known_allocation_is_found(method):
     assert LOWEST[method] * 200 < peak.resident_bytes / MEGABYTE < 1.05 * 200
     assert peak.method == {"kernel": "VmHWM", "sampled": "sampled"}[method]
     assert peak.cuda_bytes is None
-    assert peak.rss_bytes > held.nbytes  # psutil's, with all that the process holds
+    assert peak.rss_bytes > held.nbytes  # all resident memory of the process
     assert len(held) == 25_000_000
 
 
 def test_memory_freed_before_the_call_is_not_taken_for_its_floor(method):
-    """Or a second measurement would find less than the first."""
+    """A second measurement finds as much memory as the first."""
     for _ in range(2):
         peak = peak_memory(lambda: torch.ones(25_000_000))
         assert LOWEST[method] * 100 < peak.resident_bytes / MEGABYTE < 1.05 * 100
@@ -62,7 +62,7 @@ def test_a_call_that_raises_is_not_swallowed():
 
 
 def test_the_peak_of_a_full_batch_epoch_is_what_arithmetic_says(mnist):
-    """At B=60000: gathered batch, activation, its gradients, and the parameters' gradients."""
+    """An epoch at B = 60000 holds the gathered batch, activations, and all gradients."""
     engine = new_engine("eager")
     samples = len(mnist.train)
     gathered = samples * 784

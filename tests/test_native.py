@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 MANY_THREADS = [form for form in forms.available(8) if form.name == "loop" and form.threads > 2]
 at_each_form = pytest.mark.parametrize("name", FORMS)
 
-# Trains on two threads, forks, trains in the child, and hears of its parameters.
+# Trains, forks, trains in the child, and compares the parameters of both.
 FORK = """
 import os, sys, torch
 torch.set_num_threads(1)  # torch's own do not survive a fork
@@ -50,7 +50,7 @@ for name in sys.argv[1:]:
 
 
 def with_zeros(samples, *, seed):
-    """Random images of which each has its own share of zeros, from none to all."""
+    """Random images, each with another share of zeros, from none to all."""
     split = new_split(samples, seed=seed)
     shares = torch.linspace(0, 1, samples)[:, None]
     keep = torch.rand(split.inputs.shape, generator=generator(seed)) >= shares
@@ -62,7 +62,7 @@ def with_zeros(samples, *, seed):
     "batch_size", [1, 7, 64, 1023, 1024, 1025, 4097], ids="batch_size={}".format
 )
 def test_an_epoch_gives_the_parameters_of_the_eager_engine(mnist, name, batch_size):
-    """Within 1e-4 of their norm, on real images, on each edge of a block."""
+    """On real images, at each edge of a block, parameters differ by at most 1e-4 of their norm."""
     eager, ours = new_engine("eager"), new_engine(name)
     split = mnist.train.head(min(len(mnist.train), 1_000 + 2 * batch_size))
 
@@ -77,7 +77,7 @@ def test_an_epoch_gives_the_parameters_of_the_eager_engine(mnist, name, batch_si
 @at_each_form
 @pytest.mark.parametrize("samples", [1, 2, 3, 5, 300, 2049], ids="samples={}".format)
 def test_a_step_equals_that_of_the_eager_engine_and_a_form_predicts_as_the_network(name, samples):
-    """At any number of samples, with any share of zeros."""
+    """Steps and predictions are right at any number of samples and any share of zeros."""
     eager, ours = new_engine("eager"), new_engine(name)
     split = with_zeros(samples, seed=3)
 
@@ -92,7 +92,7 @@ def test_a_step_equals_that_of_the_eager_engine_and_a_form_predicts_as_the_netwo
 
 @pytest.mark.parametrize("form", [*FORMS.values(), *MANY_THREADS], ids=str)
 def test_a_run_equals_that_of_the_eager_engine(form):
-    """More threads than cores take turns; the order may be a view, a class may be all there is."""
+    """A run is right with more threads than cores, an order that is a view, and one class."""
     split = with_zeros(600, seed=1)
     split = replace(split, targets=torch.full((600,), 9))
     eager, ours = new_engine("eager"), engines.new("native", QUESTION, form=form)
@@ -105,7 +105,7 @@ def test_a_run_equals_that_of_the_eager_engine(form):
 
 @at_each_form
 def test_a_large_batch_is_added_up_before_it_moves_a_parameter(mnist, name):
-    """So that a sample's small share is not rounded away: as exact as in one product."""
+    """The small share of a sample in a large batch is not rounded away."""
     exact = new_engine("eager")
     exact.network.double()
     ours, split = new_engine(name), mnist.train.head(20_000)
@@ -118,7 +118,7 @@ def test_a_large_batch_is_added_up_before_it_moves_a_parameter(mnist, name):
 
 @at_each_form
 def test_a_training_that_diverges_is_noticed(name):
-    """What is not finite stays so until the loss."""
+    """A number that is not finite reaches the loss, which is checked."""
     engine = new_engine(name, learning_rate=1e30)
 
     with pytest.raises(NotFiniteError, match="is not finite at learning rate 1e"):
@@ -139,15 +139,15 @@ def test_the_choice_is_kept_for_the_process_and_leaves_the_network_as_it_was():
 
     assert torch.equal(parameters_of(engine), before)
     assert chosen == native.CHOSEN
-    assert len(chosen) == 2  # for many steps, and for one
+    assert len(chosen) == 2  # a form for many steps, and a form for a single step
     engine.run(split, torch.arange(200), 32)
     kept = {form for asked, form in native.CHOSEN.items() if not asked.is_single_step}
     assert [(engine.form, engine.form_threads)] == [(form.name, form.threads) for form in kept]
 
 
 def test_the_simpler_form_wins_a_tie(monkeypatch):
-    """So that noise does not decide; a clearly faster one wins, wherever it stands."""
-    simple, other, fast = "simple", "other", "fast"  # it needs no more of a form than its time
+    """Noise does not decide between forms; a clearly faster form wins at any place."""
+    simple, other, fast = "simple", "other", "fast"  # names are enough, since the times are given
     seconds = {simple: 0.005, other: 0.00499, fast: 0.002}
     turns = []
     monkeypatch.setattr(forms.time, "perf_counter", lambda: sum(turns))
@@ -161,7 +161,7 @@ def test_the_simpler_form_wins_a_tie(monkeypatch):
 
 @pytest.mark.parametrize("product", products.available(), ids=lambda each: each.name)
 def test_every_product_is_the_product(product):
-    """Whichever is the fastest on this machine."""
+    """Each product that a machine may choose as its fastest is right."""
     shapes = (21,), (33, 70), (70, 21), (33, 21)
     bias, images, weight, descents = (
         torch.randn(shape, generator=generator(1)) for shape in shapes
@@ -177,7 +177,7 @@ def test_every_product_is_the_product(product):
 
 
 def test_a_fork_after_training_trains_on():
-    """Where torch has one thread: those of the loop live no longer than a call."""
+    """With one torch thread, no thread outlives a call, so a fork is safe."""
     names = [name for name in FORMS if "loop" in name or "1 thread" in name]
 
     done = subprocess.run(
@@ -193,7 +193,7 @@ def test_a_fork_after_training_trains_on():
 
 
 def test_without_numba_a_sentence_says_so(monkeypatch):
-    """The engine is refused when it is made."""
+    """Without Numba, an engine cannot be made, and the error says why."""
     monkeypatch.setitem(sys.modules, "mnist_mlp.engines.native.loop", None)
     monkeypatch.delattr(native_engine, "loop")
     forms.available.cache_clear()
@@ -206,7 +206,7 @@ def test_without_numba_a_sentence_says_so(monkeypatch):
 def test_what_a_full_disk_cannot_keep_is_compiled_and_called_all_the_same(
     tmp_path, monkeypatch, file_size_limit
 ):
-    """Numba raises an OSError where it cannot keep what it compiled."""
+    """Numba's OSError for a cache that cannot be written does not reach the caller."""
     loop = pytest.importorskip("mnist_mlp.engines.native.loop", exc_type=ImportError)
     monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
 
@@ -221,7 +221,7 @@ def test_what_a_full_disk_cannot_keep_is_compiled_and_called_all_the_same(
 
 
 def test_the_thread_count_may_change_between_runs():
-    """And stays what it was set to."""
+    """Any number of threads gives the same parameters, and a run leaves torch's as it was."""
     each = new_engine("native"), new_engine("native")
     split = new_split(200, seed=1)
 
@@ -234,8 +234,8 @@ def test_the_thread_count_may_change_between_runs():
 
 
 @pytest.mark.parametrize("name", [name for name in FORMS if "loop" in name])
-def test_the_processors_way_with_small_numbers_is_left_as_it_was(name):
-    """During a call, numbers below 1e-38 count as 0: each would take a hundred times as long."""
+def test_the_processor_keeps_tiny_numbers_after_a_call_as_before(name):
+    """During a call, numbers below 1e-38 count as 0, since each takes a hundred times as long."""
     engine, split = new_engine(name), new_split(40, seed=1)
     with torch.no_grad():
         engine.parameters[1].fill_(-86)  # hidden units of about 5e-38
@@ -249,7 +249,7 @@ def test_the_processors_way_with_small_numbers_is_left_as_it_was(name):
 
 @pytest.mark.parametrize("can_compress", [False, True], ids="can_compress={}".format)
 def test_lit_pixels_are_listed_in_order(monkeypatch, can_compress):
-    """On any processor; what is not a number is lit, and minus 0 is not."""
+    """The list of lit pixels is right on any processor; NaN is lit, and minus 0 is not."""
     tiles = pytest.importorskip("mnist_mlp.engines.native.tiles", exc_type=ImportError)
     if can_compress and not tiles.CAN_COMPRESS:
         pytest.skip("this processor cannot compress a vector")
@@ -270,7 +270,7 @@ def test_lit_pixels_are_listed_in_order(monkeypatch, can_compress):
 
 
 def test_a_trial_goes_on_until_two_rounds_agree(monkeypatch):
-    """A neighbour that takes a core for a round decides nothing."""
+    """A form that is disturbed for a round is not dropped for it."""
     turns = []
     monkeypatch.setattr(forms.time, "perf_counter", lambda: sum(turns))
 

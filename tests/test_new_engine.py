@@ -3,12 +3,10 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 from bench import __main__ as bench_main
-from tests import idx
+from tests import idx, suite
 
-ROOT = Path(__file__).parent.parent
 NEW_ENGINE = """
 from mnist_mlp.engines import ENGINES
 from mnist_mlp.engines.eager import Eager
@@ -33,7 +31,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 
 def test_a_registered_engine_is_in_the_options_the_help_the_table_and_the_report(tmp_path):
-    """No other file names the engines."""
+    """No file but the registry names the engines."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=100, test=50)
     (tmp_path / "warp.py").write_text(NEW_ENGINE)
     run, page = tmp_path / "run.json", tmp_path / "report.html"
@@ -46,7 +44,7 @@ def test_a_registered_engine_is_in_the_options_the_help_the_table_and_the_report
     places = os.pathsep.join([str(tmp_path), *sys.path])
     done = subprocess.run(
         [sys.executable, "-c", USE_IT, *words],
-        cwd=ROOT,
+        cwd=suite.ROOT,
         env=os.environ | {"PYTHONPATH": places, "COLUMNS": "200"},
         capture_output=True,
         text=True,

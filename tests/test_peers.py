@@ -13,7 +13,7 @@ from tests.strategies import generator, new_engine
 @pytest.mark.parametrize("name", PEERS)
 @pytest.mark.parametrize("batch_size", [50, 64], ids="batch_size={}".format)
 def test_a_peer_learns_as_ours_does(name, batch_size, mnist):
-    """From the same network, over the same samples, a short last batch included."""
+    """A peer's losses are ours for the same network and samples, short last batch included."""
     if not importlib.util.find_spec(MODULES[name]):
         pytest.skip(f"{name} is not installed: it comes with the extra peers")
     split = mnist.train.head(3_000)

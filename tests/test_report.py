@@ -183,7 +183,7 @@ def test_pictures_are_the_figures_on_white(make, tmp_path):
         ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         (None, "cannot be read: No such file or directory"),
-        ("[]", "is no run that pytest-benchmark saved"),
+        ("[]", "is not a run that pytest-benchmark saved"),
         (saved(case("peers", 16)), "holds no step, epoch or training to a target"),
         (saved(epoch(16, engine=None)), "holds a case that this suite did not save: test_epoch["),
         (saved(epoch(16, engine=[1])), "has engine [1]: input should be a valid string"),

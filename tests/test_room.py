@@ -1,4 +1,4 @@
-"""Where memory would run out, what needs it is refused, tried apart or named."""
+"""What needs more memory than is free is refused, tried in a fresh process, or named."""
 
 import json
 import re
@@ -14,9 +14,9 @@ from mnist_mlp.memory import NotEnoughMemoryError
 from tests import cgroup, idx, suite
 
 SAMPLES = 5_000  # more than the largest probe
-MEGABYTES = 1_000  # that the suite itself starts in
-MEGABYTES_OF_SERVER = 1_500  # with the process that measuring ones are forked from
-FILE_PAGES = {  # by version of control groups
+MEGABYTES = 1_000  # enough for the suite to start
+MEGABYTES_OF_SERVER = 1_500  # enough for the server of processes, too
+FILE_PAGES = {  # part of memory.stat, by version of control groups
     1: "total_inactive_file 60\ntotal_active_file 40\n",
     2: "inactive_file 60\nactive_file 40\n",
 }
@@ -24,7 +24,7 @@ CASES = ("bench/test_step.py", "--engines=loader", "--batch-sizes=16,60000", "--
 
 
 def test_a_larger_batch_is_predicted_by_a_line():
-    """Through the two largest probes, whatever the smaller ones took."""
+    """Memory is predicted by the line through the two largest probes."""
     peaks = {512: 9_000, 1024: 2_000, 2048: 3_000}
 
     assert memory.predicted_bytes(peaks, 4096) == 5_000
@@ -34,7 +34,7 @@ def test_a_larger_batch_is_predicted_by_a_line():
 
 
 def test_what_needs_too_much_is_refused_with_what_is_free(monkeypatch):
-    """And what to do; where the system does not tell, as macOS, nothing is refused."""
+    """The error says what to do; nothing is refused where free memory is unknown, as on macOS."""
     monkeypatch.setattr(memory, "free_bytes", lambda: 12_000_000)
     memory.require(12e6, "it", instead="less")
 
@@ -55,7 +55,7 @@ def test_what_needs_too_much_is_refused_with_what_is_free(monkeypatch):
     ],
 )
 def test_the_tightest_control_group_counts(monkeypatch, tmp_path, version, group, files):
-    """Its limit, less what cannot be taken back."""
+    """Free memory is the group's limit less the memory that cannot be reclaimed."""
     limit, usage = memory.CGROUP_FILES[version]
     for folder, contents in files.items():
         (tmp_path / folder).mkdir(parents=True)
@@ -73,7 +73,7 @@ def test_the_tightest_control_group_counts(monkeypatch, tmp_path, version, group
 
 
 def test_a_call_is_tried_apart_and_its_end_is_named():
-    """It lives, raises, is killed, or does not end."""
+    """The fate of a call in a fresh process is to return, raise, be killed, or never end."""
     assert room.fate(abs, 1) == ""
     assert room.fate(divmod, 1, 0) == "a trial in a fresh process failed"
     assert room.fate(signal.raise_signal, signal.SIGKILL) == (
@@ -85,7 +85,7 @@ def test_a_call_is_tried_apart_and_its_end_is_named():
 
 
 def test_a_case_that_is_forced_is_tried_first(monkeypatch, tmp_path):
-    """In a fresh process, where it trains on one batch of the same data."""
+    """With --force, a fresh process first trains on one batch of the same data."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=SAMPLES, test=20)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(memory, "predicted_bytes", lambda *_: 1e15)
@@ -100,13 +100,13 @@ def test_a_case_that_is_forced_is_tried_first(monkeypatch, tmp_path):
 
 
 def test_the_trainer_refuses_a_batch_that_does_not_fit(monkeypatch, tmp_path, capsys):
-    """Before it trains; --force tries."""
+    """The trainer refuses a batch that does not fit; --force trains all the same."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=SAMPLES, test=20)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(memory, "free_bytes", lambda: 90_000_000)
     words = [f"--data-root={tmp_path}", f"--batch-size={SAMPLES}", "--epochs=1"]
-    found = memory.predicted_bytes
-    monkeypatch.setattr(memory, "predicted_bytes", lambda *words: 1e9 + found(*words))
+    predicted = memory.predicted_bytes
+    monkeypatch.setattr(memory, "predicted_bytes", lambda *words: 1e9 + predicted(*words))
 
     assert training.main(words) == 1
     assert re.search(
@@ -119,13 +119,11 @@ def test_the_trainer_refuses_a_batch_that_does_not_fit(monkeypatch, tmp_path, ca
 
 
 def in_cgroup(cache_dir, folder, *more):
-    """The suite in a real control group, in which a small case always fits."""
-    words = [word.replace("bench/", f"{suite.ROOT}/bench/") for word in CASES]
+    """Run the suite in a real control group, in which the small case always fits."""
     saved = folder / "run.json"
-    done = in_group(
+    done = cgroup.run(
         MEGABYTES,
-        *("-m", "pytest", "--benchmark-only", "-p", "no:cacheprovider", "-rs"),
-        *(f"--rootdir={suite.ROOT}", f"-c{suite.ROOT}/pyproject.toml", *words, *more),
+        *("-m", "pytest", *suite.arguments(*CASES), *more, "-rs"),
         *(f"--cache-dir={cache_dir}", f"--benchmark-json={saved}"),
         cwd=folder,
     )
@@ -134,18 +132,10 @@ def in_cgroup(cache_dir, folder, *more):
     return done
 
 
-def in_group(megabytes, *words, **options):
-    """Run this Python with little memory."""
-    try:
-        return cgroup.run(megabytes, *words, **options)
-    except cgroup.NoCgroupError as error:
-        pytest.skip(f"no memory control group can be made here: {error}")
-
-
 @pytest.mark.slow
 @pytest.mark.usefixtures("mnist")
 def test_a_case_that_does_not_fit_is_skipped_in_a_real_control_group(cache_dir, tmp_path):
-    """The others run."""
+    """A case that needs more memory than is free is skipped, and the others run."""
     done = in_cgroup(cache_dir, tmp_path)
 
     assert done.returncode == 0, done.stdout
@@ -158,7 +148,7 @@ def test_a_case_that_does_not_fit_is_skipped_in_a_real_control_group(cache_dir, 
 @pytest.mark.slow
 @pytest.mark.usefixtures("mnist")
 def test_a_case_that_is_forced_and_killed_is_named_in_a_real_control_group(cache_dir, tmp_path):
-    """By what killed it, and the others run."""
+    """A forced case that is killed is named with the signal, and the others run."""
     done = in_cgroup(cache_dir, tmp_path, "--force")
 
     assert done.returncode == 1
@@ -168,12 +158,12 @@ def test_a_case_that_is_forced_and_killed_is_named_in_a_real_control_group(cache
 @pytest.mark.slow
 @pytest.mark.usefixtures("mnist")
 def test_a_measuring_process_that_is_killed_for_memory_is_named(cache_dir, tmp_path):
-    """By sweet-spot, which is made to start although it refuses."""
+    """With --force, sweet-spot starts although memory is short, and says what was killed."""
     words = "-m", "bench", "sweet-spot", f"--cache-dir={cache_dir}"
     (tmp_path / "bench").symlink_to(suite.ROOT / "bench")
 
-    refused = in_group(MEGABYTES_OF_SERVER, *words, cwd=tmp_path)
-    forced = in_group(MEGABYTES_OF_SERVER, *words, "--force", cwd=tmp_path)
+    refused = cgroup.run(MEGABYTES_OF_SERVER, *words, cwd=tmp_path)
+    forced = cgroup.run(MEGABYTES_OF_SERVER, *words, "--force", cwd=tmp_path)
 
     assert "measuring in 3 processes beside this one needs about" in refused.stdout
     assert refused.returncode == forced.returncode == 1

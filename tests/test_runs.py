@@ -1,11 +1,11 @@
-"""Saved runs become measured cases, or a sentence."""
+"""Saved runs become measured cases, or are refused in a sentence."""
 
 import copy
 import io
 import json
 import math
 import tempfile
-from contextlib import closing, redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from functools import reduce
 from operator import getitem
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_step_times_come_from_steps_or_from_epochs():
 
 
 def test_trainings_are_grouped_by_engine_rule_and_batch_size():
-    """A run without a rule is of a fixed rate, and a seed that misses the target takes for ever."""
+    """A run without a rule has a fixed rate; a seed that misses the target takes infinite time."""
     series = by_series(
         measured(
             training(64, 3.0, steps=30),
@@ -57,7 +57,7 @@ def test_trainings_are_grouped_by_engine_rule_and_batch_size():
 
 @given(st.lists(st.tuples(st.floats(1e-6, 1e6), st.booleans()), min_size=1))
 def test_the_median_over_seeds_is_one_of_them_or_infinite(seeds):
-    """Infinite where half the seeds or more missed; of an even number the larger middle one."""
+    """A median is infinite if half the seeds or more missed; of two middle ones, the larger."""
     trained = Seeds(cases=measured(*(training(16, s, reached=reached) for s, reached in seeds)))
     times = sorted(s if reached else math.inf for s, reached in seeds)
 
@@ -110,7 +110,7 @@ def outcome(*words):
 
 @given(damaged_runs())
 def test_a_damaged_run_gives_a_result_or_one_sentence(run):
-    """Whatever a field holds."""
+    """Whatever a field holds, `report` ends well or with one short sentence."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "damaged.json").write_text(json.dumps(run))
@@ -124,45 +124,10 @@ def test_a_damaged_run_gives_a_result_or_one_sentence(run):
 
 
 def test_a_run_saved_before_rules_and_traces_is_read():
-    """What older runs lack has the value that held then; all of today train in float32."""
-    (one,) = measured(training(16, 3.0))
+    """A field that an older run lacks gets the value that held then."""
+    (old,) = measured(training(16, 3.0))
 
-    assert (one.precision, one.lr_rule, one.trace) == ("float32", "fixed", ())
-
-
-def written(file, line):
-    """Add a line, and let others write the file."""
-    with closing(json_lines.Writer(file)) as writer:
-        writer.append(line)
-
-
-@pytest.mark.parametrize("torn", [b'{"a": 1', b"", b"\xff", b"}"])
-def test_a_torn_last_line_is_dropped(tmp_path, torn):
-    """And the next one stands on its own."""
-    file = tmp_path / "lines.jsonl"
-    written(file, {"a": 1})
-    with file.open("ab") as end:
-        end.write(torn)
-
-    assert json_lines.is_torn(file) == bool(torn)
-    assert json_lines.read(file) == [{"a": 1}]
-    written(file, {"a": 2})
-    assert json_lines.read(file) == [{"a": 1}, {"a": 2}]
-
-
-def test_a_file_that_is_being_written_is_refused_and_left_as_it_is(tmp_path):
-    """Its last line may be half written, and is not to be cut off."""
-    file = tmp_path / "lines.jsonl"
-    with closing(json_lines.Writer(file)) as writer:
-        writer.append({"a": 1})
-        with file.open("ab") as end:
-            end.write(b'{"a": ')
-        with pytest.raises(UserError, match="is being written by another process"):
-            json_lines.Writer(file)
-        assert file.read_bytes() == b'{"a":1}\n{"a": '
-
-    written(file, {"a": 2})
-    assert json_lines.read(file) == [{"a": 1}, {"a": 2}]
+    assert (old.precision, old.lr_rule, old.trace) == ("float32", "fixed", ())
 
 
 @pytest.mark.parametrize(
@@ -170,7 +135,7 @@ def test_a_file_that_is_being_written_is_refused_and_left_as_it_is(tmp_path):
     [(b"[1]\n", "line 1 of .* is not a JSON object"), (b"{}\nx\n", "line 2 of .* is not JSON")],
 )
 def test_lines_that_are_no_json_are_refused_by_number(tmp_path, content, words):
-    """With the file's name."""
+    """The error for a line that is no JSON names the file and the line's number."""
     (tmp_path / "lines.jsonl").write_bytes(content)
 
     with pytest.raises(UserError, match=words):

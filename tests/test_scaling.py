@@ -1,4 +1,4 @@
-"""What several workers take, beside one: the budget, and the command that measures it."""
+"""Several workers compared with one: the communication budget, and the command."""
 
 import json
 import math
@@ -22,7 +22,7 @@ sizes = st.floats(min_value=1, max_value=1000)
 
 
 def best_seconds(workers, exchange, overhead, per_sample, critical):
-    """The least T(B, p) by the two laws, of a training of one step at batches without end."""
+    """Least T(B, p) over batch sizes, by the two laws with S_min = 1."""
     overhead += exchange * (workers > 1)
     size = math.sqrt(workers * critical * overhead / per_sample)
     return (1 + critical / size) * (overhead + per_sample * size / workers)
@@ -36,7 +36,7 @@ def best_seconds(workers, exchange, overhead, per_sample, critical):
     factor=st.floats(0, 3),
 )
 def test_workers_pay_just_within_the_budget(overhead, per_sample, critical, workers, factor):
-    """Each at its best batch size, they take less time than one only where it is not exceeded."""
+    """At best batch sizes, several workers beat one exactly if the budget is not exceeded."""
     budget = scale_command.budget(overhead, per_sample, critical, workers)
     assume(abs(factor - 1) > 1e-6)
 
@@ -48,7 +48,7 @@ def test_workers_pay_just_within_the_budget(overhead, per_sample, critical, work
 
 
 def new_times(exchange):
-    """What two crews measured on a machine that keeps to the laws, with a little noise."""
+    """Times of two crews on a machine that follows the laws, with 1 % noise."""
     sizes = [2**power for power in range(11)]
     alone, two = Group(workers=1, threads=1), Group(workers=2, threads=1)
 
@@ -71,7 +71,7 @@ def new_times(exchange):
     ("exchange", "verb", "pays"), [(1e-3, "above", False), (1e-6, "within", True)]
 )
 def test_an_answer_says_whether_workers_pay(exchange, verb, pays):
-    """As measured and by the budget, on a machine where they do and on one where they do not."""
+    """Measured times and the budget agree on a machine where workers pay, and where not."""
     bounds = Reference.shipped().bounds(0.95)
 
     measured = new_times(exchange)
@@ -95,7 +95,7 @@ def test_what_was_measured_is_saved():
 
 
 def test_the_command_measures_one_worker_and_several(tmp_path, monkeypatch, capsys):
-    """Each from fresh processes; it draws and saves what it measured."""
+    """The command measures in fresh processes, draws a figure, and saves the times."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=300, test=20)
     monkeypatch.setattr(Reference, "shipped", study.findings)
     monkeypatch.setattr(scale_command, "LARGER_BATCH_SIZES", (512,))
@@ -118,11 +118,11 @@ def test_the_command_measures_one_worker_and_several(tmp_path, monkeypatch, caps
         (["--workers=1"], "'1' is not a whole number of at least 2"),
         (["--crews=1"], "'1' is not a whole number of at least 2"),
         (["--target-accuracy=0.5"], "steps to test accuracy 0.5 are not known"),
-        (["--figure=scale.gif"], "'scale.gif' is no figure"),
+        (["--figure=scale.gif"], "'scale.gif' is not a figure"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(words, sentence, capsys):
-    """Before a worker is started."""
+    """Senseless options are an error before any worker is started."""
     try:
         code = bench_main.main(["scale", *words])
     except SystemExit as exit_:

@@ -1,4 +1,4 @@
-"""A search over trainings that take made-up steps: cut off anywhere, it goes on where it was."""
+"""A search over trainings with made-up steps, which may be interrupted anywhere."""
 
 import math
 import random
@@ -24,7 +24,7 @@ SIZES += [3 * size // 2 for size in SIZES[1:-1]]
 
 
 def outcome(trial):
-    """S(B) = 300 (1 + 20 / B), more away from the best rate, and a spread over seeds."""
+    """Steps of S(B) = 300 (1 + 20 / B), more at other rates, with a spread over seeds."""
     best_rate = 1 / (1 + 20 / trial.batch_size)
     away = math.log2(trial.learning_rate / best_rate)
     spread = np.random.default_rng([trial.batch_size, trial.seed]).normal(0, 0.05)
@@ -35,7 +35,7 @@ def outcome(trial):
 
 
 class Pool:
-    """Trains at once, until its time is over."""
+    """Gives outcomes at once; after some trainings, raises KeyboardInterrupt."""
 
     def __init__(self, trainings_left, cap, broken):
         self.left, self.cap, self.broken, self.caps = trainings_left, cap, broken, []
@@ -56,7 +56,7 @@ class Pool:
 
 @pytest.fixture
 def search(tmp_path):
-    """Go on with a search until so many more trainings were made; return what it found."""
+    """Run or resume a search for so many trainings; return its findings and its ledger."""
 
     def go_on(
         trainings_left=math.inf, *, file="runs.jsonl", deadline=math.inf, broken=0, **options
@@ -90,7 +90,7 @@ def search(tmp_path):
 
 
 def test_the_best_of_all_sizes_is_named(search):
-    """Steps times seconds are least at 32 or so, within what seeds explain."""
+    """The best size is within 10 % of the fastest, from less than a fifth of all trainings."""
     findings, ledger = search()
 
     times = findings.times()
@@ -102,8 +102,8 @@ def test_the_best_of_all_sizes_is_named(search):
 
 
 @pytest.mark.parametrize("cut", range(20))
-def test_cut_off_anywhere_it_goes_on_without_repeating_a_training(search, cut):
-    """The answer is that of a search that nobody cut off."""
+def test_a_search_that_is_interrupted_and_resumed_repeats_no_training(search, cut):
+    """An interrupted and resumed search gives the answer of an uninterrupted one."""
     whole, all_made = search(file="whole.jsonl")
     made = random.Random(cut).randrange(len(all_made.outcomes))
 
@@ -119,13 +119,13 @@ def test_cut_off_anywhere_it_goes_on_without_repeating_a_training(search, cut):
 
 
 def test_a_deadline_in_the_past_trains_nothing(search):
-    """The error is for the command, which prints what there is."""
+    """A search whose deadline is past raises an error, and the command prints what there is."""
     with pytest.raises(TimeUpError):
         search(deadline=0.0)
 
 
 def test_a_training_of_a_race_is_capped_by_the_fastest_so_far(search):
-    """Or where it would take longer than is of interest."""
+    """The cap falls after the first trainings; fresh seeds have no cap."""
     findings, _ = search()
 
     caps = findings.caps
@@ -135,7 +135,7 @@ def test_a_training_of_a_race_is_capped_by_the_fastest_so_far(search):
 
 
 def test_a_size_that_cannot_be_trained_is_left_out_and_the_search_goes_on(search):
-    """As where the last batch of the validation's training set is a single sample."""
+    """A size may fail only in training, as with a last batch of a single sample."""
     findings, _ = search(broken=32)
 
     assert 32 not in findings.tuned
@@ -144,7 +144,7 @@ def test_a_size_that_cannot_be_trained_is_left_out_and_the_search_goes_on(search
 
 
 def test_sizes_that_are_asked_for_all_get_fresh_seeds(search):
-    """As in a study."""
+    """Each size that is asked for gets fresh seeds, as in a study."""
     findings, _ = search(batch_sizes=(4, 32, 600), seeds=4)
 
     assert list(findings.tuned) == [4, 32]
@@ -153,7 +153,7 @@ def test_sizes_that_are_asked_for_all_get_fresh_seeds(search):
 
 
 def test_only_near_rivals_get_fresh_seeds(search):
-    """The user's own choice gets a few."""
+    """Sizes far from the best get no fresh seeds; the user's own choice gets a few."""
     findings, _ = search()
 
     known = findings.known()

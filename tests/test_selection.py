@@ -23,7 +23,7 @@ def run(tmp_path, monkeypatch):
 
 @pytest.fixture
 def chosen(run, monkeypatch):
-    """Return the names of the cases that a run goes through, and what it forecasts; none runs."""
+    """Return a run's case names and the number of cases in its forecast; no case runs."""
     monkeypatch.setattr("_pytest.runner.runtestprotocol", lambda *_, **__: [])
 
     def names(*words):
@@ -35,12 +35,12 @@ def chosen(run, monkeypatch):
 
 
 def sizes(names, part):
-    """The batch sizes of the cases whose names hold something."""
+    """Batch sizes of the cases whose names contain `part`."""
     return {int(re.search(r"batch_size=(\d+)", name).group(1)) for name in names if part in name}
 
 
 def test_a_default_run_measures_the_question_first(chosen, monkeypatch):
-    """Its sizes and engine, then times, then the target; slow epochs are not forecast."""
+    """The question's cases come first, then times, then trainings; slow epochs are left out."""
     slow = {"loader": 9, "eager": 4, "compiled": 3, "native": 1}
     monkeypatch.setattr(Forecast, "epoch_seconds", lambda _, engine, __: slow[engine])
     names, measured = chosen()
@@ -57,11 +57,11 @@ def test_a_default_run_measures_the_question_first(chosen, monkeypatch):
     assert set(verbs[of_engines:]) == {"convergence"}
     assert sizes(names, "step") == set(cases.BATCH_SIZES)
     assert sizes(names, "seed=2") == set(cases.CONVERGENCE_BATCH_SIZES)
-    assert measured == len(names) - 4 - 7  # four epochs of loader, and all of eager
+    assert measured == len(names) - 4 - 7  # 4 epochs of loader and 7 of eager are left out
 
 
 def test_what_is_named_is_measured_as_ever_and_full_measures_everything(chosen):
-    """A file and an engine at all sizes; sizes alone in the files of a default run."""
+    """A named file or engine runs at all sizes; named sizes run in a default run's files."""
     by_file, measured = chosen("bench/test_epoch.py", "bench/test_step.py")
     by_engine, _ = chosen("--engines=eager")
     by_size, _ = chosen("--batch-sizes=7,9")
@@ -82,7 +82,7 @@ def test_what_is_named_is_measured_as_ever_and_full_measures_everything(chosen):
 
 
 def test_what_is_left_out_is_skipped_for_a_reason_that_is_told_once(run):
-    """And the end says what a full run would add."""
+    """A reason is printed once, and the end says what a full run would add."""
     done = run("-k=epoch and loader")
 
     assert done.code == 0, done.output
@@ -95,7 +95,7 @@ def test_what_is_left_out_is_skipped_for_a_reason_that_is_told_once(run):
 
 
 def test_a_full_run_trains_every_seed(run):
-    """Although the first one misses the target clearly; another run leaves them out."""
+    """With --full, later seeds train although the first seed clearly misses the target."""
     words = "--batch-sizes=50", "--engines=eager", "--max-epochs=1", "-k=convergence and fixed"
 
     assert "3 passed" in run(*words, "--full").output
@@ -103,7 +103,7 @@ def test_a_full_run_trains_every_seed(run):
 
 
 def test_a_default_run_of_a_task_ends_at_its_number_of_samples(monkeypatch):
-    """It has its own rules for the rate, and the eager engine finds the steps to the target."""
+    """A task has its own rules for the rate, and the eager engine trains to its target."""
     monkeypatch.setattr("_pytest.runner.runtestprotocol", lambda *_, **__: [])
     monkeypatch.chdir(suite.ROOT)
 

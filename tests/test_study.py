@@ -1,4 +1,4 @@
-"""A study of steps to target: one training, and the results that are kept."""
+"""A study of steps to target: its trainings, and the results that are kept."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def chosen_trial(**changed):
 
 
 def score_after(steps, chosen, task):
-    """Of a training of its own, evaluated once."""
+    """Score of a separate training, evaluated only after `steps`."""
     subject, judge = trial.judged_by(task, chosen.judged_on)
     engine = new_engine("eager", seed=chosen.seed, learning_rate=chosen.learning_rate)
     generator = torch.Generator().manual_seed(chosen.seed)
@@ -39,19 +39,19 @@ def score_after(steps, chosen, task):
 @pytest.mark.parametrize("judged_on", [TEST, VALIDATION])
 @pytest.mark.parametrize("target", [0.6, 0.75])
 def test_the_target_lies_between_the_last_two_evaluations(mnist, judged_on, target):
-    """A training that is evaluated there alone agrees."""
+    """A training misses the target at the first of these steps and reaches it at the second."""
     chosen, task = chosen_trial(judged_on=judged_on), replace(mnist, target=target)
 
-    found = trial.run(chosen, task, "native", max_epochs=MAX_EPOCHS)
+    ended = trial.run(chosen, task, "native", max_epochs=MAX_EPOCHS)
 
-    assert found.reached
-    assert found.below < found.steps <= found.below * trial.COARSE + 1
-    assert score_after(found.below, chosen, task) < target
-    assert score_after(found.steps, chosen, task) >= target
+    assert ended.reached
+    assert ended.below < ended.steps <= ended.below * trial.COARSE + 1
+    assert score_after(ended.below, chosen, task) < target
+    assert score_after(ended.steps, chosen, task) >= target
 
 
 def test_the_validation_set_is_not_trained_on(mnist):
-    """It is drawn from the training set, which may be sorted, and always the same."""
+    """The validation set is a random part of the training set, the same each time."""
     subject, judge = trial.judged_by(mnist, VALIDATION)
 
     assert (len(subject), len(judge)) == (57_500, 2_500)
@@ -63,7 +63,7 @@ def test_the_validation_set_is_not_trained_on(mnist):
 
 
 def test_a_run_ends_with_its_budget_its_cap_or_when_it_diverges(mnist):
-    """What a cap ended is known to be so; a run that was told to stop has no outcome."""
+    """An outcome says whether a cap ended the run; a run that is told to stop has none."""
     task = replace(mnist, target=0.99, train=mnist.train.head(640))
     run = partial(trial.run, task=task, engine="native", max_epochs=3)
 
@@ -80,28 +80,28 @@ def test_a_run_ends_with_its_budget_its_cap_or_when_it_diverges(mnist):
 
 
 def test_bounds_are_found_by_set_and_rate():
-    """A seed that did not try the target is not there."""
-    found = study.findings()
-    few = found.fresh[0].model_copy(
+    """Seeds without bounds for the target are left out."""
+    made = study.findings()
+    few = made.fresh[0].model_copy(
         update={"bounds": {study.TARGET: [(90, 100)], 0.9: [(1, 2)] * 6}}
     )
 
-    bounds = found.model_copy(update={"fresh": [few]}).bounds(study.TARGET, judged_on="validation")
+    bounds = made.model_copy(update={"fresh": [few]}).bounds(study.TARGET, judged_on="validation")
 
     assert bounds == {1: {100: (90, 100)}}
 
 
 def test_the_study_of_the_package_is_whole():
     """Each target has a tuned rate inside its grid, and twenty fresh seeds, at each size."""
-    found = Reference.shipped()
-
+    shipped = Reference.shipped()
     whole = json.loads(Path(reference.__file__).with_name("reference.json").read_text())
 
-    assert found.study["dirty"] is False
+    assert shipped.study["dirty"] is False
     assert all(rate["is_interior"] for tuned in whole["tuned"].values() for rate in tuned)
-    assert set(found.tuned) == {0.9, 0.93, 0.95, 0.97}
-    for target, tuned in found.tuned.items():
-        assert [one.batch_size for one in tuned] == [2**power for power in range(11)]
+    assert set(shipped.tuned) == {0.9, 0.93, 0.95, 0.97}
+    for target, tuned in shipped.tuned.items():
+        sizes = [rate.batch_size for rate in tuned]
+        assert sizes == [2**power for power in range(11)]
         for judge in ("validation", "test"):
-            bounds = found.bounds(target, judged_on=judge)
-            assert [len(bounds[one.batch_size]) for one in tuned] == [20] * 11
+            bounds = shipped.bounds(target, judged_on=judge)
+            assert [len(bounds[size]) for size in sizes] == [20] * 11

@@ -1,4 +1,4 @@
-"""python -m bench sweet-spot as its users call it: known steps, or trainings of their own task."""
+"""python -m bench sweet-spot as its users run it: known steps, or trainings of their task."""
 
 import json
 import re
@@ -45,7 +45,7 @@ task = Task(
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Time steps for moments only."""
+    """Time steps for 0.2 s, in two processes."""
     for command in (known_command, search_command):
         monkeypatch.setattr(command, "SECONDS", 0.2)
         monkeypatch.setattr(command, "PROCESSES", 2)
@@ -53,7 +53,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def known(monkeypatch):
-    """Run the command where the steps to a target that guessing reaches are known."""
+    """Run the command with known steps to a target that guessing reaches."""
     monkeypatch.setattr(Reference, "shipped", lambda: study.findings(target=TARGET, scale=0.02))
     return lambda *words: main(f"--target-accuracy={TARGET}", "--threads=1", *words)
 
@@ -73,7 +73,7 @@ def main(*words):
 
 
 def flat(text):
-    """Without line breaks."""
+    """Return a text without line breaks."""
     return re.sub(r"\s+", " ", text)
 
 
@@ -83,7 +83,7 @@ def trainings(folder):
 
 
 def test_known_steps_are_multiplied_checked_and_drawn(known, tmp_path, capsys):
-    """A table and sentences for each engine, and a figure and a file of both."""
+    """Each engine has a table and sentences; the figure and the file are of both engines."""
     figure, file = tmp_path / "figure.png", tmp_path / "answer.json"
 
     code = known("--engines=eager,native", f"--figure={figure}", f"--json={file}")
@@ -98,7 +98,7 @@ def test_known_steps_are_multiplied_checked_and_drawn(known, tmp_path, capsys):
     assert output.count("with 5 seeds that had no part in the choice: median ") == 2
     assert figure.read_bytes().startswith(b"\x89PNG")
     answers = json.loads(file.read_text())["answers"]
-    assert {of["best_batch_size"] for of in answers.values()} <= set(study.SIZES)
+    assert {each["best_batch_size"] for each in answers.values()} <= set(study.SIZES)
 
 
 def test_trainings_find_the_best_size_of_a_task_and_are_never_repeated(own, tmp_path, capsys):
@@ -126,14 +126,14 @@ def test_trainings_find_the_best_size_of_a_task_and_are_never_repeated(own, tmp_
     assert "<svg" in figure.read_text()
     saved = json.loads(file.read_text())
     assert saved["answers"]["eager"]["best_batch_size"] == int(best)
-    # What was found can be the known steps of another run.
-    found = Reference.model_validate(saved)
-    assert f"{found.rates(0.9)[int(best)]:.3g}" == rate
-    assert {len(seeds) for seeds in found.bounds(0.9).values()} == {2}
+    # The saved answer can be the known steps of another run.
+    reference = Reference.model_validate(saved)
+    assert f"{reference.rates(0.9)[int(best)]:.3g}" == rate
+    assert {len(seeds) for seeds in reference.bounds(0.9).values()} == {2}
 
 
 def test_batch_sizes_that_are_asked_for_are_all_trained(own, capsys):
-    """As a study does; rates by a rule take few trainings."""
+    """Each batch size is trained, as in a study; rates by a rule take three trainings each."""
     code = own("--batch-sizes=4,64,1000", "--rates=sqrt", "--seeds=2")
 
     output = flat(capsys.readouterr().out)
@@ -143,7 +143,7 @@ def test_batch_sizes_that_are_asked_for_are_all_trained(own, capsys):
 
 
 def test_an_unreachable_target_gives_the_score_of_each_size(own, capsys):
-    """And after how long; every batch size that is small enough is tried."""
+    """If no size reaches the target, the answer gives each size's score and its time."""
     code = own("--target-accuracy=1", "--max-epochs=1", "--rates=fixed", "--seeds=2")
 
     output = flat(capsys.readouterr().out)
@@ -156,18 +156,17 @@ def test_an_unreachable_target_gives_the_score_of_each_size(own, capsys):
     ("words", "code", "sentence"),
     [
         (["--engines=eager,native", "--rates=tuned"], 2, "find the steps to the target with one"),
-        (["--figure=figure.doc"], 2, "'figure.doc' is no figure: name a file that ends in .png"),
+        (["--figure=figure.doc"], 2, "'figure.doc' is not a figure: name a file that ends in .png"),
         (["--data-root=nowhere"], 1, "error: nowhere holds no folder NAME/raw"),
-        (["--task=nowhere.py"], 2, "'nowhere.py' names no file"),
         (["--task=nowhere:task"], 1, "cannot be loaded: ModuleNotFoundError"),
-        (["--rates=cubic"], 2, "'cubic' is no way to choose rates: choose from tuned, fixed"),
+        (["--rates=cubic"], 2, "'cubic' is not a way to choose rates: choose from tuned, fixed"),
         (["--seeds=1"], 2, "'1' is not a whole number of at least 2"),
         (["--time-limit=0"], 2, "'0' is not a number above 0"),
         (["--max-epochs=0"], 2, "'0' is not a whole number from 1"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_sentence(known, capsys, words, code, sentence):
-    """Before anything is measured; the exit code is that of the command line, or 1."""
+    """Senseless options are an error before any measurement; the code is argparse's 2, or 1."""
     try:
         ended = known(*words)
     except SystemExit as exit_:  # argparse's own refusals
@@ -178,7 +177,7 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(known, capsys, words, code
 
 
 def test_without_a_compiler_the_command_says_so(known, capsys, monkeypatch):
-    """And falls back to nothing slower."""
+    """A command whose engine cannot compile ends with an error, and tries no slower engine."""
 
     def fail(*_):
         raise UnavailableError("no working compiler here")
@@ -189,8 +188,8 @@ def test_without_a_compiler_the_command_says_so(known, capsys, monkeypatch):
     assert capsys.readouterr().err == "error: no working compiler here\n"
 
 
-def test_ctrl_c_prints_what_is_there(tmp_path):
-    """Exit code 130, no traceback; the trainings that had ended are kept."""
+def test_ctrl_c_keeps_the_trainings_that_have_ended(tmp_path):
+    """After Ctrl-C, the exit code is 130, and the file holds the trainings that have ended."""
     (tmp_path / "signs.py").write_text(TASK)
     runs = tmp_path / "runs.jsonl"
     process = subprocess.Popen(

@@ -30,7 +30,7 @@ NOISE = """type("Noise", (), {
         "__len__": lambda _: 40, "__getitem__": lambda _, place: (torch.rand(4), place % 4)
     })()"""
 TRAIN, TEST = "samples(120, 0)", "samples(50, 1)"
-# What stands in the file, what a user writes instead, and what the sentence says.
+# Per mistake: the text in the file, what a user writes instead, and a part of the error.
 MISTAKES = {
     "raises": ("def network", "1 / 0\ndef network", r"ZeroDivisionError: .* \(mine\.py, line 20\)"),
     "exits": ("def network", "exit()\ndef network", r"SystemExit: None \(mine\.py, line 20\)"),
@@ -38,41 +38,33 @@ MISTAKES = {
     "no task": ("task = Task(", "mine = Task(", "defines no 'task': define a Task of this name"),
     "task is None": ("task = Task(", "task = None and Task(", "'task' is of type NoneType: make"),
     "missing": ("    network=network,\n", "", r"argument: 'network' \(mine\.py, line 30\)"),
-    "name": ('"mine"', '"my/task"', "name is 'my/task': give a word or a few, without /"),
+    "name": ('"mine"', '"my/task"', "name is 'my/task': give one or a few words, without /"),
     "long name": ('"mine"', '"m" * 101', "name has 101 letters: give at most 100"),
     "target": ("target=0.95", "target=95", "target is 95: an accuracy is above 0 and at most 1"),
     "rate": ("rate=0.01", "rate=-1", "learning_rate is -1: give a number above 0"),
-    "batch size": ("size=8", "size=True", "batch size True is no whole number: give an int of"),
+    "batch size": ("size=8", "size=True", "batch size True is not an int: give an int of"),
     "no samples": (TRAIN, "samples(0, 0)", r"train has inputs of shape \(0, 4\) and targets of"),
     "array": (TRAIN, "samples(9, 0)[0].numpy()", "the samples are neither a pair of tensors, inp"),
     "number": (TRAIN, "100", "train is of type int: give a pair of tensors, inputs and targets"),
     "empty list": (TRAIN, "[]", "train is empty: give at least one sample"),
-    "one network": ("=network,", "=network(),", "network is one network: give a function that"),
-    "no network": (MADE, "pass", r"network\(\) makes a value of type NoneType, and no torch mod"),
-    "no parameters": (MADE, "return nn.ReLU()", "makes a module without parameters"),
+    "one network": ("=network,", "=network(),", "network is a single network: give a function"),
+    "no network": (MADE, "pass", r"network\(\) returns a value of type NoneType: return a mod"),
+    "no parameters": (MADE, "return nn.ReLU()", "returns a module without parameters"),
     "network raises": (MADE, "return nn.Linear()", r"fails: TypeError: .* \(mine\.py, line 22\)"),
     "lazy": ("nn.Linear(4,", "nn.LazyLinear(", "has lazy layers: give them their sizes"),
     "device": ("8, 4))", '8, 4)).to("meta")', "is on meta: leave it on the CPU, and use --d"),
-    "shared": ("=network,", "=lambda made=network(): made,", "gives the same parameters again"),
-    "unseeded": (MADE, UNSEEDED, "differs for the same seed: let torch alone draw its par"),
+    "shared": ("=network,", "=lambda made=network(): made,", "returns the same parameters again"),
+    "unseeded": (MADE, UNSEEDED, "differs for the same seed: let only torch draw its para"),
     "inputs": ("nn.Linear(4,", "nn.Linear(5,", "network cannot take 8 training samples: Runtime"),
-    "tuple": (MADE, "return nn.GRU(4, 4)", "the network returns a value of type tuple, and no"),
+    "tuple": (MADE, "return nn.GRU(4, 4)", "the network returns a value of type tuple: return"),
     "dtype": (".long() +", ".double() +", "loss does not fit the network's outputs and the targ"),
     "NaN": ("return inputs,", "return inputs * torch.nan,", "a fresh network is nan, not finite"),
-    "sum": ("cross_entropy,", 'nn.CrossEntropyLoss(reduction="sum"),', "is no mean over samples"),
-    "no scalar": (
-        "cross_entropy,",
-        'nn.CrossEntropyLoss(reduction="none"),',
-        r"shape \(8,\): give",
-    ),
-    "no tensor": (
-        "cross_entropy,",
-        "lambda *_: 1.0,",
-        "the loss is a value of type float",
-    ),
-    "no optimizer": ("return torch.optim", "torch.optim", r"optimizer\(\) makes a value of type"),
+    "sum": ("cross_entropy,", 'nn.CrossEntropyLoss(reduction="sum"),', "not a mean over samples"),
+    "no scalar": ("cross_entropy,", 'nn.CrossEntropyLoss(reduction="none"),', r"shape \(8,\): giv"),
+    "no tensor": ("cross_entropy,", "lambda *_: 1.0,", "the loss is a value of type float"),
+    "no optimizer": ("return torch.optim", "torch.optim", r"optimizer\(\) returns a value of type"),
     "closure": ("Adam", "LBFGS", "cannot take a step: TypeError: .* argument: 'closure'"),
-    "other network": ("Adam(parameters", "Adam(network().parameters()", "moves other parameters"),
+    "other network": ("Adam(parameters", "Adam(network().parameters()", "updates parameters that"),
     "test inputs": (TEST, "(torch.ones(5, 3), torch.ones(5))", "cannot take 5 test samples: Runt"),
     "no accuracy": (TEST, "(torch.ones(5, 4), torch.ones(5, 1))", "have no accuracy: give the t"),
     "direction": ("0.95,", "-2, score=cross_entropy,", r"scores 1\.\d+, and the target is -2:"),
@@ -93,7 +85,7 @@ def written(tmp_path):
 
 @pytest.mark.parametrize(("old", "new", "sentence"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_refused_before_anything_is_measured(written, old, new, sentence):
-    """In one sentence, with the line of the user's file where there is one."""
+    """The error is one sentence, with the line of the user's file where there is one."""
     with pytest.raises(UserError) as refusal:
         Source(task=written(old, new)).load()
 
@@ -104,7 +96,7 @@ def test_a_mistake_is_refused_before_anything_is_measured(written, old, new, sen
 
 
 def test_a_task_is_found_in_a_file_and_in_a_module(written, tmp_path, monkeypatch):
-    """By its name or another; it may be made by a function. No module of others is replaced."""
+    """A task may have any name or be made by a function. Loading replaces no other module."""
     random, file = sys.modules["random"], written(name="random.py")
     written("task = Task(", "def task(): return Task(", name="made.py")
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -120,19 +112,13 @@ def test_a_task_is_found_in_a_file_and_in_a_module(written, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("place", ["none.py", "none.py:task", "mnist_mlp", "mine.py:no name"])
 def test_a_place_that_holds_no_task_is_refused_when_it_is_parsed(place):
-    """With what a place may be."""
+    """The error for a place without a task says what a place may be."""
     with pytest.raises(argparse.ArgumentTypeError, match=r"give FILE\.py or MODULE:NAME"):
         arguments.task(place)
 
 
-def test_a_task_brings_its_own_data(written, tmp_path):
-    """A folder with a data set in MNIST's layout is for the question's network."""
-    with pytest.raises(UserError, match="leave out --data-root, or --task"):
-        Source(task=written(), data_root=tmp_path).load()
-
-
 def test_loading_a_task_leaves_the_global_random_state_as_it_was(written):
-    """Although the user's file seeds, and a network draws."""
+    """The user's file may seed and draw: the global random state stays the same."""
     torch.manual_seed(5)
     before = torch.get_rng_state()
     Source(task=written("def samples", "torch.manual_seed(0)\n\ndef samples")).load()
@@ -141,7 +127,7 @@ def test_loading_a_task_leaves_the_global_random_state_as_it_was(written):
 
 
 class Pairs(Dataset):
-    """So many pairs of an input and a target, which counts how often each is read."""
+    """A dataset of `count` pairs, which counts how often each pair is read."""
 
     def __init__(self, count, *, noise=0.0):
         self.reads = Counter()
@@ -156,7 +142,7 @@ class Pairs(Dataset):
 
 
 def test_a_dataset_is_read_into_memory_once():
-    """But for a few samples, which are read again to see whether they are the same."""
+    """A dataset is read once, but for a few samples that are compared with a second reading."""
     pairs = Pairs(2_500)
     split = split_of(pairs, "train")
 
@@ -176,7 +162,7 @@ def not_in_memory(request, monkeypatch):
 
 
 def test_samples_that_are_not_in_memory_are_for_the_loader_engine(not_in_memory):
-    """It trains, is evaluated, and gives the same again; others refuse with the reason."""
+    """Without samples in memory, loader trains repeatably, and other engines refuse."""
     task, reason = not_in_memory
     for name in ("eager", "compiled", "ddp"):
         with pytest.raises(UnavailableError, match=f"{reason}.*: use the loader engine"):
@@ -194,7 +180,7 @@ def test_samples_that_are_not_in_memory_are_for_the_loader_engine(not_in_memory)
 
 @pytest.fixture
 def train(monkeypatch, tmp_path, capsys):
-    """Run the trainer in its own folder; its exit code, and what it printed without seconds."""
+    """Run the trainer in its own folder; return its exit code and its output without seconds."""
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
@@ -205,8 +191,8 @@ def train(monkeypatch, tmp_path, capsys):
     return run
 
 
-def test_the_trainer_takes_the_loader_engine_for_them_and_says_so(written, train):
-    """What is random is drawn in a resumed run as in one that went on."""
+def test_the_trainer_takes_the_loader_engine_for_such_samples_and_says_so(written, train):
+    """A resumed run draws the same random samples as a run that was not interrupted."""
     task = f"--task={written(TRAIN, NOISE)}"
 
     code, straight = train(task, "--epochs=2", "--checkpoints=straight")
@@ -227,7 +213,7 @@ def test_the_trainer_takes_the_loader_engine_for_them_and_says_so(written, train
 
 
 def test_a_batch_that_cannot_be_trained_is_refused_before_the_first_step(written, train):
-    """The last batch of an epoch, too."""
+    """A batch that cannot be trained, also an epoch's last, is an error before the first step."""
     task = f"--task={written('nn.ReLU()', 'nn.BatchNorm1d(8)')}"
 
     code, printed = train(task, "--batch-size=7")
@@ -239,7 +225,7 @@ def test_a_batch_that_cannot_be_trained_is_refused_before_the_first_step(written
 
 
 def test_a_mistake_ends_the_command_with_one_line(written):
-    """Nothing of ours is printed."""
+    """A mistake in a task file ends the command with one line and no traceback."""
     done = subprocess.run(
         [sys.executable, "-m", "mnist_mlp", f"--task={written('=cross_entropy', '=None')}"],
         capture_output=True,

@@ -34,7 +34,7 @@ SETTINGS = {"seed": 0}
 
 
 def until(engine, task, batch_size, target, *, epochs, **more):
-    """Train to a target score, or for so many epochs."""
+    """Train until the target score, or until the budget of epochs is spent."""
     return train_until(
         engine,
         task,
@@ -47,7 +47,7 @@ def until(engine, task, batch_size, target, *, epochs, **more):
 
 
 def new_keeper(folder, **more):
-    """Keeps a run's checkpoints in that folder."""
+    """A keeper of a run's checkpoints in `folder`."""
     return Keeper(settings=SETTINGS, best=folder / "best.pt", last=folder / "last.pt", **more)
 
 
@@ -71,7 +71,7 @@ def test_evaluation_depends_on_nothing_but_network_and_split(task, batch_size, s
     assert engine.network.training
 
 
-@settings(max_examples=12)  # each writes some twenty files, and waits for the disk
+@settings(max_examples=12)  # an example writes twenty files and waits for the disk
 @given(chosen=engines_and_tasks(), batch_size=batch_sizes, stop=st.integers(1, 2))
 def test_a_resumed_run_loses_nothing(tmp_path_factory, chosen, batch_size, stop):
     """Stopped after any epoch and resumed from another state, a run ends bit for bit alike."""
@@ -102,7 +102,7 @@ def test_a_resumed_run_loses_nothing(tmp_path_factory, chosen, batch_size, stop)
 
 
 def test_the_best_checkpoint_has_the_lowest_test_loss(tmp_path):
-    """Of all epochs reported, and it reproduces that loss when loaded into a new network."""
+    """The best checkpoint gives the lowest test loss when loaded into a new network."""
     task = new_data(40, 20)
     keeper = new_keeper(tmp_path)
 
@@ -122,7 +122,7 @@ def test_the_best_checkpoint_has_the_lowest_test_loss(tmp_path):
 
 @pytest.mark.parametrize("name", ["loader", "eager"])
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_step_and_rate(name):
-    """The step is counted from the run's start."""
+    """The error for a loss that is not finite names the learning rate and the run's step."""
     engine = new_engine(name)
     walk = Walk(engine, new_split(10, seed=1), 4, generator=generator())
     walk.advance(3)
@@ -161,7 +161,7 @@ def test_a_spent_budget_is_a_result(chosen, batch_size):
 
 @given(task=tasks(), batch_size=batch_sizes)
 def test_time_to_target_ends_at_the_first_evaluation_that_reaches_it(task, batch_size):
-    """Repeating the run for the steps it took gives the score it reports."""
+    """Training again for the steps that a run took gives the score that the run reported."""
     target = 0.3 if task.is_judged_by_accuracy else task.target
     result = until(new_engine("eager", task), task, batch_size, target, epochs=5)
 
@@ -174,7 +174,7 @@ def test_time_to_target_ends_at_the_first_evaluation_that_reaches_it(task, batch
 
 @given(task=tasks(), batch_size=batch_sizes, last=st.integers(1, 10))
 def test_a_watcher_sees_every_evaluation_and_may_end_the_run(task, batch_size, last):
-    """The run then neither reached its target nor diverged, and has budget left."""
+    """A run that its watcher ends has neither reached its target nor diverged."""
     seen = []
 
     def watch(point):
@@ -197,7 +197,7 @@ def test_a_watcher_sees_every_evaluation_and_may_end_the_run(task, batch_size, l
     gaps=st.lists(st.integers(1, 30), min_size=1, max_size=4),
 )
 def test_evaluations_stand_at_the_steps_that_are_asked_for(task, batch_size, gaps):
-    """Each step may depend on the evaluation before it; training is the same as without them."""
+    """A step may depend on the evaluation before it; evaluations do not change the training."""
     stopping, straight = new_engine("eager", task), new_engine("eager", task)
     walk, at_once = (
         Walk(engine, task.train, batch_size, generator=generator())
@@ -222,7 +222,7 @@ def test_evaluations_stand_at_the_steps_that_are_asked_for(task, batch_size, gap
 
 
 def test_the_clock_is_paused_while_an_evaluation_is_made_and_looked_at(monkeypatch):
-    """Only training counts: here a tick per stretch of steps."""
+    """Only training counts: here one second per stretch of steps."""
     task, now = new_data(10, 5), [0.0]
     monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
     advance = Walk.advance
@@ -246,7 +246,7 @@ def test_the_clock_is_paused_while_an_evaluation_is_made_and_looked_at(monkeypat
 
 @pytest.mark.parametrize("new_task", [new_data, new_regression])
 def test_a_run_that_diverges_is_censored_at_once(new_task):
-    """It never counts as reached, and doesn't spend the rest of its budget; its score is finite."""
+    """A run that diverges ends at once, has not reached its target, and has a finite score."""
     task = new_task(10, 5)
     engine = new_engine("eager", task)
     engine.parameters[0].data.fill_(math.nan)
@@ -261,7 +261,7 @@ def test_a_run_that_diverges_is_censored_at_once(new_task):
 
 @pytest.mark.parametrize("name", ["loader", "eager"])
 def test_training_learns_to_read_digits(name, mnist):
-    """One pass over a tenth of the real training set, and three test digits in four are right."""
+    """After one pass over a tenth of the training set, three test digits in four are right."""
     engine = new_engine(name)
 
     training.epoch(engine, mnist.train.head(6_000), 10, generator=generator())

@@ -23,34 +23,34 @@ class Benchmark:
 
 
 @given(rounds=st.integers(1, 9), names=st.lists(st.sampled_from("abc"), unique=True))
-def test_everybody_has_a_turn_in_every_round(rounds, names):
-    """In an order that is not always the same."""
+def test_ours_and_each_peer_have_a_turn_in_every_round(rounds, names):
+    """A round has one turn of ours and of each peer, and the peers' seconds are kept."""
     order = []
-    others = {name: lambda name=name: order.append(name) for name in names}
+    peers = {name: lambda name=name: order.append(name) for name in names}
 
-    found = turns.take(
-        Benchmark(), lambda: order.append("ours"), others, rounds=rounds, tell=lambda _: None
+    taken = turns.take(
+        Benchmark(), lambda: order.append("ours"), peers, rounds=rounds, tell=lambda _: None
     )
 
     width = len(names) + 1
-    taken = [order[first : first + width] for first in range(0, len(order), width)]
-    assert len(taken) == rounds
-    assert all(sorted(turn) == sorted([*names, "ours"]) for turn in taken)
-    assert all(len(seconds) == rounds for seconds in found["peer_seconds"].values())
+    in_rounds = [order[first : first + width] for first in range(0, len(order), width)]
+    assert len(in_rounds) == rounds
+    assert all(sorted(turn) == sorted([*names, "ours"]) for turn in in_rounds)
+    assert all(len(seconds) == rounds for seconds in taken["peer_seconds"].values())
 
 
 def test_ours_has_no_place_of_its_own():
-    """It is first, last and in the middle."""
+    """In twenty rounds, ours is first, last and in the middle."""
     order = []
-    others = {name: lambda name=name: order.append(name) for name in "ab"}
+    peers = {name: lambda name=name: order.append(name) for name in "ab"}
 
-    turns.take(Benchmark(), lambda: order.append("ours"), others, rounds=20, tell=lambda _: None)
+    turns.take(Benchmark(), lambda: order.append("ours"), peers, rounds=20, tell=lambda _: None)
 
     assert {index % 3 for index, name in enumerate(order) if name == "ours"} == {0, 1, 2}
 
 
 def test_a_ratio_covers_the_middle_of_seven_turns():
-    """From the least to the greatest: the sign test's interval at 95 %."""
-    found = paired([2, 4, 4, 4, 4, 4, 12], [2] * 7, confidence=0.95)
+    """The sign test's 95 % interval of seven turns is from the least to the greatest."""
+    ratio = paired([2, 4, 4, 4, 4, 4, 12], [2] * 7, confidence=0.95)
 
-    assert (found.ratio, found.low, found.high) == pytest.approx((2, 1, 6))
+    assert (ratio.ratio, ratio.low, ratio.high) == pytest.approx((2, 1, 6))

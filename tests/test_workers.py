@@ -1,4 +1,4 @@
-"""Several workers that train one network: the steps of one, and an end that names its cause."""
+"""Several workers train one network as one process does, and a failure names its cause."""
 
 import os
 import signal
@@ -7,7 +7,6 @@ import sys
 import time
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from threading import Thread
 
 import psutil
@@ -38,7 +37,6 @@ from tests.strategies import (
     without_dropout,
 )
 
-ROOT = Path(__file__).parent.parent
 MOST_WORKERS = 3
 SOON = timedelta(seconds=20)
 
@@ -51,17 +49,17 @@ def crew():
 
 
 def trained(new_task, samples, batch_size, seed):
-    """Train for an epoch, in each worker; the mean loss, the parameters and the evaluation."""
+    """Train for an epoch; return the mean loss, the parameters and the evaluation."""
     task = new_task(samples, 1, seed=seed)
     engine = new_engine("ddp", task, seed=seed)
     loss = epoch(engine, task.train, batch_size, generator=generator(seed))
-    found = evaluate(engine, task.train)
+    evaluation = evaluate(engine, task.train)
     parameters = [each.numpy().copy() for each in engine.network.state_dict().values()]
-    return loss, parameters, (found.loss, found.score)
+    return loss, parameters, (evaluation.loss, evaluation.score)
 
 
 @given(samples=st.integers(0, 1000), workers=st.integers(1, 70))
-def test_every_sample_of_a_batch_is_in_one_of_the_shares_which_are_alike(samples, workers):
+def test_every_sample_of_a_batch_is_in_one_of_its_equal_shares(samples, workers):
     """No sample is lost or repeated, and shares differ by at most one sample."""
     parts = [range(samples)[share(samples, worker, workers)] for worker in range(workers)]
     sizes = [len(part) for part in parts]
@@ -77,7 +75,7 @@ def test_every_sample_of_a_batch_is_in_one_of_the_shares_which_are_alike(samples
     ids=["question", "regression"],
 )
 def test_several_workers_take_the_steps_of_one(crew, new_task, batch_size):
-    """The same losses, parameters and evaluation, up to rounding; all workers hold the same."""
+    """Several workers get one process's loss, parameters and evaluation, up to rounding."""
     samples = 30 if batch_size == 1 else 600
     loss, parameters, evaluation = trained(new_task, samples, batch_size, 3)
 
@@ -98,7 +96,7 @@ def normalized():
 
 
 def test_workers_agree_on_what_a_network_keeps_beside_parameters(crew):
-    """Although each has normalized its own part of a batch."""
+    """Workers hold equal running means, although each has normalized its own part of a batch."""
     crew.regroup(2)
 
     (_, first, _), (_, second, _) = crew.ask(
@@ -116,7 +114,7 @@ def fails():
 
 
 def test_a_worker_that_raises_is_named(crew):
-    """And the crew goes on."""
+    """The error names the rank that raised, and the crew goes on."""
     crew.regroup(2)
 
     with pytest.raises(UserError, match="rank 1 failed: ValueError: that won't do"):
@@ -135,9 +133,9 @@ def at_once(function):
 
 
 def test_the_first_claim_is_the_cause_and_is_printed_once(monkeypatch):
-    """A worker that has lost another waits for that one's claim, and then says nothing.
+    """A worker that has lost another waits for its claim, and then prints nothing.
 
-    An error that is no sentence is told with its kind: its text alone may be one word.
+    An error of another kind than ours is printed with its type: its text may be one word.
     """
     monkeypatch.setattr(first_cause, "GRACE_SECONDS", 0.3)
     store = HashStore()
@@ -151,7 +149,7 @@ def test_the_first_claim_is_the_cause_and_is_printed_once(monkeypatch):
 
 
 def test_a_worker_that_neither_lives_nor_claims_is_the_cause(monkeypatch):
-    """Here it is a process that has ended."""
+    """A worker whose process has ended without a claim is named as the cause."""
     monkeypatch.setattr(first_cause, "GRACE_SECONDS", 0.3)
     store = HashStore()
     lost, _ = (Register(store, rank=rank, size=2) for rank in range(2))
@@ -165,7 +163,7 @@ def test_a_worker_that_neither_lives_nor_claims_is_the_cause(monkeypatch):
 
 
 def test_workers_that_all_live_were_told_to_end(monkeypatch):
-    """One of them says so."""
+    """If all workers live, one of them says that they were told to end."""
     monkeypatch.setattr(first_cause, "GRACE_SECONDS", 0.5)
     store, sentences = HashStore(), []
     registers = [Register(store, rank=rank, size=2) for rank in range(2)]
@@ -176,7 +174,7 @@ def test_workers_that_all_live_were_told_to_end(monkeypatch):
 
 
 def test_a_start_has_a_store_for_itself():
-    """What the workers of an earlier start wrote is not there any more."""
+    """Workers do not see what the workers of an earlier start wrote."""
     store, sizes = HashStore(), []
 
     def start(rank):
@@ -193,13 +191,13 @@ def test_a_start_has_a_store_for_itself():
 
 
 def torchrun(*words, options=()):
-    """A training of two workers under torchrun; what it prints is in its `stdout`."""
+    """Start a training of two workers under torchrun; its output goes to its `stdout`."""
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone", *options),
             *("--nproc-per-node=2", "-m", "mnist_mlp", *words),
         ],
-        cwd=ROOT,
+        cwd=in_process.ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -208,7 +206,7 @@ def torchrun(*words, options=()):
 
 @pytest.mark.slow
 def test_a_killed_worker_is_named_and_a_restart_goes_on(tmp_path):
-    """The run ends with the parameters of an undisturbed one, bit for bit."""
+    """The run ends with the parameters of an uninterrupted run, bit for bit."""
     words = ["--batch-size=8192", "--epochs=3", "--checkpoints"]
     with torchrun(*words, str(tmp_path / "killed"), options=["--max-restarts=1"]) as training:
         lines = []
@@ -243,7 +241,7 @@ def test_a_killed_worker_is_named_and_a_restart_goes_on(tmp_path):
 
 
 def test_torchrun_trains_a_task_of_the_users_own(tmp_path):
-    """With the engine that shares batches."""
+    """Under torchrun, a task is trained by the engine that shares batches."""
     words = f"--task={own_task.__file__}", "--epochs=1", f"--checkpoints={tmp_path}"
     with torchrun(*words) as training:
         printed = training.stdout.read()
@@ -254,7 +252,7 @@ def test_torchrun_trains_a_task_of_the_users_own(tmp_path):
 
 
 def test_what_several_workers_cannot_do_is_said_once(tmp_path):
-    """Before anything is trained."""
+    """An engine for one process is refused once, before any training."""
     with torchrun("--engine=native", f"--checkpoints={tmp_path}") as training:
         printed = training.stdout.read()
 
@@ -266,7 +264,7 @@ def test_what_several_workers_cannot_do_is_said_once(tmp_path):
 
 
 def test_the_suite_times_workers_by_the_slowest(tmp_path):
-    """Steps, an epoch and exchanges, of one worker and of two; saved as any other case is."""
+    """Steps, epochs and exchanges of one worker and of two are saved as any other case."""
     idx.write_dataset(tmp_path / "KMNIST" / "raw", train=600, test=200)
     file = tmp_path / "run.json"
 
@@ -277,15 +275,15 @@ def test_the_suite_times_workers_by_the_slowest(tmp_path):
     )
 
     assert ended.code == 0, ended.output
-    found = {case.name: case for case in files.read(file).cases}
-    step = found["test_workers_step[engine=ddp-group=2x1-batch_size=64]"]
+    cases = {case.name: case for case in files.read(file).cases}
+    step = cases["test_workers_step[engine=ddp-group=2x1-batch_size=64]"]
     assert (step.workers, step.threads) == (2, 1)
     assert step.seconds < 1
-    assert len(found) == 2 + 2 + 3
+    assert len(cases) == 2 + 2 + 3
 
 
 def test_a_worker_that_is_stopped_is_named_and_nothing_is_left():
-    """The crew's patience ends the waiting; its end ends every process."""
+    """A crew names a worker that does not answer in time, and ends every process."""
     with crews.started(2, patience_seconds=20) as few:
         few.patience_seconds = 1
         processes = few.ask(os.getpid)

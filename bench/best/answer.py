@@ -1,4 +1,4 @@
-"""What a search found, in sentences, a table, a figure and a file."""
+"""Writes the results of a search: sentences, a table, a figure and a file."""
 
 import json
 import math
@@ -17,8 +17,8 @@ from bench.laws.time_to_target import WITHIN, TimeToTarget
 from bench.units import counted, estimate, is_known, listed, megabytes, seconds, table, wrapped
 from mnist_mlp import atomic
 
-RUNS = 5  # trainings whose median the interval in the first sentence is for
-MOST_SEEDS = 50  # that are worth proposing
+RUNS = 5  # the first sentence gives the interval of the median of so many trainings
+MOST_SEEDS = 50  # the answer proposes no more
 
 
 def lines(findings: Findings) -> list[str]:
@@ -44,14 +44,14 @@ def _answer(findings: Findings, times: TimeToTarget) -> Iterator[str]:
     )
     if not findings.is_fresh(best):
         yield (
-            "This is from trainings that chose the rate, judged on a part of the training set: no "
-            "fresh seeds were trained. Repeat the command to go on."
+            "These times are from trainings that chose the rate, judged on a part of the training "
+            "set: no fresh seeds were trained. Repeat the command to go on."
         )
     yield prediction.plateau(times)
 
 
 def _own(findings: Findings, times: TimeToTarget) -> str:
-    """Compare what the user trains with today with the best."""
+    """Compare the user's own batch size and rate with the best."""
     (size, rate), own = findings.own, findings.own_time()
     if findings.own == findings.choice(times.best):
         return "That is what you train with today."
@@ -79,9 +79,9 @@ def _unreached(findings: Findings) -> Iterator[str]:
     closest = max(findings.tuned, key=lambda size: findings.tuned[size].best_score)
     yield (
         f"No batch size reached a {task.score_name} of {task.target:g} in "
-        f"{counted(findings.max_epochs, 'epoch')}. {closest} came closest, at "
-        f"{findings.tuned[closest].best_score:.3f}. Allow more with --max-epochs, or set a lower "
-        "target."
+        f"{counted(findings.max_epochs, 'epoch')}. Batch size {closest} came closest, "
+        f"at {findings.tuned[closest].best_score:.3f}. Allow more with --max-epochs, or set a "
+        "lower target."
     )
 
 
@@ -131,12 +131,12 @@ def _known(times: TimeToTarget, size: int) -> list[str]:
 def _missed(findings: Findings, size: int) -> list[str]:
     trained, step = findings.seeds(size), seconds(findings.step_seconds[size])
     is_capped = any(each.is_capped for each in trained.values())
-    why = "ended, being slower" if is_capped else "not reached"
+    why = "ended as too slow" if is_capped else "not reached"
     return ["-", step, f"{why}: {_came_to(findings, size, trained)}", "-"]
 
 
 def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
-    """Say what could not be told, and what usual choices cost."""
+    """Say what remains open, and what usual choices cost."""
     unsure = [
         size
         for size in times.batch_sizes
@@ -146,8 +146,8 @@ def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
     if len(findings.seeds(times.best)) < seeds <= MOST_SEEDS:
         spent = seeds * sum(times.seconds[size].value for size in (times.best, *unsure))
         yield (
-            f"{seeds} seeds would probably tell about {listed(unsure)}, after some "
-            f"{seconds(spent)} of training: --seeds={seeds}."
+            f"To decide about {listed(unsure)}, add --seeds={seeds}: with some {seconds(spent)} of "
+            "training, they are probably enough."
         )
     if untried := findings.known().open_sizes() if not findings.is_complete else []:
         yield (
@@ -163,8 +163,8 @@ def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
     ]
     if edges:
         yield (
-            f"At {listed(sorted(edges))} the rates beside the best were not all tried, so a better "
-            "one may be missed."
+            f"At {listed(sorted(edges))}, not all rates next to the best were tried, so a better "
+            "rate may be missed."
         )
     if costs := _usual_choices(findings, times):
         yield costs
@@ -182,7 +182,7 @@ def _seeds_to_tell(findings: Findings, times: TimeToTarget, size: int) -> int:
 
 
 def _usual_choices(findings: Findings, times: TimeToTarget) -> str:
-    """Say what usual choices cost at rates that suit them; of an untrained one a bound."""
+    """Say what usual batch sizes cost at rates that suit them; bound that of untrained sizes."""
     known, best, untrained = findings.known(), times.seconds[times.best].value, {}
     for size in findings.step_seconds.keys() - set(times.batch_sizes):
         steps = known.fewest_steps(size) * findings.test_ratio
@@ -197,7 +197,7 @@ def _left_out(findings: Findings) -> Iterator[str]:
 
 
 def write(findings: Findings, *, figure_file: Path | None, json_file: Path | None) -> None:
-    """Draw the times to the target, and save what was found, where that is asked for."""
+    """Draw the times to the target, and save the results, if the user asks for it."""
     times, own, task = findings.times(), findings.own_time(), findings.task
     if figure_file:
         curves = {findings.engine: times.seconds} if times else {}
@@ -206,13 +206,13 @@ def write(findings: Findings, *, figure_file: Path | None, json_file: Path | Non
         )
         figure.draw(figure_file, "engine", curves, marks, goal=f"{task.score_name} {task.target:g}")
     if json_file:
-        found = as_reference(findings).model_dump(mode="json")
-        found["answers"] = {findings.engine: prediction.as_json(times)} if times else {}
-        atomic.write({json_file: json.dumps(found, indent=1).encode()})
+        results = as_reference(findings).model_dump(mode="json")
+        results["answers"] = {findings.engine: prediction.as_json(times)} if times else {}
+        atomic.write({json_file: json.dumps(results, indent=1).encode()})
 
 
 def as_reference(findings: Findings) -> Reference:
-    """Return what was found in the form in which known steps are kept."""
+    """Return the results in the form of the package's own study."""
     target = findings.task.target
     study = {
         "data": findings.task.name,
@@ -231,7 +231,7 @@ def as_reference(findings: Findings) -> Reference:
             learning_rate=rate,
             seeds=list(seeds),
             bounds={
-                target: [(of.below, of.steps if of.reached else None) for of in seeds.values()]
+                target: [(out.below, out.steps if out.reached else None) for out in seeds.values()]
             },
         )
         for (size, rate), seeds in findings.fresh.items()

@@ -6,7 +6,7 @@ from bench import cases
 from bench.measure import processes
 from mnist_mlp.errors import UsageError
 
-# What asks for trainings here, since the study did not make them.
+# Options that need trainings here, since the study did not make them.
 TRAINS = ("task", "data_root", "rates", "runs", "batch_sizes", "time_limit", "max_epochs", "seeds")
 
 

@@ -17,9 +17,9 @@ Marks = Sequence[tuple[str, int, float]]  # name, batch size, seconds
 
 
 def draw(file: Path, field: str, curves: Curves, marks: Marks = (), *, goal: str) -> None:
-    """Draw a band of 95 % and a line for each curve, whose names are of a field, under the marks.
+    """Draw each curve as a line in its 95 % band, and the marks above; `field` titles the names.
 
-    What missed the target, or cannot be told, has no place. The name of the file tells its kind.
+    Sizes that missed the target or are unknown are left out. The file's suffix is its format.
     """
     rows: list[dict[str, Any]] = [
         {field: name, "batch size": size, "seconds": each.value, "low": each.low, "high": each.high}

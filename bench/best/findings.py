@@ -15,7 +15,7 @@ from bench.runs.seeds import median_over_seeds
 from mnist_mlp.task import Task
 
 Choice = tuple[int, float]  # a batch size, and a learning rate
-Seeds = dict[int, Outcome]  # by seed
+Seeds = dict[int, Outcome]  # seed -> outcome
 
 
 @dataclass(kw_only=True)
@@ -26,26 +26,26 @@ class Findings:
     engine: str
     threads: int
     max_epochs: int
-    rate: Callable[[int, int], float]  # of a batch size and a place on the grid
+    rate: Callable[[int, int], float]  # batch size, place on the grid -> learning rate
     fitting: Fitting = field(default_factory=Fitting)
     # Batch size -> process -> seconds per step of its turns.
     turns: dict[int, Sequence[Sequence[float]]] = field(default_factory=dict)
     tuned: dict[int, Tuned] = field(default_factory=dict)
-    finalists: list[Choice] = field(default_factory=list)  # that get fresh seeds
-    fresh: dict[Choice, Seeds] = field(default_factory=dict)  # seeds that chose no finalist
+    finalists: list[Choice] = field(default_factory=list)  # choices for fresh seeds
+    fresh: dict[Choice, Seeds] = field(default_factory=dict)  # none of these seeds chose anything
     is_complete: bool = False  # every batch size that was asked for, or may be best, was trained
 
     @property
     def own(self) -> Choice:
-        """What the user trains with today."""
+        """The batch size and learning rate that the user trains with today."""
         return min(self.task.batch_size, len(self.task.train)), self.task.learning_rate
 
     @property
     def step_seconds(self) -> dict[int, float]:
-        """Seconds per step of each batch size, in the process that was disturbed the least.
+        """Seconds per step of each batch size, in the fastest process.
 
-        They decide what is trained; the answer knows the others, too. Between two sizes that were
-        timed, one and a half times the smaller one is the mean of both.
+        They decide what is trained; the answer uses all processes. Halfway between a timed size
+        and its double, a size is given the mean of both.
         """
         timed = {size: min(map(statistics.median, turns)) for size, turns in self.turns.items()}
         between = {
@@ -60,18 +60,18 @@ class Findings:
         }
 
     def choice(self, size: int) -> Choice:
-        """Return a tuned batch size with its best rate: by fresh seeds, where there are any."""
+        """Return a tuned batch size with its best rate: by fresh seeds if there are any."""
         tried = [each for each in self.finalists if each[0] == size and self.fresh.get(each)]
         by_tuning = size, self.rate(size, self.tuned[size].best)
         return min(tried, key=self.fresh_steps, default=by_tuning)
 
     def fresh_steps(self, choice: Choice) -> float:
-        """Median steps to the target of a choice's fresh seeds; infinite where it was missed."""
+        """Return a choice's median steps to the target by fresh seeds; infinite if missed."""
         seeds = self.fresh.get(choice, {}).values()
         return median_over_seeds(each.steps_to_target for each in seeds) if seeds else math.inf
 
     def seeds(self, size: int) -> Seeds:
-        """Return the trainings of a tuned batch size that count: fresh ones where there are any."""
+        """Return the trainings of a tuned batch size that count: fresh if there are any."""
         tuned = self.tuned[size]
         return self.fresh.get(self.choice(size)) or tuned.outcomes[tuned.best]
 
@@ -89,12 +89,12 @@ class Findings:
         )
 
     def times(self) -> TimeToTarget | None:
-        """Multiply steps by seconds; None where no batch size reached the target."""
+        """Multiply steps by seconds; None if no batch size reached the target."""
         bounds = {
             size: _bounds(self.seeds(size), 1.0 if self.is_fresh(size) else self.test_ratio)
             for size in sorted(self.tuned)
         }
-        reached = {size: of for size, of in bounds.items() if of}
+        reached = {size: by_seed for size, by_seed in bounds.items() if by_seed}
         return time_to_target.combine(reached, self.turns) if reached else None
 
     def is_fresh(self, size: int) -> bool:
@@ -103,10 +103,10 @@ class Findings:
 
     @property
     def test_ratio(self) -> float:
-        """How many times the steps fresh trainings took that those on the validation part took.
+        """Steps of fresh trainings over steps of trainings judged on the validation part.
 
-        The two have other samples to learn from and to be judged on. Sizes without fresh seeds are
-        put beside the others by this ratio.
+        The two learn from different samples, and are judged on different samples. The ratio
+        corrects the steps of sizes without fresh seeds.
         """
         ratios = [
             self.fresh_steps(choice) / tuned.steps_at(place)
@@ -118,13 +118,13 @@ class Findings:
         return math.exp(statistics.fmean(map(math.log, ratios))) if ratios else 1.0
 
     def own_time(self) -> TimeToTarget | None:
-        """Do so for what the user trains with; None where that is unknown, or missed the target."""
+        """Return the time of the user's own choice; None if unknown, or if it missed the target."""
         bounds, (size, _) = _bounds(self.fresh.get(self.own, {})), self.own
         return time_to_target.combine({size: bounds}, self.turns) if bounds else None
 
 
 def _bounds(seeds: Seeds, scale: float = 1.0) -> dict[int, tuple[float, float]]:
-    """Return bounds of steps by seed; nothing where half of them or more missed the target."""
+    """Return bounds of steps by seed; empty if half the seeds or more missed the target."""
     reached = sum(outcome.reached for outcome in seeds.values())
     if 2 * reached <= len(seeds):
         return {}

@@ -1,6 +1,6 @@
-"""Which batch size trains fastest: steps that are known times seconds that are measured here.
+"""Which batch size trains fastest: known steps times seconds that are measured here.
 
-Then it is trained there, with seeds that had no part in the choice.
+Trainings at that size then check the prediction, with seeds that had no part in the choice.
 """
 
 import argparse
@@ -26,11 +26,11 @@ from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
 from mnist_mlp.training import Walk
 
-SECONDS = 4.0  # of measuring, per engine
+SECONDS = 4.0  # measuring time per engine
 PROCESSES = 3
-CONFIRMING_SEEDS = range(200, 205)  # the reference has others
-BUDGET = 3.0  # times the steps that are expected
-EARLIEST = 0.5  # of the steps that are expected: no training reaches its target earlier
+CONFIRMING_SEEDS = range(200, 205)  # the reference has other seeds
+BUDGET = 3.0  # largest multiple of the expected steps
+EARLIEST = 0.5  # share of the expected steps before which no training reaches its target
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,11 +47,11 @@ def run(options: argparse.Namespace) -> int:
         with progress_line() as tell:
             if not options.force:
                 require_memory()
-            bounds, spent = reference.bounds(target), dict[str, Trained]()
+            bounds, checks = reference.bounds(target), dict[str, Trained]()
 
             def check(timed: StepSeconds) -> None:
                 for engine, times in combined(names, bounds, timed).items():
-                    spent[engine] = train(engine, times, task, rates=rates, tell=tell)
+                    checks[engine] = train(engine, times, task, rates=rates, tell=tell)
 
             timed = step_time.measure(
                 [Subject(engine=engine, batch_size=size) for engine in names for size in bounds],
@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     for engine, times in predicted.items():
         lines = prediction.lines(
             times,
-            spent[engine],
+            checks[engine],
             engine=engine,
             target=target,
             rates=rates,
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         curves = {engine: times.seconds for engine, times in predicted.items()}
         marks = [
             (engine, trained.batch_size, seconds)
-            for engine, trained in spent.items()
+            for engine, trained in checks.items()
             for seconds in trained.run_seconds
         ]
         figure.draw(options.figure, "engine", curves, marks, goal=f"{task.score_name} {target:g}")
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def require_memory() -> None:
-    """Refuse to start the processes that measure where memory does not suffice."""
+    """Raise an error if memory does not suffice for the measuring processes."""
     memory.require(
         PROCESSES * memory.own_bytes(),
         f"measuring in {PROCESSES} processes beside this one",
@@ -119,7 +119,7 @@ def train(
 ) -> Trained:
     """With each seed, train to the target at the best batch size, then time it once more.
 
-    The seconds are those of the second trainings; infinite where the first missed the target.
+    The seconds are those of the second trainings; infinite if the first missed the target.
 
     The second training takes as many steps without a pause. An evaluation also slows the steps
     after it: it empties the caches of what they use, and the engine's threads start again.

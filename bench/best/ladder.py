@@ -1,9 +1,9 @@
-"""Which batch size to train next: the answer's own search, with what cannot be faster left out.
+"""Which batch size to train next, in a search that skips sizes that cannot be faster.
 
-First comes the power of two nearest to the square root of the training set, then the powers beside
-the best, until it lies between two slower ones, and then 3/4 and 3/2 of it. With learning rates
-that suit each batch size, steps to a target do not rise with the batch size, nor fall faster than
-1 / B (Shallue et al. 2019, JMLR 20:112). So the sizes that were trained bound the others' steps.
+First comes the power of two nearest to the square root of the training set, then the powers next to
+the best, until the best lies between two slower powers, and then 3/4 and 3/2 of it. With learning
+rates that suit each batch size, steps to a target do not rise with the batch size, nor fall faster
+than 1 / B (Shallue et al. 2019, JMLR 20:112). So trained sizes bound the steps of other sizes.
 """
 
 import math
@@ -15,10 +15,10 @@ from dataclasses import dataclass
 class Known:
     """What is known of the batch sizes so far."""
 
-    seconds: Mapping[int, float]  # per step, of each size that can train
-    steps: Mapping[int, float]  # to the target, of each trained size that reached it
-    at_least: Mapping[int, float]  # steps without reaching it, of each other trained size
-    samples: int  # of the training set
+    seconds: Mapping[int, float]  # seconds per step of each size that can train
+    steps: Mapping[int, float]  # steps to the target of each size that reached it
+    at_least: Mapping[int, float]  # steps of each trained size that missed the target
+    samples: int  # size of the training set
     max_epochs: int
 
     @property
@@ -28,12 +28,12 @@ class Known:
 
     @property
     def best(self) -> int | None:
-        """The size with the least time to the target; None where none reached it."""
+        """The size with the least time to the target; None if none reached it."""
         return min(self.times, key=self.times.__getitem__, default=None)
 
     @property
     def least_seconds(self) -> float:
-        """The time of the best size; infinite where none reached the target."""
+        """The time of the best size; infinite if none reached the target."""
         return min(self.times.values(), default=math.inf)
 
     @property
@@ -42,7 +42,7 @@ class Known:
         return {*self.steps, *self.at_least}
 
     def fewest_steps(self, size: int) -> float:
-        """Bound the steps that a size takes from below."""
+        """Return a lower bound of the steps that a size takes."""
         bounds = {**self.at_least, **self.steps}
         return max((each * min(1, other / size) for other, each in bounds.items()), default=0.0)
 
@@ -53,7 +53,7 @@ class Known:
         return fewest < budget and fewest * self.seconds[size] < self.least_seconds
 
     def next_size(self) -> int | None:
-        """Return the batch size to train next; None where none could be faster."""
+        """Return the batch size to train next; None if none could be faster."""
         if not self.trained:
             middle = rule_of_thumb(self.samples)
             return min(self._powers, key=lambda size: abs(math.log2(size / middle)))

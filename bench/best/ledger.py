@@ -15,14 +15,14 @@ from mnist_mlp.data import Split
 from mnist_mlp.errors import UserError
 from mnist_mlp.task import Task
 
-HASHED_SAMPLES = 1_000  # of each split, evenly spaced
+HASHED_SAMPLES = 1_000  # number per split, evenly spaced
 
 
 class Ledger:
-    """Trainings so far, and the file that each new one is appended to.
+    """Trainings so far, and the file to which each new training is appended.
 
-    The file is locked until the ledger is closed. A line that was torn by the end of its process is
-    dropped.
+    The file is locked until the ledger is closed. An incomplete last line, which a killed process
+    leaves, is dropped.
 
     Raises:
         UserError: the file holds something else or the trainings of another task, another process
@@ -32,12 +32,12 @@ class Ledger:
 
     def __init__(self, file: Path, header: Mapping[str, Any]) -> None:
         self.file = file
-        self.outcomes: dict[Trial, Outcome] = {}  # those of earlier processes included
+        self.outcomes: dict[Trial, Outcome] = {}  # earlier processes included
         lines = json_lines.read(file)
         if lines:
             self._take(lines, json.loads(json.dumps(dict(header))))
         elif file.exists() and file.stat().st_size:
-            raise UserError(f"{file} holds no whole line: remove it, or name another with --runs")
+            raise UserError(f"{file} has no complete line: remove it, or name another with --runs")
         self._writer = json_lines.Writer(file)
         if not lines:
             self._writer.append(header)
@@ -56,7 +56,7 @@ class Ledger:
             raise UserError(f"{self.file} holds no trainings of a search: {error!r}") from error
 
     def add(self, trial: Trial, outcome: Outcome) -> None:
-        """Keep a training, and write it; where that fails, what was there before stays."""
+        """Write a training to the file; if that fails, the earlier trainings are intact."""
         self._writer.append({"trial": asdict(trial), "outcome": asdict(outcome)})
         self.outcomes[trial] = outcome
 

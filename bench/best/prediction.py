@@ -12,14 +12,14 @@ from bench.laws.time_to_target import WITHIN, TimeToTarget
 from bench.runs.seeds import median_over_seeds
 from bench.units import estimate, listed, per_cent, seconds, table, wrapped
 
-OTHERS = (32, 128)  # usual choices, beside the square root of the training set
+OTHERS = (32, 128)  # usual batch sizes; another is the square root of the training set
 
 
 class Trained(NamedTuple):
-    """Trainings with fresh seeds at the batch size that was predicted to be the best by then."""
+    """Trainings with fresh seeds at the batch size that an early prediction named the best."""
 
     batch_size: int
-    run_seconds: Sequence[float]  # by seed; infinite where the target was missed
+    run_seconds: Sequence[float]  # one value per seed; infinite: the target was missed
 
 
 def lines(
@@ -31,7 +31,7 @@ def lines(
     rates: Mapping[int, float],
     samples: int,
 ) -> list[str]:
-    """Lay out a table and sentences, with what trainings took at the size that seemed best."""
+    """Lay out a table and sentences, which compare `trained` with the prediction."""
     sizes, best = times.batch_sizes, times.best
     low, high = times.best_interval
     rows = table(
@@ -66,7 +66,7 @@ def times_the_best(times: TimeToTarget, size: int) -> str:
 
 
 def plateau(times: TimeToTarget) -> str:
-    """Name the sizes within 10 % of the best, and those of which that is not known."""
+    """Name the sizes within 10 % of the best, and the sizes that are too close to call."""
     others = [size for size in times.batch_sizes if size != times.best]
     sure = [size for size in others if times.is_on_plateau(size)]
     unsure = [size for size in others if times.is_on_plateau(size) is None]
@@ -77,25 +77,25 @@ def plateau(times: TimeToTarget) -> str:
 
 
 def fitted_laws(times: TimeToTarget) -> str:
-    """Say where the two laws put the best batch size."""
+    """Say which batch size is best by the two laws."""
     try:
         step, steps = times.fit_laws()
     except LawError as error:
-        return f"The laws of step time and of steps put it at no batch size: {error}."
+        return f"The laws of step time and of steps predict no best batch size: {error}."
     at = estimate(laws.best_batch_size(step.half_batch_size, steps.critical_batch_size))
     off = max(step.largest_misfit, steps.largest_misfit)
     doubt = f", though they are off by up to {per_cent(off)}" if off > TOLERANCE else ""
     return (
         f"The laws of step time (B_half {estimate(step.half_batch_size)}) and of steps (S_min "
-        f"{estimate(steps.smallest_steps)}, B_crit {estimate(steps.critical_batch_size)}) put it "
-        f"at {at}{doubt}."
+        f"{estimate(steps.smallest_steps)}, B_crit {estimate(steps.critical_batch_size)}) predict "
+        f"a best batch size of {at}{doubt}."
     )
 
 
 def usual_choices(
     times: TimeToTarget, samples: int, untrained: Mapping[int, str] = MappingProxyType({})
 ) -> str:
-    """Say what usual choices cost, or what is known of untrained ones; nothing of others."""
+    """Say what usual batch sizes cost, from `untrained` if not from `times`; skip unknown sizes."""
     thumb = rule_of_thumb(samples)
     costs = []
     for size in dict.fromkeys((thumb, *OTHERS)):
@@ -125,7 +125,7 @@ def _check(times: TimeToTarget, checked: Trained) -> str:
 
 
 def as_json(times: TimeToTarget) -> dict[str, Any]:
-    """Return the best batch size, and what is known of each, for a file."""
+    """Return the best batch size, and the times of each batch size, for a file."""
     low, high = times.best_interval
     return {
         "best_batch_size": times.best,

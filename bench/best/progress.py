@@ -9,7 +9,7 @@ from rich.progress import Progress, TextColumn, TimeElapsedColumn
 
 @contextmanager
 def progress_line() -> Iterator[Callable[[str], object]]:
-    """On a terminal, show a line with what is going on; its clock stands still in between."""
+    """On a terminal, show a line of progress, which is redrawn only when its text changes."""
     console = Console()
     progress = Progress(
         TimeElapsedColumn(),

@@ -1,7 +1,7 @@
 """A study of steps to a target: tuned rates, and the bounds of each fresh training.
 
-The package holds its results, since steps do not depend on the machine. The command `steps`, last
-in commit 0b095c1, made them.
+The package holds the study's results, since steps do not depend on the machine. They were made by
+the command `steps`, which commit 0b095c1 was the last to contain.
 """
 
 import math
@@ -22,12 +22,12 @@ class TunedRate(BaseModel):
 
 
 class FreshTrainings(TunedRate):
-    """Trainings at a tuned rate that differ in their seed alone, of which none chose the rate."""
+    """Trainings at a tuned rate that differ only in their seed, and did not choose the rate."""
 
     judged_on: str
     seeds: list[int]
-    # Of each target, a pair per seed: steps below it, and steps at it, None where it was not
-    # reached. Where the first seeds came nowhere near a target, the others did not try it.
+    # Target -> a pair per seed: steps below the target and steps at it, None if it was not
+    # reached. If the first seeds stayed far from a target, the other seeds did not try it.
     bounds: dict[float, list[tuple[int, int | None]]]
 
 
@@ -35,7 +35,7 @@ class Reference(BaseModel):
     """The results of a study."""
 
     study: dict[str, Any]  # commit, versions, date, command and plan
-    tuned: dict[float, list[TunedRate]]  # by target
+    tuned: dict[float, list[TunedRate]]  # target -> rates
     fresh: list[FreshTrainings]
 
     @classmethod
@@ -45,19 +45,19 @@ class Reference(BaseModel):
         return cls.model_validate_json(text)
 
     def rates(self, target: float) -> dict[int, float]:
-        """Return the tuned rates by batch size; refuse a target that the study did not have."""
+        """Return the tuned rates by batch size; raise if the study did not have the target."""
         if target not in self.tuned:
             known = ", ".join(f"{each:g}" for each in self.tuned)
             raise UserError(
                 f"steps to test accuracy {target:g} are not known, only those to {known}: choose "
-                "one of these, or race whole trainings with sweet-spot --search"
+                "a known target, or make trainings with `python -m bench sweet-spot`"
             )
         return {tuned.batch_size: tuned.learning_rate for tuned in self.tuned[target]}
 
     def bounds(self, target: float, *, judged_on: str = "test") -> StepBounds:
         """Return bounds of steps by batch size and seed, at the tuned rates.
 
-        They are infinite where the target was not reached.
+        They are infinite if the target was not reached.
         """
         rates = self.rates(target)
         return {

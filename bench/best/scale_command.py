@@ -1,9 +1,9 @@
-"""python -m bench scale: do several workers train faster to the target than one.
+"""python -m bench scale: whether several workers train faster to the target than one worker.
 
 A step of B samples on p workers computes B / p samples on each, and then all exchange their
 gradients, which takes A(p). Steps to the target depend on B alone. With one worker's t(B) = o + c B
 and S(B) = S_min (1 + B_crit / B), the best batch size takes S_min (sqrt(o + A) + sqrt(c B_crit /
-p))^2, which is less than one worker takes only where A(p) is below the communication budget,
+p))^2, which is less than one worker takes only if A(p) is below the communication budget,
 (sqrt(o) + sqrt(c B_crit) (1 - 1 / sqrt(p)))^2 - o.
 """
 
@@ -29,7 +29,7 @@ from mnist_mlp import atomic
 from mnist_mlp.memory import usable_cores
 from mnist_mlp.task_source import Source
 
-LARGER_BATCH_SIZES = (4096, 8192)  # for throughput: steps to the target are not known there
+LARGER_BATCH_SIZES = (4096, 8192)  # throughput only: their steps to the target are unknown
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,13 +53,13 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         atomic.write({options.json: as_json(measured)})
     if options.figure:
-        curves = {group.name: of.seconds for group, of in times.items()}
+        curves = {group.name: time.seconds for group, time in times.items()}
         figure.draw(options.figure, "workers", curves, goal=f"test accuracy {target:g}")
     return 0
 
 
 def groups(workers: int, threads: int, cores: int) -> list[Group]:
-    """One worker, so many, and one on as many threads as they have together."""
+    """Return one worker, groups of several, and one worker with the threads of all workers."""
     several = [count for count in (2, 4) if count < workers]
     wide = workers * threads
     return [
@@ -96,8 +96,8 @@ def report(
             f"{group_time.ENGINE} engine, workers x threads, to test accuracy {target:g} (95 %)",
             [
                 ["workers", *(group.name for group in times)],
-                ["best batch size", *(str(of.best) for of in times.values())],
-                ["to target", *(estimate(of.seconds[of.best], seconds) for of in times.values())],
+                ["best batch size", *(str(time.best) for time in times.values())],
+                ["to target", *(estimate(t.seconds[t.best], seconds) for t in times.values())],
                 [
                     "exchange of all gradients",
                     *(
@@ -126,7 +126,7 @@ def _one_step(turns: Sequence[Sequence[float]]) -> str:
 
 
 def _within_budget(exchange: Estimate, alone: TimeToTarget, group: Group) -> str:
-    """Compare the exchange with the budget, up to which so many workers pay, by the two laws."""
+    """Compare the exchange with the communication budget, up to which the workers pay."""
     try:
         step, steps = alone.fit_laws()
     except LawError:
@@ -138,7 +138,7 @@ def _within_budget(exchange: Estimate, alone: TimeToTarget, group: Group) -> str
 
 
 def as_json(times: GroupTimes) -> bytes:
-    """Write what was measured, and on what."""
+    """Write the measurements, and describe the machine."""
 
     def rows(measured: Mapping[Group, group_time.Turns]) -> list[dict[str, Any]]:
         return [

@@ -1,4 +1,4 @@
-"""Which batch size trains a task fastest: steps of trainings made here times measured seconds."""
+"""Which batch size trains a task fastest: steps of trainings made here, times measured seconds."""
 
 import argparse
 import math
@@ -31,19 +31,19 @@ from mnist_mlp.errors import UserError
 from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
 
-SECONDS = 8.0  # of timing steps, twice
+SECONDS = 8.0  # length of each of two measurements of steps
 TUNING_SEEDS = range(3)
 FIRST_FRESH_SEED = 100
 FRESH_SEEDS = 7
-SCREENING_SEEDS = 4  # of each finalist, and the others of those that are still rivals then
-OWN_SEEDS = 3  # at the user's own batch size and rate
-RIVAL = 1.25  # times the best time: up to there a batch size and rate get fresh seeds
+SCREENING_SEEDS = 4  # fresh seeds per finalist; finalists that stay rivals get the rest
+OWN_SEEDS = 3  # fresh seeds for the user's own batch size and rate
+RIVAL = 1.25  # choices up to this multiple of the best time get fresh seeds
 MOST_FINALISTS = 6
-RATES_PER_SIZE = 2  # of the finalists, since few seeds make the boldest rate look best
-OF_INTEREST = 2.0  # times the best time: trainings that take longer are ended
-TUNING_SHARE = 0.7  # of the time limit; the rest is for fresh seeds
+RATES_PER_SIZE = 2  # finalists per size, since few seeds make the boldest rate look best
+OF_INTEREST = 2.0  # a training ends at this multiple of the best time
+TUNING_SHARE = 0.7  # share of the time limit; the rest is for fresh seeds
 TUNED = "tuned"
-REACH = 4  # times the size that is trained first: so far sizes are timed in any case
+REACH = 4  # sizes up to this multiple of the first trained size are always timed
 
 Tell = Callable[[str], object]
 
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     budget = options.max_epochs or cases.MAX_EPOCHS
     ledger = Ledger(options.runs or _default_file(task), header_of(task, max_epochs=budget))
     engine = options.engines[0] if options.engines else engines.suited(task, print)
-    engines.new(engine, task)  # or its error says what is missing
+    engines.new(engine, task)  # an error says what is missing
     findings = Findings(
         task=task,
         engine=engine,
@@ -85,8 +85,8 @@ def run(options: argparse.Namespace) -> int:
                 search.time_steps({*findings.tuned, findings.own[0]}, tell)
                 search.train_fresh_seeds(train)
     except TimeUpError:
-        print(f"The {options.time_limit:g} s were over before all trainings were made.")
-    finally:  # interrupted or refused, what there is is printed
+        print(f"The time limit of {options.time_limit:g} s ended before all trainings were made.")
+    finally:  # an interrupt or an error leaves results to print
         ledger.close()
         if findings.tuned:
             print("", *answer.lines(findings), sep="\n", flush=True)
@@ -108,7 +108,7 @@ class Search:
     findings: Findings
 
     def time_ladder(self, tell: Tell) -> None:
-        """Find out which batch sizes can train, and time their steps beside each other."""
+        """Find out which batch sizes can train, and time their steps in turns."""
         findings, task = self.findings, self.findings.task
         if not self.options.force:
             require_memory()
@@ -127,11 +127,11 @@ class Search:
         sizes = set(findings.fitting.batch_sizes)
         if not sizes:
             size, reason = next(iter(findings.fitting.left_out.items()))
-            raise UserError(f"{task.name} can be trained at no batch size; at {size}: {reason}")
+            raise UserError(f"{task.name} cannot train at any batch size; at {size}: {reason}")
         self.time_steps(sizes, tell)
 
     def time_steps(self, sizes: Collection[int], tell: Tell) -> None:
-        """Time the steps of some batch sizes: the fewer there are, the closer."""
+        """Time the steps of some batch sizes; fewer sizes are timed more precisely."""
         findings = self.findings
         timed = step_time.measure(
             [
@@ -147,7 +147,7 @@ class Search:
         findings.turns |= {subject.batch_size: turns for subject, turns in timed.items()}
 
     def tune(self, train: Trainings, deadline: float) -> None:
-        """Find the best rate of one batch size after the other, until none could be faster."""
+        """Find the best rate of one batch size after another, until no size could be faster."""
         try:
             for size in self._sizes():
                 try:
@@ -158,7 +158,7 @@ class Search:
         except TimeUpError:
             if not self.findings.tuned:
                 raise
-            print("Some of the time is left for fresh seeds, so no more rates are tried.")
+            print("The rest of the time limit is for fresh seeds, so no more rates are tried.")
 
     def _sizes(self) -> Iterable[int]:
         asked = self.options.batch_sizes
@@ -195,12 +195,12 @@ class Search:
         _, rate = findings.choice(size)
         made = counted(sum(map(len, tuned.outcomes.values())), "training")
         best = tuned.outcomes[tuned.best].values()
-        missed = "ended, being slower," if any(of.is_capped for of in best) else "not reached"
+        missed = "ended as too slow" if any(each.is_capped for each in best) else "not reached"
         result = f"{tuned.steps:,.0f} steps" if tuned.is_reached else missed
         print(f"batch size {size}: {result} at rate {rate:.3g} ({made})", flush=True)
 
     def _near(self, size: int) -> int:
-        """Start from the best rate of the nearest size; the first from the user's own.
+        """Start from the best rate of the nearest size; the first size starts from the user's rate.
 
         From the user's the rate goes with the square root of the batch size (Krizhevsky 2014,
         arXiv 1404.5997), which is a place on the grid for each doubling.
@@ -211,9 +211,9 @@ class Search:
         return tuned[min(tuned, key=lambda other: abs(math.log2(other / size)))].best
 
     def train_fresh_seeds(self, train: Trainings) -> None:
-        """Train with seeds that chose nothing: the best choices, and what the user trains with.
+        """Train with fresh seeds at the best choices, and at the user's own choice.
 
-        Each finalist gets some seeds, and those that are still rivals of the best get the others.
+        Each finalist gets some seeds; finalists that stay rivals of the best get the rest.
         """
         findings, count = self.findings, self.options.seeds or FRESH_SEEDS
         seeds = range(FIRST_FRESH_SEED, FIRST_FRESH_SEED + count)
@@ -232,7 +232,7 @@ class Search:
                 wanted[choice] = seeds
 
     def _rivals(self) -> list[Choice]:
-        """Return the finalists whose fresh seeds do not rule them out; all that were asked for."""
+        """Return finalists that fresh seeds do not rule out; all if the user named batch sizes."""
         times = {
             choice: steps * self.findings.step_seconds[choice[0]]
             for choice in self.findings.finalists
@@ -245,7 +245,7 @@ class Search:
             (choice, seed): Trial(
                 judged_on=TEST, batch_size=choice[0], learning_rate=choice[1], seed=seed
             )
-            # Of each choice in turn, so that little time gives some seeds of each.
+            # Seed by seed, so that even little time gives each choice some seeds.
             for seed in sorted({seed for seeds in wanted.values() for seed in seeds})
             for choice, seeds in wanted.items()
             if seed in seeds

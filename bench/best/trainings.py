@@ -1,4 +1,4 @@
-"""Carries out trainings in processes of their own, several at a time: their clocks do not count."""
+"""Carries out trainings in separate processes, several at a time: their seconds are not used."""
 
 import math
 import multiprocessing
@@ -20,8 +20,8 @@ from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
 
-CAP = 2.0  # times the fewest steps of a race: a training that takes more is ended
-OWN_SHARE = 2  # times what this process holds, for each of the others
+CAP = 2.0  # a training ends at this multiple of the fewest steps of its race
+OWN_SHARE = 2  # memory of a training process, as a multiple of this process's
 
 
 class TimeUpError(Exception):
@@ -34,8 +34,8 @@ class Trainings:
 
     ledger: Ledger
     pools: Sequence[ProcessPoolExecutor]
-    most_steps: Any  # of a training, a number that the processes share
-    deadline: float  # by time.monotonic
+    most_steps: Any  # limit of each training, a number that the processes share
+    deadline: float  # clock: time.monotonic
 
     def __call__(
         self,
@@ -48,10 +48,10 @@ class Trainings:
         """Return the outcomes of trainings, in their order; make those that were not made yet.
 
         Args:
-            trials: what is trained.
+            trials: what to train.
             most_steps: a training that has taken more ends.
-            is_race: a training that has taken `CAP` times the fewest of the others ends, too.
-            deadline: an earlier one than that of all trainings.
+            is_race: a training that has taken `CAP` times the fewest steps of the race ends, too.
+            deadline: an earlier deadline than that of all trainings.
 
         Raises:
             TimeUpError: the deadline has passed.
@@ -91,7 +91,7 @@ class Trainings:
 def started(
     source: Source, task: Task, engine: str, ledger: Ledger, *, max_epochs: int, deadline: float
 ) -> Iterator[Trainings]:
-    """Start a process for each core that there is memory for; a GPU is used by a single one."""
+    """Start a process for each core that there is memory for; a GPU gets a single process."""
     cores = memory.usable_cores()
     free, own = memory.free_bytes(), OWN_SHARE * memory.own_bytes()
     count = 1 if device.is_gpu(task.train.device) else cores
@@ -116,7 +116,7 @@ def _begin(  # noqa: PLR0917 - a process begins with what a tuple holds
     max_epochs: int,
     threads: int,
     most_steps: Any,
-    number: int,  # noqa: ARG001 - of this process
+    number: int,  # noqa: ARG001 - the number of this process
 ) -> None:
     global _task, _engine, _max_epochs, _most_steps  # noqa: PLW0603 - a process has one of each
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""One training of a fresh network: between which steps it came to the target."""
+"""One training of a fresh network, and the steps between which it reached the target."""
 
 import math
 from collections.abc import Callable
@@ -15,19 +15,19 @@ from mnist_mlp.engines.native.native import Native
 from mnist_mlp.task import Task
 from mnist_mlp.training import Walk
 
-FINE, COARSE = 1.05, 1.2  # from one evaluation to the next, near the target and elsewhere
-NEAR = 0.02  # of the way from the first score to the target
-FEWEST_STEPS = 10  # before the first evaluation,
-FIRST_PART = 50  # or an epoch over this, where that is more
+FINE, COARSE = 1.05, 1.2  # ratio of steps between evaluations, near the target and elsewhere
+NEAR = 0.02  # share of the way from the first score to the target
+FEWEST_STEPS = 10  # fewest steps before the first evaluation
+FIRST_PART = 50  # an epoch over this comes before the first evaluation, if that is more
 VALIDATION_PART = 6  # one sixth of the training set
-MOST_VALIDATION_SAMPLES = 2_500  # more would take longer, and hardly change what is the best
+MOST_VALIDATION_SAMPLES = 2_500  # more would take longer, and hardly change the best rate
 
 TEST, VALIDATION = "test", "validation"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What is trained."""
+    """What to train, and what to judge it on."""
 
     judged_on: str  # VALIDATION: a part of the training set, held out; or TEST
     batch_size: int
@@ -39,16 +39,16 @@ class Trial:
 class Outcome:
     """How a training went."""
 
-    steps: int  # at its last evaluation, which is the first at the target if it was reached
+    steps: int  # steps at the last evaluation, the first at the target if it was reached
     below: int  # steps at the evaluation before that
-    score: float  # at its end
+    score: float  # score at the end
     reached: bool
     diverged: bool = False
-    is_capped: bool = False  # it was ended since it took too many steps to be of interest
+    is_capped: bool = False  # ended early: too many steps to be of interest
 
     @property
     def steps_to_target(self) -> float:
-        """Steps until the target was reached; infinite where it was not."""
+        """Steps until the target was reached; infinite if it was not."""
         return self.steps if self.reached else math.inf
 
 
@@ -59,13 +59,13 @@ def judged_by(task: Task, judged_on: str) -> tuple[Split, Split]:
         return task.train, task.test
     samples = len(task.train)
     held_out = min(max(1, samples // VALIDATION_PART), MOST_VALIDATION_SAMPLES)
-    # Drawn, since a training set may be sorted, and the same ones in every training.
+    # Drawn, since a training set may be sorted; every training draws the same samples.
     order = torch.randperm(samples, generator=torch.Generator().manual_seed(0))
     return task.train.part(order[held_out:]), task.train.part(order[:held_out])
 
 
 def new_walk(task: Task, train: Split, engine: str, trial: Trial) -> Walk:
-    """Begin a training; native takes the form of a step that is the same everywhere."""
+    """Begin a training; native takes the form of a step that is the same on every machine."""
     form = {"form": forms.simplest()} if engine == Native.name else {}
     rate, seed = trial.learning_rate, trial.seed
     subject = engines.new(engine, task, seed=seed, learning_rate=rate, **form)
@@ -84,12 +84,12 @@ def run(
     """Train until the task's target is reached, the budget is spent, or the loss diverges.
 
     Args:
-        trial: what is trained.
-        task: of which it is.
-        engine: that trains.
+        trial: what to train.
+        task: the task of the trial.
+        engine: the name of the engine.
         max_epochs: the budget.
         most_steps: is asked after each evaluation; a training that has taken more ends.
-        is_over: is asked after each evaluation; where it is True, there is no outcome.
+        is_over: is asked after each evaluation; if it is True, there is no outcome.
 
     """
     train, judge = judged_by(task, trial.judged_on)
@@ -110,9 +110,9 @@ def to_target(
     most_steps: Callable[[], float] = lambda: math.inf,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Outcome | None:
-    """Do what `run` does with a walk at its start.
+    """Train as `run` does, with a walk at its start.
 
-    `first` is the step of the first evaluation, where that is known to lie below the target.
+    `first` is the step of the first evaluation, if it is known to lie below the target.
     """
     first_score: float | None = None
 

@@ -1,12 +1,12 @@
 """Whether two batch sizes cost the same per sample: equal within a margin, different, or undecided.
 
-A step's overhead is shared by more samples in a larger batch. What the law o + c B explains is
-taken off first. "Not significantly different" would be no answer: a short or noisy measurement
+In a larger batch more samples share a step's overhead. The part that the law o + c B explains is
+divided out first. "Not significantly different" would be no answer: a short or noisy measurement
 never finds a difference. Two one-sided tests (Schuirmann 1987) ask for evidence that there is none.
-Processes are the replicates, since a process keeps what it got from the machine.
+Processes are the replicates, since a process keeps the memory that the machine gave it.
 
-A control, a size beside itself, shows whether the measurement can be trusted. What is timed for an
-engine does not depend on which of its pairs are asked for.
+A control, a size compared with itself, shows whether the measurement can be trusted. What is timed
+for an engine does not depend on which of its pairs are asked for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,27 +22,27 @@ from bench.laws.laws import LawError
 from bench.measure.step_time import Subject
 from bench.measure.turns import Ratio
 
-CONFIDENCE = 0.9  # of the interval that two one-sided tests at 5 % make
+CONFIDENCE = 0.9  # two one-sided tests at 5 % use an interval of 90 %
 CONTROL_SIZE = 128
-CONTROL_WITHIN = 0.01  # of 1, the control's ratio: else nothing is judged
-LAW_SIZES = (4, 16, 64)  # beside those of the pairs, for the overhead
+CONTROL_WITHIN = 0.01  # largest error of the control's ratio, 1, at which pairs are judged
+LAW_SIZES = (4, 16, 64)  # timed in addition to the pairs, to fit the overhead
 
 Turns = Sequence[Sequence[float]]  # process -> seconds per step of its turn in each round
 
 
 @dataclass(frozen=True, kw_only=True)
 class Likeness(Ratio):
-    """The ratio of two batch sizes' seconds per sample, the overhead taken off."""
+    """The ratio of two batch sizes' seconds per sample, without the overhead."""
 
-    overhead_ratio: float  # what was taken off
+    overhead_ratio: float  # the ratio that overhead explains
     # "equal", "different" or "undecided"; "control failed" or "no overhead law": no verdict
     verdict: str
 
 
 def subjects(engine: str, pairs: Iterable[tuple[int, int]], samples: int) -> list[Subject]:
-    """Return what to time of an engine, so that any of the pairs of batch sizes can be judged.
+    """Return what to time of an engine, so that each pair of batch sizes can be judged.
 
-    No batch size is larger than the samples of the training set.
+    No batch size is larger than `samples`, the size of the training set.
     """
     sizes = {min(size, samples) for size in (CONTROL_SIZE, *LAW_SIZES, *chain(*pairs))}
     return [
@@ -52,7 +52,7 @@ def subjects(engine: str, pairs: Iterable[tuple[int, int]], samples: int) -> lis
 
 
 def compare(timed: Mapping[Subject, Turns], size: int, beside: int) -> Likeness:
-    """Judge a batch size beside another one; a size beside itself is the control.
+    """Compare a batch size with another; the control compares a size with itself.
 
     Args:
         timed: the subjects of one engine, in two processes or more.
@@ -61,13 +61,13 @@ def compare(timed: Mapping[Subject, Turns], size: int, beside: int) -> Likeness:
 
     """
     by_size = {subject.batch_size: turns for subject, turns in timed.items() if not subject.copy}
-    (control,) = (subject for subject in timed if subject.copy)
-    twins = _likeness(timed[control], by_size[control.batch_size])
-    if abs(twins.ratio - 1) > CONTROL_WITHIN or twins.verdict != "equal":
-        twins = replace(twins, verdict="control failed")
+    (twin,) = (subject for subject in timed if subject.copy)
+    control = _likeness(timed[twin], by_size[twin.batch_size])
+    if abs(control.ratio - 1) > CONTROL_WITHIN or control.verdict != "equal":
+        control = replace(control, verdict="control failed")
     if size == beside:
-        return twins
-    failure = "" if twins.verdict == "equal" else twins.verdict
+        return control
+    failure = "" if control.verdict == "equal" else control.verdict
     overhead_ratio = 1.0
     try:
         law = laws.fit_step_time({each: _median(turns) for each, turns in by_size.items()})
@@ -85,7 +85,7 @@ def _median(turns: Turns) -> float:
 def _likeness(
     turns: Turns, beside: Turns, samples_ratio: float = 1.0, overhead_ratio: float = 1.0
 ) -> Likeness:
-    # Turns of one round are a moment apart: what disturbs both leaves their ratio alone.
+    # Turns of one round are a moment apart: what disturbs both does not change their ratio.
     logs = np.array(
         [
             np.median(np.log(np.divide(ours, theirs) / (samples_ratio * overhead_ratio)))

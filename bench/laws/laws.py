@@ -1,8 +1,8 @@
 """Laws of batch size: numbers by batch size in, estimates and misfits out.
 
-- A step takes t(B) = o + c B seconds: an overhead, and a cost per sample. They are equal at B_half.
+- A step takes t(B) = o + c B seconds: an overhead, and B samples' cost. They are equal at B_half.
 - The target takes S(B) = S_min (1 + B_crit / B) steps (McCandlish et al. 2018, arXiv 1812.06162;
-  the same shape in Shallue et al. 2019, JMLR 20:112), where the learning rate suits B.
+  the same shape in Shallue et al. 2019, JMLR 20:112), if the learning rate suits B.
 - So time to target, S(B) t(B), is least at B* = sqrt(B_half B_crit).
 
 Both laws are lines, in B and in 1 / B. They are fitted by least squares of the logarithms, so that
@@ -23,11 +23,11 @@ from bench.runs.seeds import median_over_seeds
 from mnist_mlp.errors import UserError
 
 CONFIDENCE = 0.95
-ROUNDING = 1e-12  # relative; a smaller trend is none
-TOLERANCE = 0.2  # a size that is off by more breaks the law
+ROUNDING = 1e-12  # relative; a smaller trend counts as none
+TOLERANCE = 0.2  # a size with a larger misfit breaks the law
 FEWEST_SIZES = 3  # a line through two has no misfit to judge it by
-FEWEST_SIZES_FOR_SLOPE = 4  # with three the interval is too wide to use
-LARGEST_BATCH_SIZE = 1024  # beyond it caches overflow and a sample's cost changes
+FEWEST_SIZES_FOR_SLOPE = 4  # three sizes make an interval too wide to use
+LARGEST_BATCH_SIZE = 1024  # larger batches overflow caches: a sample's cost changes
 
 
 class LawError(UserError):
@@ -47,7 +47,7 @@ class Estimate:
 class Law:
     """How well a law fits."""
 
-    misfits: Mapping[int, float]  # batch size -> measured / fitted - 1, of those fitted
+    misfits: Mapping[int, float]  # fitted batch size -> measured / fitted - 1
 
     @property
     def worst_batch_size(self) -> int:
@@ -77,8 +77,8 @@ class StepTime(Law):
 class StepsToTarget(Law):
     """Optimizer steps to the target accuracy, S(B) = S_min (1 + B_crit / B)."""
 
-    smallest_steps: Estimate  # S_min, at batches without end
-    critical_batch_size: Estimate  # B_crit, samples: there it takes twice S_min
+    smallest_steps: Estimate  # S_min, the limit of large batches
+    critical_batch_size: Estimate  # B_crit, samples: S(B_crit) is 2 S_min
 
     def steps(self, batch_size: float) -> float:
         """S(B)."""
@@ -87,13 +87,13 @@ class StepsToTarget(Law):
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryUse:
-    """Peak memory beside what a process held before, a line in batch size."""
+    """Peak memory above what a process held before, as a line in batch size."""
 
     bytes_at_zero: float  # noise may take it a little below 0
     bytes_per_sample: float
 
     def largest_batch(self, physical_bytes: float) -> int:
-        """The largest batch size whose peak fits; 0 where none does."""
+        """The largest batch size whose peak fits; 0 if none fits."""
         return max(0, math.floor((physical_bytes - self.bytes_at_zero) / self.bytes_per_sample))
 
 
@@ -101,8 +101,8 @@ class MemoryUse:
 class Line:
     """A fitted y = a + b x, with a and b above 0."""
 
-    log_parameters: np.ndarray  # (2,): of a and of b
-    covariance: np.ndarray  # (2, 2): of the same
+    log_parameters: np.ndarray  # (2,): log a and log b
+    covariance: np.ndarray  # (2, 2): of the log parameters
     freedom: int
 
     def power(self, of_a: int, of_b: int) -> Estimate:
@@ -116,14 +116,14 @@ class Line:
 
 
 def fit_line(x: Sequence[float], y: Sequence[float], *, flat: str, proportional: str) -> Line:
-    """Fit log y = log(a + b x) by least squares; the sentences are for b and a that vanish."""
+    """Fit log y = log(a + b x) by least squares; the texts are errors for b = 0 and a = 0."""
     log_x, log_y = np.log(x), np.log(y)
-    # From b = 0, or a = 0, squares fall inwards where the residuals rise with x, or with 1 / x.
+    # From b = 0 the fit improves if residuals rise with x; from a = 0, if they rise with 1 / x.
     if not _rises(log_x, log_y):
         raise LawError(flat)
     if not _rises(-log_x, log_y - log_x):
         raise LawError(proportional)
-    log_ratio = log_x.mean()  # of a over b, to start from
+    log_ratio = log_x.mean()  # start value of log(a / b)
     log_b = np.mean(log_y - np.logaddexp(log_ratio, log_x))
     parameters, covariance = optimize.curve_fit(
         lambda log_x, log_a, log_b: np.logaddexp(log_a, log_b + log_x),
@@ -135,20 +135,20 @@ def fit_line(x: Sequence[float], y: Sequence[float], *, flat: str, proportional:
 
 
 def t_quantile(freedom: int) -> float:
-    """Half the width of a 95 % interval, in standard errors."""
+    """Return half the width of a 95 % interval, in standard errors."""
     return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
 
 
 def _rises(log_x: np.ndarray, y: np.ndarray) -> bool:
-    """Whether y goes up with x on the whole."""
+    """Whether y tends to rise with x."""
     return bool(np.cov(np.exp(log_x - log_x.max()), y)[0, 1] > ROUNDING)
 
 
 def fit_step_time(seconds: Mapping[int, float]) -> StepTime:
-    """Fit t(B) = o + c B to median seconds of a step, by batch size up to 1024."""
+    """Fit t(B) = o + c B to median seconds per step, by batch size up to 1024."""
     for size, value in seconds.items():
         if not (size > 0 and 0 < value < math.inf):
-            raise LawError(f"{value} s at batch size {size} is no step time")
+            raise LawError(f"{value} s at batch size {size} is not a step time")
     used = {size: seconds[size] for size in sorted(seconds) if size <= LARGEST_BATCH_SIZE}
     _check_number(used, f"up to {LARGEST_BATCH_SIZE} whose steps were timed")
     line = fit_line(
@@ -170,8 +170,8 @@ def fit_steps_to_target(steps: Mapping[int, Sequence[float]]) -> StepsToTarget:
     """Fit S(B) = S_min (1 + B_crit / B) to the median steps of each batch size's seeds.
 
     Args:
-        steps: batch size -> steps of each seed, infinite where it missed the target. Batch sizes
-            of which half the seeds or more missed it are left out.
+        steps: batch size -> steps of each seed, infinite if it missed the target. Batch sizes
+            are left out if half their seeds or more missed it.
 
     """
     reached = _reached(steps)
@@ -195,7 +195,7 @@ def fit_steps_to_target(steps: Mapping[int, Sequence[float]]) -> StepsToTarget:
 
 
 def slope_of_log_steps(steps: Mapping[int, Sequence[float]]) -> Estimate:
-    """Fit S(B) in proportion to B ** slope, the law at a fixed learning rate, to the same steps."""
+    """Fit S(B) proportional to B ** slope, the law at a fixed learning rate, to median steps."""
     reached = _reached(steps)
     if len(reached) < FEWEST_SIZES_FOR_SLOPE:
         raise LawError(
@@ -203,7 +203,7 @@ def slope_of_log_steps(steps: Mapping[int, Sequence[float]]) -> Estimate:
             f"{FEWEST_SIZES_FOR_SLOPE} are needed"
         )
     fitted = stats.linregress(np.log(list(reached)), np.log(list(reached.values())))
-    error = np.nan_to_num(fitted.stderr)  # scipy has none where all are equal
+    error = np.nan_to_num(fitted.stderr)  # nan if all steps are equal
     reach = error * t_quantile(len(reached) - 2)
     return Estimate(
         value=float(fitted.slope),
@@ -219,7 +219,7 @@ def censored(steps: Mapping[int, Sequence[float]]) -> tuple[int, ...]:
 
 def best_batch_size(half: Estimate, critical: Estimate) -> Estimate:
     """B* = sqrt(B_half B_crit); the two intervals add in quadrature on the log scale."""
-    with np.errstate(divide="ignore"):  # an end at 0 is infinitely far
+    with np.errstate(divide="ignore"):  # the logarithm of an end at 0
         values, lows, highs = np.log([(law.value, law.low, law.high) for law in (half, critical)]).T
     middle = values.mean()
     return Estimate(
@@ -239,7 +239,7 @@ def fit_memory(peak_bytes: Mapping[int, float]) -> MemoryUse:
 
 
 def _reached(steps: Mapping[int, Sequence[float]]) -> dict[int, float]:
-    """Median steps of the batch sizes that reached the target."""
+    """Return median steps of the batch sizes that reached the target."""
     for size, of_seeds in steps.items():
         if not (size > 0 and of_seeds and all(number > 0 for number in of_seeds)):
             raise LawError(f"{list(of_seeds)} at batch size {size} are no steps to target")
@@ -251,8 +251,8 @@ def _reached(steps: Mapping[int, Sequence[float]]) -> dict[int, float]:
     }
 
 
-def _check_number(measured: Mapping[int, float], which: str) -> None:
+def _check_number(measured: Mapping[int, float], condition: str) -> None:
     if len(measured) < FEWEST_SIZES:
         raise LawError(
-            f"a law needs {FEWEST_SIZES} batch sizes {which}, and there are {len(measured)}"
+            f"a law needs {FEWEST_SIZES} batch sizes {condition}, and there are {len(measured)}"
         )

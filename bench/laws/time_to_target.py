@@ -1,11 +1,11 @@
 """Time to target by batch size, T(B) = S(B) t(B), from steps and seconds that were measured apart.
 
-Draws stand for what is not known. For S(B) of many seeds they are the bootstrap's: medians of
-seeds drawn anew, the same seeds at every batch size (Efron and Tibshirani 1993). Of few seeds the
-logarithms are taken as normal, with one spread at all batch sizes. For t(B) the replicates are a
-few processes: the logarithm of each one's median is normal around the truth, so that draws are
-those of a multivariate t with as many degrees of freedom as processes but one, and what processes
-have in common at all batch sizes stays common.
+Random draws stand for the uncertainty. With many seeds, draws of S(B) are a bootstrap: medians of
+resampled seeds, the same seeds at every batch size (Efron and Tibshirani 1993). With few seeds,
+log steps are taken as normal, with one spread at all batch sizes. For t(B), the replicates are a
+few processes. The logarithm of a process's median is taken as normal around the truth, so draws
+follow a multivariate t with one degree of freedom fewer than processes. An error that a process
+makes at all batch sizes stays common to them.
 """
 
 import math
@@ -25,10 +25,10 @@ StepBounds = Mapping[int, Mapping[int, tuple[float, float]]]
 
 DRAWS = 2_000
 MANY_SEEDS = 10
-# Standard deviation of the logarithm of a seed's steps before any is known, and how much it weighs.
+# Prior standard deviation of log steps over seeds, and its weight in degrees of freedom.
 PRIOR_SPREAD, PRIOR_FREEDOM = 0.15, 3
-FARTHEST = 20.0  # of a draw of the logarithm of t(B) from its estimate: a factor of 5e8
-WITHIN = 0.1  # of the best time: the plateau
+FARTHEST = 20.0  # largest error of log t(B) in a draw: a factor of 5e8
+WITHIN = 0.1  # the plateau ends at 10 % above the best time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +38,11 @@ class TimeToTarget:
     batch_sizes: tuple[int, ...]
     steps: Floats  # (sizes,): S(B), infinite where half the seeds missed the target
     step_seconds: Floats  # (sizes,): t(B)
-    seed_steps: tuple[Floats, ...]  # of each size: (seeds,)
-    spread: float  # of the logarithm of a seed's steps, where seeds are few
+    seed_steps: tuple[Floats, ...]  # one (seeds,) array per size
+    spread: float  # standard deviation of log steps over seeds, used if seeds are few
     step_draws: Floats  # (draws, sizes)
     step_seconds_draws: Floats  # (draws, sizes)
-    processes: int  # in which seconds were measured
+    processes: int  # number of processes that measured t(B)
 
     @cached_property
     def seconds(self) -> dict[int, Estimate]:
@@ -60,7 +60,7 @@ class TimeToTarget:
 
     @cached_property
     def best_interval(self) -> tuple[int, int]:
-        """Between which batch sizes the best lies in 95 % of the draws."""
+        """The batch sizes between which the best lies in 95 % of the draws."""
         best = np.sort(np.array(self.batch_sizes)[self.draws.argmin(axis=1)])
         tail = (1 - CONFIDENCE) / 2
         low, high = np.quantile(best, [tail, 1 - tail], method="nearest")
@@ -76,17 +76,17 @@ class TimeToTarget:
         }
 
     def is_on_plateau(self, batch_size: int) -> bool | None:
-        """Whether its time is within 10 % of the best; None where the interval does not tell."""
+        """Whether its time is within 10 % of the best; None if the interval leaves it open."""
         ratio = self.ratios[batch_size]
         if ratio.high <= 1 + WITHIN:
             return True
         return None if ratio.low <= 1 + WITHIN else False
 
     def median_of_runs(self, batch_size: int, runs: int) -> Estimate:
-        """Predict the median time of so many runs with seeds of their own, in a new process."""
+        """Predict the median time of so many runs with new seeds, in a new process."""
         place = self.batch_sizes.index(batch_size)
         draw, steps = np.random.default_rng(1), self.seed_steps[place]
-        # What a seed differs from its size's median by, around a median that is itself uncertain.
+        # Seeds vary around the median of their batch size, and that median is itself uncertain.
         if _are_many(steps):
             picks = draw.integers(len(steps), size=(len(self.step_draws), runs))
             medians = np.median(steps[picks], axis=1)
@@ -94,14 +94,14 @@ class TimeToTarget:
             error = self.spread * _error_of_median(runs)
             medians = self.steps[place] * np.exp(error * draw.standard_normal(len(self.step_draws)))
         shifts = self.step_draws[:, place] / self.steps[place]
-        # A process of its own differs by more than the mean of several does.
+        # A single process varies more than the mean of several processes.
         errors = self.step_seconds_draws[:, place] / self.step_seconds[place]
-        there = self.step_seconds[place] * errors ** math.sqrt(self.processes + 1)
-        draws = medians * shifts * there
+        new_process = self.step_seconds[place] * errors ** math.sqrt(self.processes + 1)
+        draws = medians * shifts * new_process
         return _estimate_of(self.seconds[batch_size].value, draws)
 
     def ratio_of_best(self, other: "TimeToTarget") -> Estimate:
-        """How many times as long as the best of the other the best of this one takes."""
+        """Estimate the ratio of the best time here to the best time of `other`."""
         value = self.seconds[self.best].value / other.seconds[other.best].value
         return _estimate_of(value, self.draws.min(axis=1) / other.draws.min(axis=1))
 
@@ -109,7 +109,7 @@ class TimeToTarget:
         """Fit the law of step time and that of steps to the target.
 
         Raises:
-            LawError: one of them cannot be fitted.
+            LawError: a law cannot be fitted.
 
         """
         step_seconds = map(float, self.step_seconds)
@@ -131,7 +131,7 @@ def combine(
     """Multiply steps by seconds.
 
     Args:
-        bounds: of steps.
+        bounds: batch size -> seed -> bounds of steps.
         step_seconds: batch size -> process -> seconds per step of its turns; two processes or more.
 
     """
@@ -155,8 +155,8 @@ def combine(
     ]
     return TimeToTarget(
         batch_sizes=sizes,
-        # Over seeds np.median, as bench.runs.seeds' median is too high by 1 % on 20 seeds, which is
-        # as much as two sizes on the plateau differ by.
+        # np.median over seeds: the median of bench.runs.seeds is 1 % too high for 20 seeds, as much
+        # as two sizes on the plateau differ.
         steps=np.array([np.median(steps) for steps in seed_steps]),
         step_seconds=middles,
         seed_steps=seed_steps,
@@ -168,7 +168,7 @@ def combine(
 
 
 def _are_many(steps: Floats) -> bool:
-    """Whether seeds speak for themselves: there are many, or some missed the target."""
+    """Whether seeds are resampled: there are many, or some missed the target."""
     return len(steps) >= MANY_SEEDS or not np.isfinite(steps).all()
 
 
@@ -181,9 +181,9 @@ def _spread_of_seeds(seed_steps: Sequence[Floats]) -> tuple[float, int]:
 
 
 def _error_of_median(seeds: int) -> float:
-    """Standard error of the median of so many normal numbers, in their standard deviations.
+    """Return the standard error of the median of so many normal numbers, in standard deviations.
 
-    It is exact for one and for very many.
+    It is exact for a single number, and in the limit of many numbers.
     """
     return math.sqrt(math.pi / 2 / (seeds + math.pi / 2 - 1))
 
@@ -198,14 +198,14 @@ def _of_processes(
     step_seconds: Sequence[Sequence[Sequence[float]]], random: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """Return t(B), (sizes,), and draws of the logarithm of its error, (draws, sizes)."""
-    logs = np.array([[math.log(np.median(turns)) for turns in of] for of in step_seconds])
+    logs = np.array([[math.log(np.median(turns)) for turns in of_size] for of_size in step_seconds])
     middles = logs.mean(axis=1)  # logs: (sizes, processes)
     processes = logs.shape[1]
     errors = (logs - middles[:, None]) / math.sqrt(processes * (processes - 1))
     normal = random.standard_normal((DRAWS, processes))
     scale = np.sqrt((processes - 1) / random.chisquare(processes - 1, size=DRAWS))
     log_draws = scale[:, None] * (normal @ errors.T)
-    # Student's t with few degrees of freedom has draws beyond every float.
+    # With few degrees of freedom, some draws of Student's t are beyond every float.
     return np.exp(middles), np.clip(log_draws, -FARTHEST, FARTHEST)
 
 

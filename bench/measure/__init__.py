@@ -1,1 +1,1 @@
-"""What measures beside pytest-benchmark."""
+"""Instruments for what pytest-benchmark does not measure."""

@@ -1,4 +1,4 @@
-"""A crew: fresh processes that train as one group of workers, and do together what they are asked.
+"""A crew: fresh processes that train as one group of workers, and answer requests together.
 
 pytest stays one process, and starting workers is never timed.
 """
@@ -18,52 +18,52 @@ from mnist_mlp import memory
 from mnist_mlp.errors import UserError
 from mnist_mlp.workers.first_cause import LostError
 
-PATIENCE_SECONDS = 120.0  # for workers to start, and for an answer
+PATIENCE_SECONDS = 120.0  # longest wait for workers to start, and for an answer
 
 
 @dataclass(kw_only=True)
 class Crew:
-    """Workers that are asked together; those in the group exchange with each other."""
+    """Workers that get requests together; the workers in the group exchange gradients."""
 
     pools: Sequence[ProcessPoolExecutor]  # each with one worker, by rank
     patience_seconds: float
-    size: int = 0  # of the group: the first so many workers
-    _kills: int = field(default_factory=memory.kills)  # before they worked
+    size: int = 0  # number of workers in the group, the lowest ranks
+    _kills: int = field(default_factory=memory.kills)  # count at the start
     _groups: int = 0
 
     def regroup(self, size: int, *, threads: int = 1) -> None:
-        """Let the first `size` workers be the group, each computing on so many threads."""
+        """Form a group of the first `size` workers, each computing on so many threads."""
         self._groups += 1
         self.size = len(self.pools)
         self.ask(worker.regroup, size, threads, self._groups)
         self.size = size
 
     def ask(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Let every worker of the group call a function; return what each one's returns.
+        """Let every worker of the group call a function; return the results by rank.
 
-        A tensor is no answer: torch would share its memory with this process.
+        The result must be no tensor: torch would share its memory with this process.
 
         Raises:
             UserError: a worker raised, died or does not answer; the message names it.
 
         """
-        asked: list[Future[Any]] = []
+        answers: list[Future[Any]] = []
         for rank, pool in enumerate(self.pools[: self.size]):
             try:
-                asked.append(pool.submit(function, *arguments))
+                answers.append(pool.submit(function, *arguments))
             except BrokenProcessPool as error:  # the worker died earlier
                 raise UserError(self._sentence(rank, error)) from error
-        wait(asked, self.patience_seconds)
+        wait(answers, self.patience_seconds)
         failures = []
-        for rank, answer in enumerate(asked):
+        for rank, answer in enumerate(answers):
             if not answer.done():
                 patience = f"{self.patience_seconds:g} s"
                 failures.append((False, f"rank {rank} did not answer for {patience}: it is stuck"))
             elif failure := answer.exception():
                 failures.append((isinstance(failure, LostError), self._sentence(rank, failure)))
-        if failures:  # a worker that has merely lost another one is not the cause
+        if failures:  # a worker that only lost contact to another is not the cause
             raise UserError(min(failures, key=lambda failure: failure[0])[1])
-        return [answer.result() for answer in asked]
+        return [answer.result() for answer in answers]
 
     def _sentence(self, rank: int, error: BaseException) -> str:
         if isinstance(error, BrokenProcessPool):

@@ -1,8 +1,8 @@
-"""How much other processes used the machine while something was timed, by what Linux counts.
+"""How much other processes used the machine while something was timed, from Linux's counters.
 
-The kernel counts in ticks of 10 ms (proc(5)) how long processes, and the hypervisor, had each core,
-and how long each process had one. What a system does not count is 0 here. Only the cores that this
-process may use are counted.
+The kernel counts in ticks of 10 ms (proc(5)) how long processes, and the hypervisor, used each
+core, and how long each process ran. A counter that the system lacks is 0 here. Only the cores that
+this process may use are counted.
 """
 
 import os
@@ -20,34 +20,34 @@ from mnist_mlp import memory
 
 ON_LINUX = sys.platform == "linux"
 TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
-# By version of control groups: the field that says how long one was throttled, and its unit.
+# Version of control groups -> the field of throttled time, and its unit in seconds.
 THROTTLED = {1: ("throttled_time", 1e-9), 2: ("throttled_usec", 1e-6)}
-RUNNING = ("user", "nice", "system", "irq", "softirq")  # psutil's names of what processes had
+RUNNING = ("user", "nice", "system", "irq", "softirq")  # psutil's names of running time
 
 # The share of a case's seconds beyond which it counts as disturbed, from the experiment in
 # docs/reference/method.md.
 MOST_OF_OTHERS = 0.06
 MOST_STOLEN = 0.05
 MOST_THROTTLED = 0.05
-TICKS = 3  # the fewest that a share counted in ticks may be made of
-SURE_TICKS = 5  # that others take in a short time only where they do disturb it
+TICKS = 3  # a share of fewer ticks is never a disturbance
+SURE_TICKS = 5  # this many ticks of other processes disturb even a short time
 LONG_SECONDS = 30 * TICK_SECONDS
 MOST_CLOCK_STEP_SECONDS = 0.05
-MOST_DRIFT = 1e-3  # of the wall clock, which a time server steers
+MOST_DRIFT = 1e-3  # relative drift of a wall clock that a time server steers
 MOST_SLEPT_SECONDS = 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Counters at a moment, in seconds since some beginning."""
+    """Counters at a moment, in seconds since an arbitrary start."""
 
     monotonic: float
-    wall: float  # the clock that people set
-    boot: float  # as monotonic, and the time asleep
-    own: float  # that this process and what it started had on the cores
-    busy: float  # that all processes had
-    stolen: float  # by the hypervisor
-    throttled: float  # by this process's control group
+    wall: float  # the clock that can be set
+    boot: float  # monotonic time plus time asleep
+    own: float  # core time of this process and its descendants
+    busy: float  # core time of all processes
+    stolen: float  # core time that the hypervisor took
+    throttled: float  # time that this process's control group was throttled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +55,16 @@ class Disturbance:
     """What happened between two readings; a share of 1 is one core, or all of the time."""
 
     seconds: float
-    others_share: float  # other processes, on the cores
+    others_share: float  # core time of other processes
     stolen_share: float
     throttled_share: float
-    clock_step_seconds: float  # by which somebody set the wall clock
-    slept_seconds: float  # that the machine was suspended
-    counted_seconds: float  # that what is counted in ticks is a share of
+    clock_step_seconds: float  # jump of the wall clock
+    slept_seconds: float  # time that the machine was suspended
+    counted_seconds: float  # denominator of the shares that are counted in ticks
 
     @property
     def cause(self) -> str:
-        """What disturbed the case, in words; nothing where nothing did."""
+        """What disturbed the case, in words; empty if nothing did."""
         tick = TICKS * TICK_SECONDS / self.counted_seconds
         clock_steps = MOST_CLOCK_STEP_SECONDS + MOST_DRIFT * self.seconds
         if self.slept_seconds > MOST_SLEPT_SECONDS:
@@ -81,21 +81,21 @@ class Disturbance:
 
 
 def amount(saved: Mapping[str, float]) -> float:
-    """Return how much was taken, in cores, by a stored disturbance of this or an earlier version.
+    """Return how many cores a stored disturbance took, of this or an earlier version.
 
-    Of two runs of a case the one with less is kept.
+    Of two runs of a case, the less disturbed run is kept.
     """
     return saved["others_share"] + saved["stolen_share"] + saved["throttled_share"]
 
 
 def read() -> Reading:
-    """Read the counters, in a tenth of a millisecond, outside of what is timed."""
+    """Read the counters, which takes a tenth of a millisecond and is not timed."""
     busy, stolen = _of_cores()
     return Reading(
         monotonic=time.monotonic(),
         wall=time.time(),
         boot=time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)),
-        own=sum(os.times()[:4]) + sum(map(_had, _descendants("self"))),
+        own=sum(os.times()[:4]) + sum(map(_core_seconds, _descendants("self"))),
         busy=busy,
         stolen=stolen,
         throttled=_throttled(),
@@ -105,8 +105,8 @@ def read() -> Reading:
 def between(earlier: Reading, before: Reading, after: Reading) -> Disturbance:
     """Return what happened between two readings, before and after the timed calls.
 
-    What is counted in ticks tells little of a few hundredths of a second: unless others took many,
-    they are counted from an earlier reading on.
+    Ticks are too coarse for a few hundredths of a second. Unless other processes took many ticks,
+    those of a short time are counted from an earlier reading on.
     """
     seconds = after.monotonic - before.monotonic
     is_sure = _others(before, after) >= SURE_TICKS * TICK_SECONDS
@@ -125,12 +125,12 @@ def between(earlier: Reading, before: Reading, after: Reading) -> Disturbance:
 
 
 def _others(before: Reading, after: Reading) -> float:
-    """Seconds that other processes had on the cores between two readings."""
+    """Return the core time of other processes between two readings."""
     return (after.busy - before.busy) - (after.own - before.own)
 
 
 def _of_cores() -> tuple[float, float]:
-    """Seconds that processes had on the cores, and those that the hypervisor took."""
+    """Return the core time of all processes, and the core time that the hypervisor took."""
     if not ON_LINUX:
         return 0.0, 0.0
     own = os.sched_getaffinity(0)
@@ -140,19 +140,19 @@ def _of_cores() -> tuple[float, float]:
 
 
 def _descendants(process: str) -> Iterator[str]:
-    """Yield the processes that a process has started, and those that they have.
+    """Yield the process's children, their children, and so on.
 
-    psutil's children() reads every process of the machine, for some milliseconds.
+    psutil's children() reads every process of the machine, which takes milliseconds.
     """
-    with suppress(OSError):  # it has ended
+    with suppress(OSError):  # the process has ended
         for thread in os.listdir(f"/proc/{process}/task"):  # noqa: PTH208 - in a hurry
             for child in _words(f"/proc/{process}/task/{thread}/children"):
                 yield child
                 yield from _descendants(child)
 
 
-def _had(process: str) -> float:
-    """Seconds that a process had on the cores, and those that it started and that have ended.
+def _core_seconds(process: str) -> float:
+    """Return the core time of a process and of its children that have ended.
 
     A psutil.Process takes twice as long, since it first reads when the process began.
     """
@@ -163,7 +163,7 @@ def _had(process: str) -> float:
 
 
 def _throttled() -> float:
-    """Return the longest that one of the control groups of this process was throttled."""
+    """Return the longest time for which a control group of this process was throttled."""
     longest = 0.0
     for file, field, unit in _throttle_counters():
         with suppress(OSError, ValueError):  # no such file, or no such field
@@ -174,7 +174,7 @@ def _throttled() -> float:
 
 @cache
 def _throttle_counters() -> list[tuple[str, str, float]]:
-    """Find each file that says so, its field, and the field's unit in seconds."""
+    """Find each file that counts throttling, its field, and the field's unit in seconds."""
     return [
         (f"{folder}/cpu.stat", *THROTTLED[version]) for version, folder in memory.cgroups("cpu")
     ]

@@ -1,6 +1,6 @@
 """Which batch sizes a task can be trained with here, and the memory that each takes.
 
-Each size is tried in a process of its own kind, which the system may kill if memory runs out.
+Sizes are tried in a separate process, which the system may kill if memory runs out.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,21 +20,21 @@ from mnist_mlp.task import Task
 from mnist_mlp.task_source import Source
 from mnist_mlp.training import require_steps
 
-LAST = 2  # doublings of the batch size,
-CHEAPER = 0.95  # each of which must lower the seconds per sample to this: else it ends
+LAST = 2  # doublings of the batch size that are compared
+CHEAPER = 0.95  # share to which each doubling must lower the seconds per sample to go on
 MOST_STEP_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fitting:
-    """The batch sizes that can be trained with, and the others."""
+    """The batch sizes that can be trained with, and those that cannot."""
 
-    peak_bytes: dict[int, int] = field(default_factory=dict)  # of a step, by batch size
+    peak_bytes: dict[int, int] = field(default_factory=dict)  # batch size -> peak of a step
     left_out: dict[int, str] = field(default_factory=dict)  # batch size -> reason
 
     @property
     def batch_sizes(self) -> tuple[int, ...]:
-        """Those that can be trained with."""
+        """The batch sizes that can be trained with."""
         return tuple(self.peak_bytes)
 
 
@@ -49,33 +49,33 @@ def fitting(
 ) -> Fitting:
     """Try batch sizes from the smallest up.
 
-    It ends where a sample costs no less in a larger batch: such a batch trains no faster, since
-    steps do not fall faster than 1 / B. Up to the size `needed` all are tried.
+    This ends where a sample costs no less in a larger batch: such a batch trains no faster, since
+    steps fall no faster than 1 / B. All sizes up to `needed` are tried.
     """
-    found, costs = Fitting(), []
+    result, costs = Fitting(), []
     with fresh(1, _begin, source, engine, threads) as (pool,):
         for size in sorted(sizes):
             tell(f"trying batch size {size}")
             free = memory.free_bytes()
-            more = memory.predicted_bytes(found.peak_bytes, size)
+            more = memory.predicted_bytes(result.peak_bytes, size)
             if free is not None and more > free:
-                found.left_out[size] = (
+                result.left_out[size] = (
                     f"it needs about {megabytes(more)} more memory, and {megabytes(free)} are free"
                 )
                 continue
             try:
-                step_seconds, found.peak_bytes[size] = pool.submit(_try, size).result()
+                step_seconds, result.peak_bytes[size] = pool.submit(_try, size).result()
             except BrokenProcessPool:
-                found.left_out[size] = "the system killed the process that tried it"
+                result.left_out[size] = "the system killed the process that tried it"
                 break
             except UnavailableError as error:
-                found.left_out[size] = str(error)
+                result.left_out[size] = str(error)
                 continue
             costs.append(step_seconds / size)
             is_flat = len(costs) > LAST and costs[-1] > CHEAPER**LAST * costs[-1 - LAST]
             if size >= needed and (is_flat or step_seconds > MOST_STEP_SECONDS):
                 break
-    return found
+    return result
 
 
 _task: Task

@@ -2,11 +2,11 @@
 
 There are two floors, and the smaller one counts (the roofline model, Williams et al. 2009):
 
-- of dense products: a step multiplies and moves memory, and takes at least as long as the longer of
-  both alone. That is its two large products at the best rate seen, or the hidden weight read once,
-  then read and written once, with the images read from where they lie;
-- of passing over pixels that are 0: for each sample, the weight's rows of its other pixels are read
-  once, then read and written once, from the cache of the core that has them.
+- dense products: a step takes at least as long as its two large products at the best rate seen, and
+  at least as long as its memory traffic: the hidden weight is read once, then read and written
+  once, and the images are read from where they lie;
+- skipping pixels that are 0: for each sample, the weight's rows of its other pixels are read once,
+  then read and written once, in the cache of the core that holds them.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from mnist_mlp.data import PIXELS, Split
 from mnist_mlp.engines.native import forms, products
 from mnist_mlp.model import HIDDEN
 
-PRODUCT_SAMPLES = 1024  # a shape at which the best products are at their best
+PRODUCT_SAMPLES = 1024  # products reach their best rate in this shape
 POOL_SAMPLES = 16_384  # 51 MB of images, more than a cache holds
 DENSITY_SAMPLES = 1024
 TRIAL_SECONDS = 0.01
@@ -45,7 +45,7 @@ def dense_seconds(samples: int, steps: int) -> float:
 
 
 def sparse_seconds(samples: int, density: float) -> float:
-    """The floor of an epoch that passes over zeros, sample by sample."""
+    """The floor of an epoch that skips zeros, sample by sample."""
     threads = torch.get_num_threads()  # each has a part of every row in its own core's cache
     with device.threads(1):
         weight = torch.zeros(PIXELS, HIDDEN)
@@ -54,13 +54,13 @@ def sparse_seconds(samples: int, density: float) -> float:
 
 
 def _cached_seconds(weight: Tensor, pass_over: Callable[[Tensor], object]) -> float:
-    """The seconds of a pass over the weight in a core's cache, without what a call costs."""
+    """The seconds of a pass over the weight in a core's cache, without the cost of a call."""
     half = weight[: len(weight) // 2]
     return 2 * (_seconds(lambda: pass_over(weight)) - _seconds(lambda: pass_over(half)))
 
 
 def _product_seconds_per_sample() -> float:
-    """The forward product and that of the weight's gradient, each by whatever is best at it."""
+    """The forward product and that of the weight's gradient, each by the fastest candidate."""
     weight, bias = torch.zeros(PIXELS, HIDDEN), torch.zeros(HIDDEN)
     images, descents = torch.ones(PRODUCT_SAMPLES, PIXELS), torch.ones(PRODUCT_SAMPLES, HIDDEN)
     candidates = products.available()

@@ -1,4 +1,4 @@
-"""Seconds of a step of groups of workers at each batch size, and of their exchange of gradients.
+"""Seconds per step of groups of workers at each batch size, and per exchange of gradients.
 
 Groups of one worker and of several, and within a group the batch sizes, take turns of some
 milliseconds. A crew of fresh processes is a replicate.
@@ -14,17 +14,17 @@ from mnist_mlp.model import PARAMETERS
 from mnist_mlp.task_source import Source
 
 GRADIENT_BYTES = 4 * PARAMETERS
-# What is exchanged by itself: a few numbers, all gradients, and more than them.
+# Sizes of the timed exchanges: a few numbers, all gradients, and more.
 EXCHANGED_BYTES = (40, GRADIENT_BYTES, 4_000_000)
 ENGINE = "ddp"
-VISITS = 4  # to each group, in each crew
+VISITS = 4  # visits to each group per crew
 TURN_SECONDS = 0.05
-MOST_STEPS = 100  # of a turn
-EXCHANGES = 20  # of a turn
+MOST_STEPS = 100  # limit per turn
+EXCHANGES = 20  # exchanges per turn
 BATCHES = 1000  # a turn begins at one of so many batches
 LEARNING_RATE = 0.1
 
-# What takes turns -> crew -> seconds of each turn: by batch size, or by bytes exchanged.
+# Batch size, or bytes exchanged -> crew -> seconds of each turn.
 Turns = dict[int, list[list[float]]]
 
 
@@ -37,13 +37,13 @@ class Group:
 
     @property
     def name(self) -> str:
-        """Workers and the threads of each."""
+        """The workers and the threads of each, as "2 x 1"."""
         return f"{self.workers} x {self.threads}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroupTimes:
-    """Seconds of a step by batch size, and of an exchange by bytes, of each group."""
+    """Each group's seconds per step by batch size, and per exchange by bytes."""
 
     steps: dict[Group, Turns]
     exchanges: dict[Group, Turns]
@@ -60,11 +60,11 @@ def measure(
     """Time the groups' steps and exchanges.
 
     Args:
-        groups: of one worker or several.
-        batch_sizes: of all workers of a group together.
-        crews: how many are started, one after the other.
-        source: of the task that is trained.
-        tell: is called with what is going on.
+        groups: each of one worker or several.
+        batch_sizes: samples per step of all workers of a group together.
+        crews: number of crews, which are started one after the other.
+        source: the task to train.
+        tell: called with a line on the progress.
 
     """
     several = [group for group in groups if group.workers > 1]

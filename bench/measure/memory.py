@@ -1,4 +1,4 @@
-"""Peak resident memory of one call, by the kernel's own peak where there is one."""
+"""Peak resident memory of one call, from the kernel's own record if it keeps one."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ class Peak:
 
     resident_bytes: int
     rss_bytes: int  # resident after the call, by psutil, what was held before it included
-    seconds: float  # that the call took, the first of its kind
+    seconds: float  # duration of the call, the first of its kind
     cuda_bytes: int | None  # allocated by torch; None where no GPU is in use
     method: str  # "VmHWM", the kernel's exact peak, or "sampled", a lower bound
 

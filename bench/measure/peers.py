@@ -1,8 +1,8 @@
 """The same training in other libraries, as their users write it when they care for speed.
 
-A peer starts from the network, 784-256-10, and holds the samples in its own form; nothing of that
-is timed. It gives a function that makes a pass over the samples in the order that is given, (N,),
-or in one of its own, and returns the mean loss before each update.
+A peer copies the network, 784-256-10, and the samples into its own form, which is not timed. It
+returns a function that makes a pass over the samples in the given order, (N,), or in its own order,
+and returns the mean loss before each update.
 """
 
 import os
@@ -16,7 +16,7 @@ from mnist_mlp.data import CLASSES, PIXELS, Split
 from mnist_mlp.model import HIDDEN
 
 Epoch = Callable[[Tensor], float]
-Peer = Callable[[nn.Module, Split, int, float], Epoch]  # of batch size and learning rate
+Peer = Callable[[nn.Module, Split, int, float], Epoch]  # the numbers: batch size, learning rate
 
 
 def jax(network: nn.Module, split: Split, batch_size: int, learning_rate: float) -> Epoch:
@@ -62,7 +62,7 @@ def jax(network: nn.Module, split: Split, batch_size: int, learning_rate: float)
 
 
 def scikit_learn(network: nn.Module, split: Split, batch_size: int, learning_rate: float) -> Epoch:
-    """MLPClassifier.partial_fit, which is an epoch; it shuffles by itself."""
+    """MLPClassifier.partial_fit, which trains for an epoch and shuffles by itself."""
     from sklearn.neural_network import MLPClassifier  # noqa: PLC0415 - an extra
 
     images, labels = split.inputs.numpy(), split.targets.numpy()
@@ -77,7 +77,7 @@ def scikit_learn(network: nn.Module, split: Split, batch_size: int, learning_rat
         nesterovs_momentum=False,
         random_state=0,
     )
-    # Its arrays come to be in a first call; they then get our network's values.
+    # A first call creates its arrays, which then get our network's values.
     classifier.partial_fit(images[:batch_size], labels[:batch_size], classes=np.arange(CLASSES))
     own = [*zip(classifier.coefs_, classifier.intercepts_, strict=True)]
     for array, value in zip([each for pair in own for each in pair], _start(network), strict=True):

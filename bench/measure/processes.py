@@ -22,7 +22,7 @@ from mnist_mlp.errors import UserError
 
 IMPORTED = [
     *("bench.measure.step_time", "bench.measure.worker", "mnist_mlp.engines.native.loop"),
-    "torch._dynamo",  # which the first optimizer of a process imports, for seconds
+    "torch._dynamo",  # a process's first optimizer imports it, in seconds
 ]
 
 
@@ -38,10 +38,10 @@ def fresh(
 ) -> Iterator[list[ProcessPoolExecutor]]:
     """Start pools of one process each, so that a call reaches the process that it is meant for.
 
-    The end of the `with` block kills them: they hold nothing, and one may be stuck.
+    The end of the `with` block kills the processes: they hold nothing, and a process may be stuck.
 
-    In each, `begin` is called first, with the arguments and the process's number. Where a process
-    has died, the block ends with a sentence that says whether memory ran out.
+    Each process first calls `begin` with the arguments and its number. If a process has died, the
+    block ends with a UserError that says whether memory ran out.
     """
     start_server()
     kills = memory.kills()
@@ -62,7 +62,7 @@ def fresh(
             "the system killed a measuring process, since memory ran out: close other programs, or "
             "measure fewer batch sizes"
             if memory.kills() > kills
-            else "a measuring process died, and not since memory ran out: run it again"
+            else "a measuring process died, though memory did not run out: repeat the command"
         ) from error
     finally:
         for pool, number in zip(pools, numbers, strict=True):
@@ -77,13 +77,13 @@ def fresh(
 def _begin(parent: int, begin: Callable[..., object], *arguments: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which ends its processes
     memory.offer()
-    if hasattr(os, "pidfd_open"):  # on Linux
+    if hasattr(os, "pidfd_open"):  # Linux only
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     begin(*arguments)
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent has ended, for which the parent may have had no time."""
+    """End this process when its parent has ended: a killed parent ends no other process."""
     with suppress(ProcessLookupError):
         select.select([os.pidfd_open(parent)], [], [])
     os._exit(1)

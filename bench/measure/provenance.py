@@ -1,4 +1,4 @@
-"""Describes the machine in saved runs, beside pytest-benchmark's own fields."""
+"""Describes the machine in saved runs, in addition to pytest-benchmark's own fields."""
 
 import re
 from importlib.metadata import version

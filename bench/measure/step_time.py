@@ -1,9 +1,9 @@
-"""Seconds of a training step at each batch size, all of them measured beside each other.
+"""Seconds per training step at each batch size, all measured in the same minute.
 
 Batch sizes take turns of some milliseconds. All of an engine's sizes train one network on the same
-images, so that they share their place in memory. Some fresh processes take rounds alternately: each
-has its own memory. They are the replicates. All take the forms of a step that the first one chose,
-since a trial of forms takes as long as all turns.
+images, so that they share their place in memory. Some fresh processes take rounds alternately. They
+are the replicates, since each has its own memory. All use the forms of a step that the first
+process chose, since a trial of forms takes as long as all turns.
 """
 
 import time
@@ -24,14 +24,14 @@ from mnist_mlp.engines.native.native import CHOSEN, Native, Question
 from mnist_mlp.engines.native.steps import Form
 from mnist_mlp.task_source import Source
 
-VISITS = 3  # to each process, in each of which it makes some rounds
-TURN_SECONDS = 0.02  # long beside what one call of an engine costs, whatever its steps
-LEAD_IN = 0.2  # of a turn, made untimed before it: threads of the last turn come to rest
+VISITS = 3  # visits to each process, for some rounds each
+TURN_SECONDS = 0.02  # long compared with the fixed cost of an engine's call
+LEAD_IN = 0.2  # share of a turn, run untimed before it: threads of the last turn come to rest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What takes a turn."""
+    """An engine and a batch size, which take turns with other subjects."""
 
     engine: str
     batch_size: int
@@ -43,10 +43,10 @@ class Setting:
     """What all subjects of a measurement share."""
 
     threads: int
-    source: Source = field(default_factory=Source)  # of the task that is trained
-    turn_samples: int | None = None  # of each turn, roughly, instead of its seconds
-    turn_seconds: float = TURN_SECONDS  # roughly; one step or one epoch where that is the nearest
-    form_of: int | None = None  # batch size whose form of a step all take; else each its fastest
+    source: Source = field(default_factory=Source)  # the task to train
+    turn_samples: int | None = None  # rough samples per turn, instead of turn_seconds
+    turn_seconds: float = TURN_SECONDS  # rough: at least a step, at most an epoch
+    form_of: int | None = None  # batch size whose form of a step all use; None: each its own
 
 
 # Subject -> process -> seconds per step of its turn in each round.
@@ -65,13 +65,13 @@ def measure(
     """Time the subjects' steps.
 
     Args:
-        subjects: each engine with a batch size.
-        setting: what they share.
-        seconds: of measuring, in all processes together; starting them comes on top.
-        processes: how many; each takes some rounds, however long these are.
-        tell: is called with what is going on.
-        meanwhile: is called before the last visits, with what was timed by then. So what it trains
-            stands between turns, and sees the same minute.
+        subjects: what to time.
+        setting: what the subjects share.
+        seconds: measuring time of all processes together, without the time to start them.
+        processes: number of processes; each takes some rounds, however long a round is.
+        tell: called with a line on the progress.
+        meanwhile: called before the last visits, with the times so far. So what it trains runs
+            between turns, in the same minute.
 
     """
     draw = Draw()
@@ -85,9 +85,9 @@ def measure(
         round_seconds, chosen = 0.0, dict[Question, Form]()
         for number, pool in enumerate(pools, 1):
             tell(f"preparing process {number} of {processes}")
-            took, chosen = pool.submit(_call, MeasuringProcess.prepare, chosen).result()
-            round_seconds += took
-        CHOSEN.update(chosen)  # what this process trains later takes the same forms
+            process_seconds, chosen = pool.submit(_call, MeasuringProcess.prepare, chosen).result()
+            round_seconds += process_seconds
+        CHOSEN.update(chosen)  # later trainings in this process use the same forms
         rounds = max(1, round(seconds / VISITS / round_seconds))
         for visits, (part, process) in enumerate(draw.rounds(range(processes), VISITS)):
             if visits == processes * (VISITS - 1):
@@ -118,9 +118,9 @@ class MeasuringProcess:
         self.split = self.task.train
 
     def prepare(self, chosen: Mapping[Question, Form]) -> tuple[float, dict[Question, Form]]:
-        """Let engines get ready, with the forms of a step that another process chose, if any.
+        """Prepare the engines, with the forms of a step that another process chose, if any.
 
-        Returns a round's seconds, and the forms that are chosen now.
+        Returns a round's seconds, and all forms chosen so far.
         """
         CHOSEN.update(chosen)
         for subject in self.subjects:

@@ -1,6 +1,6 @@
 """Turns: what is compared takes turns, in an order drawn anew for each round.
 
-A busy minute of the machine then meets all of it, and nothing always follows the same neighbour.
+A busy minute of the machine then affects all of it, and nothing always follows the same neighbour.
 """
 
 import random
@@ -50,10 +50,10 @@ class Ratio:
 
 
 def paired(seconds: Sequence[float], beside: Sequence[float], *, confidence: float) -> Ratio:
-    """Return the ratio of seconds to those beside them, turn by turn.
+    """Return the median over turns of the ratio of `seconds` to `beside`.
 
     The interval is that of the sign test, which assumes only that turns are independent. It is
-    infinite where there are too few turns for the confidence.
+    infinite if there are too few turns for the confidence.
     """
     log_ratios = np.log(seconds) - np.log(beside)
     median = float(np.median(log_ratios))

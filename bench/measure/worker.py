@@ -1,7 +1,7 @@
 """What runs in a worker of a crew: it joins groups, and times steps, epochs and exchanges.
 
-A timed function returns what the worker itself has measured, from a barrier on; the seconds of the
-slowest worker are those of the group.
+A timed function returns the seconds that the worker itself has measured, from a barrier on. A group
+takes as long as its slowest worker.
 """
 
 import time
@@ -30,13 +30,13 @@ _engine: Engine
 
 
 def begin(store: Path, workers: int, rank: int) -> None:
-    """Meet the other workers in a file."""
+    """Meet the other workers through a file."""
     global _store, _rank
     _store, _rank = dist.FileStore(str(store), workers), rank  # type: ignore[attr-defined]
 
 
 def regroup(size: int, threads: int, number: int) -> None:
-    """Leave the group, and join the next one if this worker is among its first so many."""
+    """Leave the group, and join the next group if this worker is among the first `size`."""
     _group.close()
     torch.set_num_threads(threads)
     if _rank < size:
@@ -51,15 +51,15 @@ def load(source: Source) -> None:
 
 
 def new_engine(name: str, learning_rate: float) -> None:
-    """Build a fresh network, for the group as it is."""
+    """Build a fresh network for the current group."""
     global _engine  # noqa: PLW0603
     _engine = engines.new(name, _task, learning_rate=learning_rate)
 
 
 def steps(batch_size: int, count: int, first: int = 0) -> float:
-    """Take so many steps from a batch of the training set on; return the seconds of one.
+    """Take so many steps, from the training set's batch `first` on; return seconds per step.
 
-    They are fewer where the training set has fewer whole batches.
+    There are fewer steps if the training set has fewer whole batches.
     """
     count = max(1, min(count, len(_task.train) // batch_size))
     samples = min(count * batch_size, len(_task.train))
@@ -80,7 +80,7 @@ def one_epoch(batch_size: int) -> tuple[float, float]:
 
 
 def exchange(size_bytes: int, count: int) -> float:
-    """Add up numbers of the workers, of so many bytes, again and again; return seconds per time."""
+    """Add up so many bytes of numbers over the workers, `count` times; return seconds per time."""
     numbers = torch.zeros(size_bytes // 4)
 
     def exchanges() -> None:

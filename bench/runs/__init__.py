@@ -1,4 +1,4 @@
-"""Saved and live cases as a type; UserError is what this room raises."""
+"""Saved and live cases as a type. Reading them raises UserError."""
 
 from mnist_mlp.errors import UserError
 

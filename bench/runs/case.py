@@ -32,7 +32,7 @@ REQUIRED: Mapping[str, Sequence[str]] = {
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(strict=True, allow_inf_nan=False))
 class MeasuredCase:
-    """One case of a run: its setting, its seconds, and what was measured beside them.
+    """One case of a run: its setting, its seconds, and its other measurements.
 
     A case of another suite has a name and seconds, and defaults in all other fields.
     """
@@ -75,7 +75,7 @@ class MeasuredCase:
     disturbed: Text | None = None  # the cause; empty: undisturbed; None: not watched
 
     workers: Count = 0
-    beside: Count | None = None  # the batch size that alignment compares this one with
+    beside: Count | None = None  # batch size with which alignment compares this case
     ratio: float | None = None
     verdict: Text | None = None
     peer_seconds: Mapping[Text, Sequence[Seconds]] = Field(default_factory=dict)

@@ -81,7 +81,9 @@ def read(file: Path) -> SavedRun:
                 )
     except UserError as error:
         reason = str(error)
-    raise UserError(f"{file} is no run that pytest-benchmark saved: {reason}; make one with {SAVE}")
+    raise UserError(
+        f"{file} is not a run that pytest-benchmark saved: {reason}; make one with {SAVE}"
+    )
 
 
 def read_reported(files: Sequence[Path]) -> dict[str, SavedRun]:

@@ -1,8 +1,8 @@
 """The journal of a run: a JSON Lines file that keeps each case from the moment it ends.
 
-The first line says what the run is, in pytest-benchmark's words where it has some; each further one
-is a case in pytest-benchmark's own form, and how it ended. A case that ran again stands there
-twice: the later line counts.
+The first line describes the run, with pytest-benchmark's keys where it has them. Each further line
+is a case in pytest-benchmark's form, with its outcome. A case that ran again has two lines: the
+later line counts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,20 +14,20 @@ from bench.runs import json_lines
 from bench.runs.files import machine_of
 from mnist_mlp.errors import UserError
 
-Case = Mapping[str, Any]  # in pytest-benchmark's form
-OUTCOME = "outcome"  # the field of a line that is not pytest-benchmark's: "passed" or "failed"
+Case = Mapping[str, Any]  # pytest-benchmark's form of a case
+OUTCOME = "outcome"  # a line's field that pytest-benchmark does not know: "passed" or "failed"
 PASSED = "passed"
-RUN = ("machine_info", "commit_info", "datetime", "version")  # of a saved run, beside its cases
-SETTING = ("options", "code", "versions")  # what decides, with the machine, what a case measures
+RUN = ("machine_info", "commit_info", "datetime", "version")  # keys of a saved run but its cases
+SETTING = ("options", "code", "versions")  # these and the machine decide the times
 
 
 @dataclass(frozen=True, kw_only=True)
 class Journal:
-    """What a journal holds."""
+    """The content of a journal."""
 
     header: Mapping[str, Any]
-    lines: Sequence[Mapping[str, Any]]  # cases with their outcomes, in the order of their first
-    is_torn: bool  # the last line was never finished, and is left out
+    lines: Sequence[Mapping[str, Any]]  # cases with outcomes, in the order of their first runs
+    is_torn: bool  # the last line is incomplete, and is left out
 
     def cases(self, *, passed_only: bool = False) -> list[Case]:
         """Return the cases as pytest-benchmark saves them."""
@@ -41,27 +41,27 @@ class Journal:
 def read(file: Path) -> Journal:
     """Read a journal."""
     if not file.exists():
-        raise UserError(f"{file} is no journal of a run: there is no such file")
+        raise UserError(f"{file} is not a journal of a run: there is no such file")
     try:
         header, *lines = json_lines.read(file) or [{}]
     except UserError as error:
-        raise UserError(f"{file} is no journal of a run: {error}") from error
+        raise UserError(f"{file} is not a journal of a run: {error}") from error
     is_header = set(RUN) <= set(header) and all(
         isinstance(header.get(key), dict) for key in ("machine_info", *SETTING)
     )
     if not is_header or not all({"fullname", "stats", OUTCOME} <= set(line) for line in lines):
         raise UserError(
-            f"{file} is no journal of a run: name a file that `pytest --benchmark-only` kept in "
+            f"{file} is not a journal of a run: name a file that `pytest --benchmark-only` kept in "
             ".benchmarks/journals/, or that --journal named"
         )
     if not lines:
-        raise UserError(f"{file} holds no case that ended")
+        raise UserError(f"{file} holds no finished case")
     newest = {line["fullname"]: line for line in lines}
     return Journal(header=header, lines=tuple(newest.values()), is_torn=json_lines.is_torn(file))
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Name what decides a measurement and is not the same in two headers."""
+    """Name everything that decides a measurement and differs between two headers."""
     parts = [
         ("options ", before["options"], now["options"]),
         ("versions ", before["versions"], now["versions"]),

@@ -1,4 +1,4 @@
-"""JSON Lines files that grow by a line at a time, and outlast a killed process."""
+"""JSON Lines files that grow line by line, and survive a killed process."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from mnist_mlp.errors import UserError
 class Writer:
     """Appends lines to a file that no other process writes at the same time.
 
-    A last line that was never finished is taken off first, so that the next line stands alone.
+    An incomplete last line is removed first, so that the next line stands by itself.
     """
 
     def __init__(self, file: Path) -> None:
@@ -21,7 +21,7 @@ class Writer:
         self._log.mend()
 
     def append(self, line: Mapping[str, Any]) -> None:
-        """Add a line, and sync it; where that fails, the lines before it are still there."""
+        """Append a line, and sync it; if that fails, the earlier lines are intact."""
         self._log.append(json.dumps(line, separators=(",", ":")).encode() + b"\n")
 
     def close(self) -> None:
@@ -30,7 +30,7 @@ class Writer:
 
 
 def read(file: Path) -> list[dict[str, Any]]:
-    """Read a file's complete lines, none where there is no file; what follows them is left out."""
+    """Read a file's complete lines; an incomplete last line or a missing file adds none."""
     *whole, _ = content_of(file).split(b"\n") if file.exists() else [b""]
     lines = []
     for number, line in enumerate(whole, 1):
@@ -41,7 +41,7 @@ def read(file: Path) -> list[dict[str, Any]]:
 
 
 def is_torn(file: Path) -> bool:
-    """Whether the file's last line was never finished."""
+    """Whether the file's last line is incomplete."""
     return file.exists() and not file.read_bytes().endswith(b"\n")
 
 

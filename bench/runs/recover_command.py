@@ -1,4 +1,4 @@
-"""python -m bench recover: the journal of a run that was cut off, as a run file."""
+"""python -m bench recover: saves the journal of an interrupted run as a run file."""
 
 import argparse
 import json
@@ -9,10 +9,10 @@ from mnist_mlp import atomic
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the run, and print how much of it there is."""
+    """Write the run file, and print how many cases it holds."""
     kept = journal.read(options.journal)
     run = {key: kept.header[key] for key in journal.RUN} | {"benchmarks": kept.cases()}
     atomic.write({options.output: json.dumps(run, indent=4).encode()})
-    torn = "; a last line that was never finished is left out" if kept.is_torn else ""
+    torn = "; an incomplete last line is left out" if kept.is_torn else ""
     print(f"wrote {options.output}: {counted(len(kept.lines), 'case')}{torn}")
     return 0

@@ -11,7 +11,7 @@ from bench.runs.case import MeasuredCase
 def of_verb(
     cases: Iterable[MeasuredCase], verb: str, engine: str | None = None
 ) -> list[MeasuredCase]:
-    """Return the cases of a verb, of one engine or of all, from the smallest batch size up."""
+    """Return the cases of a verb, of all engines or the given one, sorted by batch size."""
     chosen = [case for case in cases if case.verb == verb and engine in {None, case.engine}]
     return sorted(chosen, key=lambda case: case.batch_size)
 
@@ -22,10 +22,10 @@ def engines(cases: Iterable[MeasuredCase]) -> list[str]:
 
 
 def step_seconds(cases: Sequence[MeasuredCase], engine: str, verb: str) -> dict[int, float]:
-    """Return median seconds of a step by batch size: of "step" cases, or of "epoch" cases.
+    """Return median seconds per step by batch size, from "step" cases or from "epoch" cases.
 
-    The seconds of an epoch, over its steps, hold more than a step: batches are shuffled and
-    gathered, and several small steps are one call where that pays.
+    An epoch's seconds per step contain more than a step: samples are shuffled and gathered, and
+    several small steps may be combined in one call.
     """
     timed = of_verb(cases, verb, engine)
     if verb == "step":
@@ -33,23 +33,23 @@ def step_seconds(cases: Sequence[MeasuredCase], engine: str, verb: str) -> dict[
     return {
         case.batch_size: case.seconds / math.ceil(case.samples / case.batch_size)
         for case in timed
-        if case.batch_size <= case.samples  # else it is one step of fewer samples
+        if case.batch_size <= case.samples  # a larger size makes one step of fewer samples
     }
 
 
 def median_over_seeds(values: Iterable[float]) -> float:
-    """Return the middle value, of an even number the larger of the middle two.
+    """Return the median; of an even number of values, the larger of the middle two.
 
-    A seed that missed the target counts as infinite, so half of them missing make the median so.
+    A seed that missed the target counts as infinite. If half the seeds did, so is the median.
     """
     return statistics.median_high(values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Seeds:
-    """Trainings to the target that differ in their seed alone."""
+    """Trainings to the target that differ only in their seed."""
 
-    cases: Sequence[MeasuredCase]  # at least one
+    cases: Sequence[MeasuredCase]  # never empty
 
     @property
     def batch_size(self) -> int:
@@ -58,22 +58,22 @@ class Seeds:
 
     @property
     def seconds(self) -> list[float]:
-        """Each seed's time to the target, infinite where it missed the target."""
+        """Each seed's time to the target, infinite if it missed the target."""
         return [case.seconds if case.reached else math.inf for case in self.cases]
 
     @property
     def steps(self) -> list[float]:
-        """Each seed's steps to the target, infinite where it missed the target."""
+        """Each seed's steps to the target, infinite if it missed the target."""
         return [case.steps if case.reached else math.inf for case in self.cases]
 
     @property
     def median_seconds(self) -> float:
-        """Time to the target."""
+        """Median time to the target, infinite if half of the seeds or more missed it."""
         return median_over_seeds(self.seconds)
 
     @property
     def middle(self) -> MeasuredCase:
-        """The seed with the median time to the target; those that missed it come last."""
+        """The case with the median time to the target; cases that missed it come last."""
         ordered = sorted(self.cases, key=lambda case: (not case.reached, case.seconds))
         return ordered[len(ordered) // 2]
 
@@ -89,23 +89,23 @@ class Seeds:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss of a seed was no longer finite."""
+        """Whether the loss of a seed became infinite or not a number."""
         return any(case.diverged for case in self.cases)
 
     @property
     def missed_score(self) -> float:
-        """Median score of the seeds that missed the target; at least one did."""
+        """Median score of the seeds that missed the target; there must be at least one."""
         return statistics.median(case.test_score for case in self.cases if not case.reached)
 
     def overlaps(self, other: "Seeds") -> bool:
-        """Whether some seed of each took no longer than some seed of the other."""
+        """Whether the ranges of seconds of the two overlap."""
         return min(self.seconds) <= max(other.seconds) and min(other.seconds) <= max(self.seconds)
 
 
 def by_series(cases: Iterable[MeasuredCase]) -> dict[tuple[str, str], list[Seeds]]:
     """Group trainings to the target by (engine, learning rate rule), then by batch size.
 
-    Series stand in the order in which they ran, batch sizes from the smallest up.
+    Series are in the order in which they ran, batch sizes in ascending order.
     """
     series: dict[tuple[str, str], dict[int, list[MeasuredCase]]] = {}
     for case in cases:

@@ -1,1 +1,1 @@
-"""pytest glue: what the cases of the suite share."""
+"""The suite's pytest plugins, and what its cases share."""

@@ -1,4 +1,4 @@
-"""What pytest-benchmark does not look at: before the first case, and in a comparison at the end."""
+"""Checks that pytest-benchmark lacks: before the first case, and in a comparison at the end."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -52,7 +52,7 @@ def _check_grouping(grouping: str, items: Sequence[pytest.Item]) -> None:
     name = grouping.removeprefix(PARAMETER)
     if name == grouping and name not in GROUPINGS:
         known = f"{', '.join(GROUPINGS)}, {PARAMETER}NAME"
-        raise UserError(f"--benchmark-group-by: {name!r} is no grouping: choose from {known}")
+        raise UserError(f"--benchmark-group-by: {name!r} is not a grouping: choose from {known}")
     for item in items if name != grouping else ():
         if name not in getattr(getattr(item, "callspec", None), "params", ()):
             raise UserError(f"--benchmark-group-by: {item.nodeid} has no parameter {name!r}")
@@ -64,20 +64,20 @@ def _outputs(session: Any) -> Iterator[tuple[str, Path]]:
         yield "--benchmark-json", session.json
     if (session.save or session.autosave) and isinstance(session.storage, FileStorage):
         yield "--benchmark-storage", session.storage.get("run.json")  # makes the folder
-    if session.histogram:  # which makes the folders above it
+    if session.histogram:  # pytest-benchmark makes the folders above it
         file = Path(f"{session.histogram}.svg")
         first = next(path for path in (file, *file.parents) if path.parent.exists())
         yield "--benchmark-histogram", first
 
 
 def left_out(baselines: Sequence[SavedJson], measured: set[str]) -> list[str]:
-    """Return a line for each case that a saved run lacks, or the measured ones, by full names."""
+    """Return a line per case that only the saved run, or only this run, has, by full name."""
     lines = []
     for baseline in baselines:
         saved = {case["fullname"] for case in baseline["benchmarks"]}
         when = baseline["datetime"][:19]
         lines += [f"not in the baseline of {when}: {name}" for name in sorted(measured - saved)]
-        lines += [f"not in this run, but in {when}'s: {name}" for name in sorted(saved - measured)]
+        lines += [f"only in the baseline of {when}: {name}" for name in sorted(saved - measured)]
     return lines
 
 
@@ -95,5 +95,5 @@ def changed_outcomes(
             name, before = case["fullname"], case["extra_info"].get("reached")
             now = measured.get(name, {}).get("reached")
             if None not in {before, now} and before != now:
-                who, whom = ("this run", f"the baseline of {when}")[:: 1 if now else -1]
-                yield name, f"{who} reached the target and {whom} did not"
+                hit, missed = ("this run", f"the baseline of {when}")[:: 1 if now else -1]
+                yield name, f"{hit} reached the target and {missed} did not"

@@ -14,12 +14,12 @@ from mnist_mlp.evaluation import evaluate
 
 # Batch size -> samples of a call; a network with batch normalization needs two in a batch.
 SHORT_CALLS = {2: 60, 1024: 1024}
-# Calls repeat for so long, and the shortest counts: threads of the call before may still spin.
+# Calls repeat for so long, and the shortest counts: threads of an earlier call may still spin.
 REPEATED_SECONDS = 0.2
-COMPILED, LIKE_COMPILED = "compiled", "eager"  # which compiles nothing, and costs about as much
-COMPILING_STEPS = 30_000  # of the loader take about as long as compiling from a cold cache
-CASE_SECONDS = 0.4  # of every case: a fresh engine, a floor, a place in the table
-# Of cases that only a whole run has, and of which some seconds more or less do not matter.
+COMPILED, LIKE_COMPILED = "compiled", "eager"  # eager compiles nothing, and costs about as much
+COMPILING_STEPS = 30_000  # loader steps that take as long as compiling from a cold cache
+CASE_SECONDS = 0.4  # added to each case: a fresh engine, a floor, a place in the table
+# Rough seconds of cases that are only part of a long run.
 SECONDS_OF_AXES = dict.fromkeys(
     ("threads", "loading", "feeding", "alignment", "workers_step", "workers_epoch", "exchange"), 1.5
 )
@@ -34,15 +34,15 @@ class Cost:
     evaluation: float
 
     def epoch(self, samples: int, batch_size: int) -> float:
-        """Seconds of a pass over so many samples."""
+        """Return the seconds of a pass over so many samples."""
         return steps_per_epoch(samples, batch_size) * self.step + samples * self.sample
 
 
 class Forecast:
-    """What each engine's steps cost here, and how many steps a case is made of."""
+    """What each engine's steps cost here, and how many steps each case takes."""
 
     def __init__(self, workbench: Workbench) -> None:
-        self.costs: dict[str, Cost] = {}  # of engines that were asked for, measured once
+        self.costs: dict[str, Cost] = {}  # engine -> cost, measured at the first use
         self._workbench = workbench
         self._options = workbench.options
         self._samples = len(workbench.task.train)
@@ -53,7 +53,7 @@ class Forecast:
         return self._cost(engine).epoch(samples, clamped(batch_size, self._samples))
 
     def seconds(self, chosen: Iterable[tuple[str, Mapping[str, Any]]]) -> float:
-        """Forecast cases that are given by verb and parameters."""
+        """Forecast the seconds of cases that are given by verb and parameters."""
         listed = list(chosen)
         total = sum(CASE_SECONDS + self._case(verb, parameters) for verb, parameters in listed)
         if any(parameters.get("engine") == COMPILED for _, parameters in listed):
@@ -78,8 +78,8 @@ class Forecast:
             case "convergence":
                 return part + self._training(cost, size, parameters)
             case _:  # peers take a few passes each
-                passed = cost.epoch(min(self._samples, cases.peer_samples(size)), size)
-                return passed * (1 + cases.PEER_ROUNDS)
+                one_pass = cost.epoch(min(self._samples, cases.peer_samples(size)), size)
+                return one_pass * (1 + cases.PEER_ROUNDS)
 
     def _training(self, cost: Cost, size: int, parameters: Mapping[str, Any]) -> float:
         options = self._options
@@ -90,7 +90,7 @@ class Forecast:
             expected = cases.expected_steps(parameters["lr_rule"], size)
         is_first = parameters["seed"] == options.seeds[0]
         if expected > 2 * budget and not is_first and not options.full:
-            return 0.0  # is left out
+            return 0.0  # the suite leaves this seed out
         steps = min(expected, budget)
         grid = evaluation_steps(per_epoch, max_epochs=options.max_epochs)
         evaluations = sum(step <= steps for step in grid)

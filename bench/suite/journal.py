@@ -1,7 +1,7 @@
-"""Keeps each case of a run in a journal from the moment it ends, and goes on with such a run.
+"""Keeps each case of a run in a journal as soon as it ends, and resumes an interrupted run.
 
-A journal is locked for as long as its run lives. Of the journals that nobody named, the newest
-`NEWEST` are kept, and of older ones the `LONGEST` that hold the most measured seconds. So a day of
+A journal is locked while its run lives. Of the journals that the user did not name, the newest
+`NEWEST` are kept, and of older journals the `LONGEST` with the most measured seconds. So a day of
 short tries does not remove the journal of a long run.
 """
 
@@ -34,7 +34,7 @@ from mnist_mlp import atomic
 from mnist_mlp.arguments import place_of_task
 from mnist_mlp.errors import UserError
 
-FOLDER = "journals"  # beside the runs that pytest-benchmark saves
+FOLDER = "journals"  # a folder in pytest-benchmark's storage
 OWN_NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-\d+\.jsonl")
 NEWEST = 10
 LONGEST = 5
@@ -42,8 +42,8 @@ LONGEST = 5
 OPTIONS = {flag.lstrip("-").replace("-", "_") for flag in declared.OPTIONS["suite"]} - {
     *("journal", "resume", "rerun_disturbed")
 }
-VERSIONS = ("numba", "pytest_benchmark")  # beside those that the machine is described by
-# What is timed and what times it, less what reads finished runs.
+VERSIONS = ("numba", "pytest_benchmark")  # packages whose versions machine_info lacks
+# The code that is timed and the code that times it, without the code that reads finished runs.
 SOURCES = {
     Path(mnist_mlp.__file__).parent: ("**/*.py",),
     Path(bench.__file__).parent: ("*.py", "suite/*.py", "measure/*.py"),
@@ -80,29 +80,29 @@ class CaseJournal:
         """Take over the cases of an earlier process that passed: they need not run again.
 
         Raises:
-            UserError: it is no journal, not of such a run, or another process writes it.
+            UserError: the file is no journal, is of a different run, or another process writes it.
 
         """
         before = journal.read(file)
         changed = journal.differences(before.header, self._header())
         if changed:
-            others = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
+            more = f", and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise UserError(
-                f"{file} is of a run that differs in {changed[0]}{others}: start a new run"
+                f"{file} is of a run that differs in {changed[0]}{more}: start a new run"
             )
-        asked = {item.nodeid for item in items}
+        collected = {item.nodeid for item in items}
         for case in before.cases():
-            if case["fullname"] not in asked:
+            if case["fullname"] not in collected:
                 raise UserError(
                     f"{file} holds {case['fullname']}, which this run does not collect: give the "
                     "paths, -k and -m of that run"
                 )
-        self._writer = json_lines.Writer(file)  # which takes a torn line off
+        self._writer = json_lines.Writer(file)  # removes an incomplete last line
         self.restored = journal.read(file).cases(passed_only=True)
         self._kept = {case["fullname"] for case in self.restored}
         self.ended |= self._kept
         self._session.benchmarks += map(_restored, self.restored)
-        torn = "; a line that was never finished is dropped" if before.is_torn else ""
+        torn = "; an incomplete last line is dropped" if before.is_torn else ""
         self._announce(f"taken from {file}: {counted(len(self.restored), 'case')}{torn}")
 
     @property
@@ -123,14 +123,14 @@ class CaseJournal:
 
     @property
     def recover(self) -> str:
-        """The command that makes a run file of the journal; nothing where the journal lacks it."""
+        """The command that makes a run file of the journal; empty if the journal has no case."""
         if not (self._writer and self._kept) or self._is_broken:
             return ""
         return f"`python -m bench recover {self._writer.file} -o RUN.json`"
 
     @property
     def left(self) -> str:
-        """How to go on with a run that did not come to its end; nothing where it did."""
+        """How to resume a run that did not finish; empty if it finished."""
         left = self._unseen - self._kept
         if not (left and self.recover and self._writer):
             return ""
@@ -169,7 +169,7 @@ class CaseJournal:
             )
 
     def _header(self) -> dict[str, Any]:
-        """Say what this run is: pytest-benchmark's own fields, and what decides its times."""
+        """Describe this run: pytest-benchmark's own fields, and what decides its times."""
         config, hook = self._session.config, self._session.config.hook
         commit = hook.pytest_benchmark_generate_commit_info(config=config)
         hook.pytest_benchmark_update_commit_info(config=config, commit_info=commit)
@@ -187,13 +187,13 @@ class CaseJournal:
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn values into what JSON has, as pytest-benchmark does."""
+    """Convert values to JSON types, as pytest-benchmark does."""
     plain: dict[str, Any] = json.loads(safe_dumps(value))
     return plain
 
 
 def _hashes(own_task: str | None) -> dict[str, str]:
-    """Hash each source file that has a part in what a case measures."""
+    """Hash each source file that affects what a case measures."""
     files = {
         file.relative_to(folder.parent).as_posix(): file
         for folder, patterns in SOURCES.items()
@@ -208,7 +208,7 @@ def _hashes(own_task: str | None) -> dict[str, str]:
 
 
 def _new_file(storage: Any) -> Path:
-    """Name a new journal beside the saved runs, and remove those that are worth the least."""
+    """Name a new journal beside the saved runs, and remove the least useful older journals."""
     beside = storage.path if isinstance(storage, FileStorage) else Path(".benchmarks")
     folder = beside / FOLDER
     atomic.make_folder(folder)
@@ -224,7 +224,7 @@ def _new_file(storage: Any) -> Path:
 
 
 def _measured_seconds(file: Path) -> float:
-    """Return the seconds that the cases of a journal were timed for; 0 of a damaged one."""
+    """Return the seconds for which a journal's cases were timed; 0 if the journal is damaged."""
     try:
         return sum(float(line["stats"]["total"]) for line in json_lines.read(file)[1:])
     except (UserError, KeyError, TypeError, ValueError):
@@ -232,7 +232,7 @@ def _measured_seconds(file: Path) -> float:
 
 
 def _restored(case: Case) -> Metadata:
-    """Build what pytest-benchmark holds of a case that it measured."""
+    """Rebuild pytest-benchmark's own record of a measured case."""
     fields = ("name", "fullname", "group", "param", "params", "extra_info")
     fixture = SimpleNamespace(
         **{key: case[key] for key in fields}, cprofile_stats=None, has_error=False

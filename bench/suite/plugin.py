@@ -29,7 +29,7 @@ from mnist_mlp.errors import UserError
 from mnist_mlp.task_source import Source
 from mnist_mlp.training import NotFiniteError
 
-NAME = "batch size suite"  # of the plugin, and of its group of options
+NAME = "batch size suite"  # name of the plugin and of its group of options
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
     asked = config.getoption("benchmark_only") or not config.getoption("benchmark_skip")
     try:
         suite = Suite(config, is_measuring=asked and not is_parallel)
-    except UserError as error:  # of the task that the user names
+    except UserError as error:  # an error in the user's task
         raise pytest.UsageError(str(error)) from error
     config.pluginmanager.register(suite, NAME)
 
@@ -65,7 +65,7 @@ def workbench(pytestconfig: pytest.Config) -> Workbench:
 
 @pytest.fixture(scope="session")
 def crew(workbench: Workbench) -> Iterator[Crew]:
-    """Worker processes that have loaded the data, as many as a case asks for at most."""
+    """Worker processes that have loaded the data: as many as the largest group needs."""
     chosen = workbench.options
     if device.is_gpu(chosen.device):
         pytest.skip("workers are measured on the CPU")
@@ -80,10 +80,10 @@ class Suite:
     """What the suite adds to a run of pytest and pytest-benchmark."""
 
     def __init__(self, config: pytest.Config, *, is_measuring: bool) -> None:
-        self.workbench: Workbench | None = None  # from the end of the collection on
+        self.workbench: Workbench | None = None  # None until the collection ends
         self._config = config
         self._is_measuring = is_measuring
-        # A task of the user's own has a say in which cases there are.
+        # Which cases there are depends on the user's own task.
         self._own_task = Source.of(config.option).load() if config.option.task else None
         selection.fill_in(config.option, self._own_task)
         self._selection = selection.Selection(config, self._own_task)
@@ -96,23 +96,23 @@ class Suite:
             config.option.benchmark_timer = "mnist_mlp.clock.stopwatch"  # waits for the GPU
         if is_measuring:
             torch.set_num_threads(config.option.threads or self._threads_before)
-            self._progress = CaseProgress()  # in place of pytest's dots
+            self._progress = CaseProgress()  # replaces pytest's dots
             config.pluginmanager.register(self._progress)
             if threading.current_thread() is threading.main_thread():
-                # A job that is cancelled and a terminal that is closed end a run as Ctrl-C does.
+                # Cancelling a job or closing a terminal ends a run as Ctrl-C does.
                 for number in (signal.SIGTERM, signal.SIGHUP):
                     before = signal.signal(number, signal.default_int_handler)
                     self._handlers_before[number] = before
 
     def pytest_unconfigure(self) -> None:
-        """Leave the garbage, torch's thread count and the signals as they were."""
+        """Restore garbage collection, torch's thread count and the signal handlers."""
         gc.unfreeze()
         torch.set_num_threads(self._threads_before)
         for number, handler in self._handlers_before.items():
             signal.signal(number, handler)
 
     def pytest_ignore_collect(self, collection_path: Path, config: pytest.Config) -> bool | None:
-        """Leave files out of a run of benchmarks that it would import for nothing."""
+        """Leave out the files that a run of benchmarks need not import."""
         is_asked = config.getoption("benchmark_only")
         # None lets other plugins decide.
         return True if is_asked and self._selection.ignores(collection_path) else None
@@ -121,17 +121,17 @@ class Suite:
         """Give each case the values that its marks name."""
         self._selection.parametrize(metafunc)
 
-    @pytest.hookimpl(trylast=True)  # after -k and -m have chosen
+    @pytest.hookimpl(trylast=True)  # -k and -m choose first
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Choose what is measured, and refuse what would fail later."""
+        """Choose the cases to measure, and refuse a run that would fail later."""
         if not self._is_measuring or self._config.option.collectonly:
             return
         try:
             chosen = self._chosen(items)
         except UserError as error:
             raise pytest.UsageError(str(error)) from error
-        left = set(chosen)
-        self._config.hook.pytest_deselected(items=[item for item in items if item not in left])
+        kept = set(chosen)
+        self._config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = chosen
 
     def _chosen(self, items: list[pytest.Item]) -> list[pytest.Item]:
@@ -162,29 +162,29 @@ class Suite:
         return chosen
 
     def pytest_runtestloop(self, session: pytest.Session) -> None:
-        """Skip what cannot or need not be measured, and say how long the rest will take."""
+        """Skip cases that cannot or need not be measured, and say how long the rest will take."""
         if self.workbench:
             gc.collect()
-            gc.freeze()  # what is imported: each measurement of memory collects garbage
+            gc.freeze()  # garbage collections pass over what is imported so far
             forecast = Forecast(self.workbench)
             measured = self._selection.skip(session.items, self.workbench, forecast)
             seconds = forecast.seconds(
                 (selection.verb(item), selection.parameters(item)) for item in measured
             )
             number = units.counted(len(measured), "case")
-            about = "at most" if self._own_task else "about"  # its steps to the target are unknown
+            about = "at most" if self._own_task else "about"  # the steps of an own task are unknown
             self._progress.announce(f"{number}, {about} {units.duration(seconds)}")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, None, None]:
-        """Skip a case that cannot be trained as it is asked for, and go on with the others."""
+        """Skip a case that cannot be trained as requested, and go on with the next case."""
         try:
             yield
         except (UnavailableError, NotFiniteError) as error:
             pytest.skip(str(error))
 
     def pytest_benchmark_update_machine_info(self, machine_info: dict[str, Any]) -> None:
-        """Add to what saved runs store about the machine."""
+        """Add our description of the machine to pytest-benchmark's."""
         machine_info.update(provenance.describe())
 
     @pytest.hookimpl(wrapper=True)
@@ -202,11 +202,11 @@ class Suite:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Save the cases that ended: one that Ctrl-C cut off has rounds, and they mean nothing."""
+        """Save only finished cases: the rounds of a case that Ctrl-C interrupted mean nothing."""
         if not self._journal:
             return (yield)
         ended: dict[str, Any] = {}
-        for each in self._session.benchmarks:  # a second run that was cut off comes after the first
+        for each in self._session.benchmarks:  # an interrupted second run comes last
             if each and each.fullname in self._journal.ended:
                 ended.setdefault(each.fullname, each)
         self._session.benchmarks[:] = ended.values()
@@ -249,7 +249,7 @@ class Suite:
 
     @property
     def _measured(self) -> list[Any]:
-        """What pytest-benchmark holds of each case that has no error."""
+        """pytest-benchmark's records of the cases without errors."""
         return [each for each in self._session.benchmarks if not each.has_error]
 
     def _print_summary(self, reporter: pytest.TerminalReporter) -> None:

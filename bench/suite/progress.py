@@ -68,7 +68,7 @@ class CaseProgress:
         """Show the case that starts."""
         self._begun += 1
         self._case = nodeid.rpartition("::")[2]
-        cases = len(self._session.items) if self._session else 0  # grows where cases run again
+        cases = len(self._session.items) if self._session else 0  # grows if cases run again
         if self._is_terminal:
             self._bar.start()
             self._bar.update(
@@ -82,7 +82,7 @@ class CaseProgress:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
-        """Keep pytest's dots out of the line; failures keep their letter."""
+        """Hide pytest's dots, but not the letters of failures."""
         if report.skipped:
             return "skipped", "", ""
         return ("passed", "", "") if report.passed and report.when == "call" else None

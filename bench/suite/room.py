@@ -21,13 +21,13 @@ PATIENCE_SECONDS = 120.0
 def require(
     known: BatchMemory, engine: str, samples: int, options: Namespace, source: Source
 ) -> None:
-    """Skip the case where a batch of so many samples does not fit, by what is known of it.
+    """Skip the case if a batch of so many samples will not fit in memory.
 
     With --force the batch is first tried in a fresh process, which loads the data once more, and
-    the case fails where that process does. A GPU's batch is not tried.
+    the case fails if that process fails. A batch on a GPU is not tried.
     """
     try:
-        known.require(samples, instead="choose a smaller one, close other programs, or add --force")
+        known.require(samples, instead="use smaller batches, close other programs, or add --force")
     except NotEnoughMemoryError as error:
         if not options.force:
             pytest.skip(str(error))
@@ -36,7 +36,7 @@ def require(
         if cause:
             needs, _, _ = str(error).rpartition(": ")
             pytest.fail(
-                f"{cause}, and {needs}: choose a smaller one, or close other programs",
+                f"{cause}, and {needs}: use smaller batches, or close other programs",
                 pytrace=False,
             )
 
@@ -44,7 +44,7 @@ def require(
 def fate(
     call: Callable[..., object], *arguments: Any, patience_seconds: float = PATIENCE_SECONDS
 ) -> str:
-    """Make a call in a fresh process, and return why it failed; nothing where it did not."""
+    """Make a call in a fresh process, and return why it failed; empty if it did not."""
     kills = memory.kills()
     processes.start_server()
     start = multiprocessing.get_context("forkserver").Process
@@ -68,7 +68,7 @@ def _try(call: Callable[..., object], *arguments: Any) -> None:
     memory.offer()  # the system kills this process before any other
     try:
         call(*arguments)
-    except Exception:  # noqa: BLE001 - whatever it is, the case would fail, too
+    except Exception:  # noqa: BLE001 - any error would fail the case, too
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Which cases a run measures, in which order, and which of them it leaves out for a reason."""
+"""Chooses the cases that a run measures, their order, and which are left out and why."""
 
 from argparse import Namespace
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from mnist_mlp.memory import usable_cores
 from mnist_mlp.task import Task
 
 CASES = Path(bench.__file__).parent
-# What a default run measures; the other files are measured where they are named, or with --full.
+# What a default run measures; other files are measured if they are named, or with --full.
 QUESTION = ("test_step.py", "test_epoch.py", "test_convergence.py")
 TIMED = ("step", "epoch")
 MORE_SIZES = len(set(cases.ALL_BATCH_SIZES) - set(cases.BATCH_SIZES))
@@ -32,14 +32,14 @@ FULL = (
 
 
 class Selection:
-    """What the paths on the command line, --engines, --batch-sizes and --full choose."""
+    """The cases that paths on the command line, --engines, --batch-sizes and --full choose."""
 
     def __init__(self, config: pytest.Config, own_task: Task | None) -> None:
         places = [config.invocation_params.dir / word.split("::")[0] for word in config.args]
         self._named = {place.resolve() for place in places if place.is_file()}
         self._options = config.option
         self._own_task = own_task  # the user's; None: the question's
-        self.left_out: list[LeftOut] = []  # the steps and epochs that were skipped
+        self.left_out: list[LeftOut] = []  # skipped cases, for the tables
 
     @property
     def is_default(self) -> bool:
@@ -77,18 +77,18 @@ class Selection:
     def skip(
         self, items: Sequence[pytest.Item], workbench: Workbench, forecast: Forecast
     ) -> list[pytest.Item]:
-        """Skip the engines that cannot train, and the epochs that a default run has no time for.
+        """Skip engines that cannot train, and epochs that are too long for a default run.
 
         Returns the cases that are left to measure.
         """
         measured = []
         why_missing = cache(workbench.missing)
         for item in items:
-            of = parameters(item)
-            engine, size = of.get("engine", ""), of.get("batch_size", 0)
+            given = parameters(item)
+            engine, size = given.get("engine", ""), given.get("batch_size", 0)
             reason = why_missing(engine) if engine else ""
-            long = ("epoch", "convergence") if self._own_task else ("epoch",)
-            if self.is_default and verb(item) in long and not reason:
+            long_verbs = ("epoch", "convergence") if self._own_task else ("epoch",)
+            if self.is_default and verb(item) in long_verbs and not reason:
                 reason = _no_time(engine, size, forecast, is_own=self._own_task is not None)
             if reason:
                 item.add_marker(pytest.mark.skip(reason=reason))
@@ -102,14 +102,14 @@ class Selection:
 
 
 def each(parameter: str, kind: str) -> pytest.MarkDecorator:
-    """Mark a function that has one case for each value of a kind, as `_values` names it."""
+    """Mark a function that has one case per value of a kind, which is a key of `_values`."""
     return pytest.mark.each(parameter, kind)
 
 
 def _values(
     options: Namespace, own_task: Task | None, *, everything: bool
 ) -> dict[str, Sequence[Any]]:
-    """Return the values of each kind; all sizes, or those of a default run."""
+    """Return the values of each kind: everything, or what a default run measures."""
     sizes, training_sizes = cases.BATCH_SIZES, cases.CONVERGENCE_BATCH_SIZES
     if everything:
         sizes, training_sizes = cases.ALL_BATCH_SIZES, cases.ALL_CONVERGENCE_BATCH_SIZES
@@ -140,7 +140,7 @@ def _values(
 
 
 def fill_in(options: Namespace, own_task: Task | None) -> None:
-    """Give options that were left out the values of the user's task, or of the question's.
+    """Fill in missing options from the user's task, or from the question's.
 
     Raises:
         UserError: an option does not fit the task.
@@ -158,7 +158,7 @@ def fill_in(options: Namespace, own_task: Task | None) -> None:
 def groups_of_workers(options: Namespace) -> tuple[str, ...]:
     """Return groups of workers, as "WORKERSxTHREADS": each worker on its part of the cores.
 
-    One worker is also there on as few threads as each of the most workers has.
+    The first group is one worker with as many threads as each worker of the largest group.
     """
     counts = sorted(options.workers or cases.shares_of_cores())
     several = [f"{count}x{max(1, usable_cores() // count)}" for count in counts]
@@ -167,7 +167,7 @@ def groups_of_workers(options: Namespace) -> tuple[str, ...]:
 
 
 def _no_time(engine: str, size: int, forecast: Forecast, *, is_own: bool) -> str:
-    """Return why a default run leaves epochs out; nothing where it does not."""
+    """Return why a default run leaves epochs out; empty if it does not."""
     if engine == cases.SLOW_ENGINE and not is_own:
         if size not in cases.SLOW_ENGINE_EPOCHS:
             sizes = listed(cases.SLOW_ENGINE_EPOCHS)
@@ -189,7 +189,7 @@ def verb(item: pytest.Item) -> str:
 
 
 def with_values(items: Sequence[pytest.Item]) -> list[pytest.Item]:
-    """Leave out the functions that the options leave without a value for a parameter.
+    """Leave out the functions for which the options give a parameter no value.
 
     Raises:
         UserError: no case is left.
@@ -211,10 +211,10 @@ def with_values(items: Sequence[pytest.Item]) -> list[pytest.Item]:
 
 def _place(item: pytest.Item) -> tuple[int, int, int]:
     """Sort the question's own sizes first, then times of engines, time to target, and the rest."""
-    what, of = verb(item), parameters(item)
-    if what not in TIMED:
-        return 2 if what == "convergence" else 3, 0, 0
-    size = of.get("batch_size", 0)
-    if of.get("engine") == cases.SLOW_ENGINE and size in cases.QUESTION_BATCH_SIZES:
-        return 0, size, TIMED.index(what)
+    timed, given = verb(item), parameters(item)
+    if timed not in TIMED:
+        return 2 if timed == "convergence" else 3, 0, 0
+    size = given.get("batch_size", 0)
+    if given.get("engine") == cases.SLOW_ENGINE and size in cases.QUESTION_BATCH_SIZES:
+        return 0, size, TIMED.index(timed)
     return 1, 0, 0

@@ -1,4 +1,4 @@
-"""A case that takes turns with others, in an order drawn anew for each round."""
+"""Times a case in turns with other calls, in an order drawn anew for each round."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from bench.measure.turns import Draw, paired
 
-CONFIDENCE = 0.95  # of the interval of a ratio
+CONFIDENCE = 0.95  # confidence level of the interval of a ratio
 
 
 def take(
@@ -19,10 +19,10 @@ def take(
     rounds: int,
     tell: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Time ours and the others, and return what to record of the others.
+    """Time our call and the other calls, and return what to record of the other calls.
 
-    Some of a round's others run before ours and some after it, so that none always follows the
-    same one, and ours has no place of its own.
+    Each round has a random order, in which our call has no fixed place: no call always follows
+    the same call.
     """
     seconds: dict[str, list[float]] = {name: [] for name in others}
     order = Draw().rounds([*others, None], rounds)  # None is ours

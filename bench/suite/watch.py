@@ -14,7 +14,7 @@ DIGITS = 4
 
 
 class Watch:
-    """A pytest plugin: stores in a case's `extra_info` what others did while it was timed."""
+    """A pytest plugin: stores in a case's `extra_info` how other processes disturbed it."""
 
     def __init__(
         self,
@@ -26,13 +26,13 @@ class Watch:
     ) -> None:
         self._session = session  # pytest-benchmark's
         self._passed = set(passed)  # full names of cases, at first those of an earlier process
-        self._most_reruns = most_reruns  # of a case
+        self._most_reruns = most_reruns  # limit per case
         self._announce = announce
-        self._reruns = Counter(self._passed)  # what runs again here has had its first run
+        self._reruns = Counter(self._passed)  # an earlier process made the first run
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
-        """Let the case's timed calls, and what it sets up between them, be watched."""
+        """Watch the case's timed calls, and the set-up between them."""
         benchmark = getattr(item, "funcargs", {}).get("benchmark")
         if isinstance(benchmark, BenchmarkFixture):
             vars(benchmark)["pedantic"] = _watched(benchmark, disturbance.read())
@@ -40,7 +40,7 @@ class Watch:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keep of two runs of a case the one that passed, or was disturbed less."""
+        """Keep one of two runs of a case: the run that passed or, if both did, the calmer run."""
         if report.when != "call":
             return
         benchmarks = self._session.benchmarks
@@ -56,7 +56,7 @@ class Watch:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
-        """Put a disturbed case at the end once more, as often as was asked for."""
+        """Let a disturbed case run again at the end, as often as the user allows."""
         result = yield
         if self._reruns[item.nodeid] < self._most_reruns and self.is_disturbed(item.nodeid):
             self._reruns[item.nodeid] += 1
@@ -73,7 +73,7 @@ class Watch:
 
 
 def _watched(benchmark: BenchmarkFixture, begun: disturbance.Reading) -> Callable[..., Any]:
-    """Return the method that times, with a reading before and one after it."""
+    """Wrap the method that times in a reading before and a reading after."""
     timed = benchmark.pedantic
 
     def pedantic(*arguments: Any, **options: Any) -> Any:

@@ -31,19 +31,19 @@ from mnist_mlp.training import require_steps
 LEARNING_STEPS = 8
 LEARNING_SAMPLES = 4096
 
-# Python and JAX warn of forks beside threads; DataLoader's workers compute nothing in theirs.
+# Python and JAX warn of forks in a process with threads; DataLoader's workers use no such thread.
 may_fork = pytest.mark.filterwarnings(
     "ignore:.*multi-threaded.*fork:DeprecationWarning", "ignore:os.fork:RuntimeWarning"
 )
 
 
 def learning_steps(batch_size: int) -> int:
-    """Return how many steps of such batches show what a case learns; 0 of large ones."""
+    """Return how many first losses a case stores: 0 for large batches, which take long."""
     return min(LEARNING_STEPS, LEARNING_SAMPLES // batch_size)
 
 
 def seconds_of(call: Callable[[], object]) -> float:
-    """Make a call that is not the first of its kind, and return its seconds."""
+    """Return the seconds of a call, which must not be the first of its kind."""
     started = stopwatch()
     call()
     return stopwatch() - started
@@ -53,13 +53,13 @@ def seconds_of(call: Callable[[], object]) -> float:
 class Workbench:
     """The task and options of a run, and a way for its cases to show how far they are."""
 
-    options: Namespace  # by the names that bench.options declares; None: not given
+    options: Namespace  # named as bench.options declares them; None: not given
     source: Source
     task: Task
     tell: Callable[[str], None]
     # Engine, batch size and rule of trainings whose first seed missed the target clearly.
     hopeless: set[tuple[str, int, str]] = field(default_factory=set)
-    _memory: dict[str, BatchMemory] = field(default_factory=dict)  # by engine
+    _memory: dict[str, BatchMemory] = field(default_factory=dict)  # engine -> memory
 
     def new_engine(
         self, engine: str, *, seed: int = 0, learning_rate: float | None = None
@@ -75,7 +75,7 @@ class Workbench:
         )
 
     def missing(self, engine: str) -> str:
-        """Return why an engine cannot train on the device; nothing where it can."""
+        """Return why an engine cannot train on the device; empty if it can."""
         try:
             self.new_engine(engine)
         except UnavailableError as error:
@@ -83,9 +83,9 @@ class Workbench:
         return ""
 
     def first_losses(self, engine: str, batch_size: int) -> dict[str, list[float]]:
-        """Return the losses of a fresh network's first steps, so that a change of them shows.
+        """Return the losses of a fresh network's first steps, as a field to store.
 
-        They are a field to store; there is none for a batch that would take long.
+        They show whether a change of code changes what is learned. Large batches have no field.
         """
         steps = learning_steps(batch_size)
         if not steps:
@@ -95,16 +95,16 @@ class Workbench:
             return {"losses": subject.run(self.task.train, order, batch_size).tolist()}
 
     def compile_seconds(self, engine: str, batch_size: int, split: Split) -> float:
-        """Let the engine get ready for such batches, and return the seconds that it took.
+        """Prepare the engine for such batches, and return the seconds that this took.
 
-        The case is skipped where memory would run out.
+        The case is skipped if memory would run out.
 
         Raises:
             UnavailableError: the engine cannot train, or not at this batch size.
 
         """
         subject = self.new_engine(engine)
-        # What small batches compile is compiled once, and a prediction of memory uses them.
+        # Small batches compile first, since the prediction of memory trains on small batches.
         seconds = subject.prepare(min(batch_size, PROBES[0]), split)
         room.require(
             self._memory.setdefault(engine, BatchMemory(engine, self._trains(engine))),
@@ -124,11 +124,11 @@ class Workbench:
         )
 
     def places(self, samples: int) -> torch.Tensor:
-        """Return the places of the first so many samples of the training set."""
+        """Return the indices of the training set's first samples, at most all of them."""
         return torch.arange(min(samples, len(self.task.train)), device=self.options.device)
 
     def fed_loader(self, *, workers: int) -> Loader:
-        """Build the question's engine, ready; so many processes beside this fetch its batches."""
+        """Build the loader engine, ready to train; `workers` processes fetch its batches."""
         loader = Loader(self.task, self.task.new_network(0), learning_rate=self.options.lr)
         loader.workers = workers
         loader.prepare(cases.AXIS_BATCH_SIZE, self.task.train)
@@ -171,7 +171,7 @@ class Workbench:
     def store(self, benchmark: BenchmarkFixture, *, samples: float, **fields: Any) -> None:
         """Store fields of `bench.runs.case.MeasuredCase` in the `extra_info` of a case.
 
-        `samples` are those that one timed call used.
+        `samples` is the number of samples that one timed call used.
         """
         info = benchmark.extra_info
         info.update(device=self.options.device, data=self.task.name, **fields)
