@@ -98,8 +98,8 @@ OPTIONS: dict[str, Option] = {
     "--task": {
         "type": task,
         "metavar": "FILE.py",
-        "help": "train the network of this file, which defines `task`, instead of the question's; "
-        "FILE.py:NAME and MODULE:NAME name a task of another name",
+        "help": "train the network of this file, which defines `task`, instead of the MNIST "
+        "network; FILE.py:NAME and MODULE:NAME name a task of another name",
     },
     "--data-root": {
         "type": Path,
@@ -131,9 +131,9 @@ TRAINER: dict[str, Option] = {
     "--engine": {
         "choices": tuple(engines.ENGINES),
         "default": "eager",
-        "help": "loader: dataset and DataLoader, as in the question; eager: resident "
+        "help": "loader: dataset and DataLoader; eager: resident "
         "tensors; compiled: the same through torch.compile, which needs a C++ compiler and some "
-        "seconds before the first epoch; native: the question's network in the form that is "
+        "seconds before the first epoch; native: the MNIST network in the form that is "
         "fastest on this CPU; ddp: for the processes of torchrun, where it is the default "
         "(default: %(default)s)",
     },

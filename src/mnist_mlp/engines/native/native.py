@@ -53,7 +53,7 @@ class Native(Engine):
         is_question = task.loss is cross_entropy and task.optimizer is sgd
         if not (is_question and isinstance(network, MLP)):
             raise UnavailableError(
-                "the native engine trains only the question's network, 784-256-10 with plain SGD "
+                "the native engine trains only the MNIST network, 784-256-10 with plain SGD "
                 "on cross entropy: use the eager engine"
             )
         if device.is_gpu(self.device):
