@@ -41,7 +41,7 @@ def test_convergence(
     training = (engine, batch_size, lr_rule)
     is_first = seed == options.seeds[0]
     if training in workbench.hopeless and not is_first:
-        pytest.skip("the first seed missed the target clearly: another would take as long")
+        pytest.skip("the first seed missed the target by far, so other seeds are not tried")
     compile_seconds = workbench.compile_seconds(engine, batch_size, task.train)
 
     def fresh(task: Task, max_epochs: int) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -6,15 +6,16 @@ Usage: python docs/pages.py FOLDER, with the files that remake.sh left in the fo
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.runs import files, seeds
+from bench.runs import seeds
 from bench.runs.case import MeasuredCase, from_json
-from bench.units import counted, gigabytes, seconds
+from bench.units import counted, seconds
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
@@ -63,17 +64,19 @@ def fenced(text: str, *, command: str = "") -> str:
     return f"```console\n$ {command}\n{text}\n```" if command else f"```text\n{text}\n```"
 
 
-def machine() -> str:
-    """Describe the machine and the versions."""
-    run = files.read(FOLDER / "run.json").machine
+def measured_on(subject: str, *more: str) -> str:
+    """Write a sentence on the machine and the versions that something was measured with."""
     info: dict[str, Any] = json.loads((FOLDER / "run.json").read_text())["machine_info"]
-    cpu, memory = info["cpu"], gigabytes(info["physical_memory_bytes"])
-    processor = (
-        f"{run['cpu']} (family {cpu['family']}, model {cpu['model']}, {run['cpu_capability']})"
+    cpu, cores = info["cpu"], counted(info["logical_cores"], "core")
+    details = f"family {cpu['family']}, model {cpu['model']}, {info['cpu_capability']}"
+    versions = [
+        f"Python {info['python_version']}",
+        f"torch {info['torch'].partition('+')[0]}",
+        *more,
+    ]
+    return textwrap.fill(
+        f"{subject} on {cores} of an {cpu['brand_raw']} ({details}), {', '.join(versions)}.", 118
     )
-    torch = str(run["torch"]).partition("+")[0]
-    cores = counted(info["logical_cores"], "core")
-    return f"{cores} of an {processor}, {memory}, Python {run['python_version']}, torch {torch}"
 
 
 def question() -> str:
@@ -120,7 +123,8 @@ def engines() -> str:
         for size in SIZES
     ]
     headings = ("batch size", "epoch: `loader`", *(f"`{name}`" for name in names[1:]))
-    return table((*headings, "to 95 %, learning rate 0.1", "to 95 %, tuned rate"), rows)
+    numbers = table((*headings, "to 95 %, learning rate 0.1", "to 95 %, tuned rate"), rows)
+    return f"{numbers}\n\n{measured_on('From one `pytest --benchmark-only` run')}"
 
 
 def cost() -> str:
@@ -133,9 +137,11 @@ def cost() -> str:
 
 
 def libraries() -> str:
-    """Name the versions of the other libraries."""
+    """Name the machine, and the versions of the other libraries."""
     names = {"JAX": "jax", "scikit-learn": "scikit-learn", "Keras": "keras", "Numba": "numba"}
-    return ", ".join(f"{name} {version(package)}" for name, package in names.items())
+    return measured_on(
+        "Measured", *(f"{name} {version(package)}" for name, package in names.items())
+    )
 
 
 def peers(verb: str, names: Iterable[str]) -> str:
@@ -152,22 +158,26 @@ def peers(verb: str, names: Iterable[str]) -> str:
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
-    "machine": machine,
+    "machine": lambda: measured_on("Measured"),
     "question": question,
     "engines": engines,
     "cost": cost,
     "libraries": libraries,
     "run": lambda: fenced(lines("run.txt", "loader engine:", "=====")),
     "sweet-spot": lambda: fenced(
-        lines("sweet-spot.txt", "Batch size", "The laws"), command="python -m bench sweet-spot"
+        lines("sweet-spot.txt", "Batch size", "Within"), command="python -m bench sweet-spot"
     ),
     "training": lambda: fenced(
         lines("training-1.txt", "MNIST", "epoch   2"),
         command="python -m mnist_mlp --batch-size 1 --epochs 10 --engine native",
     ),
-    "convnet": lambda: fenced(lines("convnet.txt", "batch size")),
-    "workers": lambda: fenced(lines("workers.txt", "ddp engine")),
-    "peers": lambda: peers("peers", ("loader", "JAX", "scikit-learn", "Keras")),
+    "convnet": lambda: fenced(lines("convnet.txt", "Batch size")),
+    "workers": lambda: fenced(
+        lines("workers.txt", "ddp engine", "One step")
+        + "\n"
+        + lines("workers.txt", "Time to target")
+    ),
+    "peers": lambda: peers("peers", ("JAX", "scikit-learn", "Keras")),
     "peers-without-zeros": lambda: peers("peers_without_zeros", ("JAX",)),
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures every figure and table of the README and the docs on this machine, and writes them
-# between the markers of the pages. It takes about 25 minutes; nothing else may run meanwhile.
+# between the markers of the pages. It takes about 15 minutes; nothing else may run meanwhile.
 # It needs: python -m pip install -e '.[bench,peers]'. Results stay in the folder given, or .remade/;
 # a measurement whose file is there is not repeated.
 set -euo pipefail

@@ -89,7 +89,7 @@ def test_what_is_left_out_is_skipped_for_a_reason_that_is_told_once(run):
     assert "3 passed, 4 skipped" in done.output
     assert done.output.count("a default run times these epochs at 1, 256 and 60000 only") == 1
     assert (
-        "\n--full adds 6 batch sizes, what was left out, every seed, and loading, threads, workers"
+        "\n--full adds 6 batch sizes, the cases left out, every seed, and loading, threads, workers"
         in done.output
     )
 

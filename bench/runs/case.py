@@ -69,7 +69,7 @@ class MeasuredCase:
     test_score: Score = 0.0
     target_score: Score | None = None
     max_epochs: Count | None = None
-    seeds_left_out: Count = 0  # number of seeds: this seed missed the target clearly
+    seeds_left_out: Count = 0  # number of seeds: this seed missed the target by far
     trace: Sequence[tuple[float, Count, Score]] = ()  # (seconds, steps, score on the test set)
 
     disturbed: Text | None = None  # the cause; empty: undisturbed; None: not watched

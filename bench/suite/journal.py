@@ -107,7 +107,7 @@ class CaseJournal:
 
     @property
     def hopeless(self) -> set[tuple[str, int, str]]:
-        """Engine, batch size and rule of trainings whose first seed missed the target clearly."""
+        """Engine, batch size and rule of trainings whose first seed missed the target by far."""
         infos = [case["extra_info"] for case in self.restored]
         hopeless = [info for info in infos if info.get("seeds_left_out")]
         return {(info["engine"], info["batch_size"], info["lr_rule"]) for info in hopeless}
@@ -137,7 +137,7 @@ class CaseJournal:
         file = self._writer.file
         return (
             f"{counted(len(self._kept), 'case')} kept in {file}, {len(left)} left: add "
-            f"--resume={file} to go on, or save what is there with {self.recover}"
+            f"--resume={file} to resume, or save the finished cases with {self.recover}"
         )
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -26,7 +26,7 @@ QUESTION = ("test_step.py", "test_epoch.py", "test_convergence.py")
 TIMED = ("step", "epoch")
 MORE_SIZES = len(set(cases.ALL_BATCH_SIZES) - set(cases.BATCH_SIZES))
 FULL = (
-    f"--full adds {MORE_SIZES} batch sizes, what was left out, every seed, and loading, threads, "
+    f"--full adds {MORE_SIZES} batch sizes, the cases left out, every seed, and loading, threads, "
     "workers, alignment."
 )
 

@@ -57,7 +57,7 @@ class Workbench:
     source: Source
     task: Task
     tell: Callable[[str], None]
-    # Engine, batch size and rule of trainings whose first seed missed the target clearly.
+    # Engine, batch size and rule of trainings whose first seed missed the target by far.
     hopeless: set[tuple[str, int, str]] = field(default_factory=set)
     _memory: dict[str, BatchMemory] = field(default_factory=dict)  # engine -> memory
 

@@ -1,5 +1,8 @@
 """The eager step in torch's own wrapper for several workers, as a torch user would write it."""
 
+import inspect
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -10,6 +13,11 @@ from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Autograd
 from mnist_mlp.task import Task
 from mnist_mlp.workers import group
+
+# Workers exchange buffers after the steps. torch 2.15 deprecates the older name of the option.
+NAMES = ("forward_sync_buffers", "broadcast_buffers")
+PARAMETERS = inspect.signature(DistributedDataParallel).parameters
+UNSYNCHRONIZED: Any = {next(name for name in NAMES if name in PARAMETERS): False}
 
 
 class Ddp(Autograd):
@@ -32,9 +40,7 @@ class Ddp(Autograd):
         if group.size() > 1:
             gpus = [self.device] if device.is_gpu(self.device) else None
             with group.exchanging():
-                self._wrapped = DistributedDataParallel(
-                    network, device_ids=gpus, broadcast_buffers=False
-                )
+                self._wrapped = DistributedDataParallel(network, device_ids=gpus, **UNSYNCHRONIZED)
 
     def step(self, inputs: Tensor, targets: Tensor) -> Tensor:  # noqa: D102
         own = share(len(targets), group.rank(), group.size())
