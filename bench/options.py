@@ -341,5 +341,4 @@ def _written(flag: str, settings: Settings) -> str:
 
 
 def _meaning(settings: Settings) -> str:
-    text = str(settings["help"]).replace("%(default)s", str(settings.get("default")))
-    return text[:1].upper() + text[1:]
+    return str(settings["help"]).replace("%(default)s", str(settings.get("default")))

@@ -136,6 +136,13 @@ def cost() -> str:
     return f"{times[256] / min(times.values()):.1f}"
 
 
+def best(engine: str) -> str:
+    """Return the batch size and the rate that `sweet-spot` predicts for an engine."""
+    text = " ".join((FOLDER / "sweet-spot.txt").read_text().split())
+    (found,) = re.findall(rf"Batch size (\d+ at rate \S+) is predicted .{{,30}} the {engine} engine", text)
+    return f"batch size {found}"
+
+
 def libraries() -> str:
     """Name the machine, and the versions of the other libraries."""
     names = {"JAX": "jax", "scikit-learn": "scikit-learn", "Keras": "keras", "Numba": "numba"}
@@ -165,8 +172,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "libraries": libraries,
     "run": lambda: fenced(lines("run.txt", "loader engine:", "=====")),
     "sweet-spot": lambda: fenced(
-        lines("sweet-spot.txt", "Batch size", "Within"), command="python -m bench sweet-spot"
+        lines("sweet-spot.txt", "Batch size", "Within"),
+        command="python -m bench sweet-spot --engines=loader,native",
     ),
+    "best-loader": lambda: best("loader"),
+    "best-native": lambda: best("native"),
     "training": lambda: fenced(
         lines("training-1.txt", "MNIST", "epoch   2"),
         command="python -m mnist_mlp --batch-size 1 --epochs 10 --engine native",

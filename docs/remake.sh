@@ -19,7 +19,7 @@ for size in 1 256 60000; do
   measured "training-$size.txt" python -m mnist_mlp --batch-size "$size" --epochs 10 --engine native \
     --checkpoints "$folder"
 done
-measured sweet-spot.txt python -m bench sweet-spot
+measured sweet-spot.txt python -m bench sweet-spot --engines=loader,native
 measured convnet.txt python -m bench sweet-spot --task=examples/convnet.py --runs="$folder/convnet.jsonl"
 measured workers.txt python -m bench scale --figure docs/workers.png
 measured peers.txt python -m pytest --benchmark-only bench/test_peers.py -k "not by_hand" \

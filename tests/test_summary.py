@@ -202,7 +202,7 @@ def test_an_epoch_at_1_is_slow_by_what_its_updates_cost():
     steps = [step(size, engine) for engine in ENGINES for size in SIZES]
     text = flat(render(*steps, epoch(1, "loader"), epoch(1)))
 
-    assert "(loader engine): each update costs 140 us (140 us to 140 us) beside its" in text
+    assert "(loader engine): each update costs 140 us (140 us to 140 us) apart from load" in text
     assert "pays that 60,000 times, 8.4 s of its 8.64 s; an epoch in one batch pays it once" in text
     assert "That cost is 110 us with eager, 80 us with compiled and 15 us with native." in text
 

@@ -46,9 +46,9 @@ def lines(
         ],
     )
     first = (
-        f"Batch size {best} is predicted to train fastest with the {engine} engine: "
-        f"{estimate(times.seconds[best], seconds)} to test accuracy {target:g}. The best of these "
-        f"sizes lies between {low} and {high} (95 % interval)."
+        f"Batch size {best} at rate {rates[best]:.3g} is predicted to train fastest with the {engine} "
+        f"engine: {estimate(times.seconds[best], seconds)} to test accuracy {target:g}. The best of "
+        f"these sizes lies between {low} and {high} (95 % interval)."
     )
     sentences = [
         first,

@@ -119,15 +119,15 @@ def slow_epoch(cases: Cases) -> list[str]:
     epoch, fixed = first[engine], overheads[engine]
     start = f"Why an epoch at batch size {epoch.batch_size} is slow ({engine} engine)"
     if engine not in known:
-        return [f"{start}: the cost of an update beside its samples {estimate(fixed)}."]
+        return [f"{start}: the cost of an update apart from its samples {estimate(fixed)}."]
     updates = math.ceil(epoch.samples / epoch.batch_size)
     paid = seconds(min(updates * fixed.value, epoch.seconds))
     costs = {name: min(overheads[name].value, _shortest_update(cases, name)) for name in known}
     others = [f"{seconds(costs[name])} with {name}" for name in known if name != engine]
     return [
-        f"{start}: each update costs {estimate(fixed, seconds)} beside its samples. The epoch pays "
-        f"that {updates:,} times, {paid} of its {seconds(epoch.seconds)}; an epoch in one batch "
-        "pays it once." + (f" That cost is {listed(others)}." if others else "")
+        f"{start}: each update costs {estimate(fixed, seconds)} apart from loading and computing "
+        f"its samples. The epoch pays that {updates:,} times, {paid} of its "
+        f"{seconds(epoch.seconds)}; an epoch in one batch pays it once." + (f" That cost is {listed(others)}." if others else "")
     ]
 
 
