@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bench import cases
-from mnist_mlp import arguments, cache, engines
+from mnist_mlp import arguments, engines
 from mnist_mlp.learning_rate import RULES
 
 Value = TypeVar("Value")
@@ -106,7 +106,7 @@ def listed(values: Iterable[object]) -> str:
     return ",".join(map(str, values))
 
 
-Settings = dict[str, Any]  # keyword arguments of argparse's add_argument, or of pytest's addoption
+Settings = arguments.Option
 
 
 def valued(parse: Callable[[str], Any], metavar: str, text: str, default: Any = None) -> Settings:
@@ -117,20 +117,7 @@ def valued(parse: Callable[[str], Any], metavar: str, text: str, default: Any = 
 
 
 # Options that the trainer has, too.
-SHARED = {
-    flag: arguments.OPTIONS[flag] | {"metavar": metavar, "help": text}
-    for flag, metavar, text in (
-        ("--threads", "N", "threads that torch computes with (default: torch's own)"),
-        ("--device", "NAME", "device to train on: cpu, cuda or cuda:N (default: cpu)"),
-        (
-            "--task",
-            "FILE.py",
-            "a task of your own, instead of the MNIST network: docs/your-network.md",
-        ),
-        ("--data-root", "FOLDER", "a data set in torchvision's layout instead of MNIST"),
-        ("--cache-dir", "FOLDER", f"folder for the unpacked MNIST (or set {cache.CACHE_VARIABLE})"),
-    )
-} | {"--force": arguments.OPTIONS["--force"]}
+SHARED = arguments.OPTIONS
 parse_engines = several(one_of("an engine", tuple(engines.ENGINES)))
 WAYS_TO_TRAIN = f"ways to train: {', '.join(engines.ENGINES)}"
 TARGET = valued(
@@ -276,7 +263,10 @@ OPTIONS: dict[str, dict[str, Settings]] = {
             "P",
             f"processes that share a batch (default: the cores, at least {FEWEST_WORKERS})",
         ),
-        "--target-accuracy": TARGET,
+        "--target-accuracy": TARGET
+        | {
+            "help": f"target test accuracy whose steps are known (default: {cases.TARGET_ACCURACY})"
+        },
         "--threads": SHARED["--threads"]
         | {"help": "threads of each worker (default: its part of the cores)"},
         # Crews are the replicates of an interval.

@@ -37,7 +37,9 @@ def test_convergence(
     """Training time to the target; a budget spent without reaching it is a result."""
     task, options = workbench.task, workbench.options
     size = clamped(batch_size, len(task.train))
-    rate = learning_rate.at(lr_rule, size, rate=options.lr, own=task.batch_size)
+    rate = learning_rate.at(
+        lr_rule, size, rate=options.lr, own=clamped(task.batch_size, len(task.train))
+    )
     training = (engine, batch_size, lr_rule)
     is_first = seed == options.seeds[0]
     if training in workbench.hopeless and not is_first:

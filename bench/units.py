@@ -40,7 +40,7 @@ def gigabytes(value: float) -> str:
 
 def two_digits(value: float) -> str:
     """Write two significant digits."""
-    return f"{float(f'{value:.2g}'):,g}"
+    return f"{float(f'{value:.2g}'):,.12g}"
 
 
 def listed(items: Sequence[object]) -> str:

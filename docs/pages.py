@@ -139,7 +139,9 @@ def cost() -> str:
 def best(engine: str) -> str:
     """Return the batch size and the rate that `sweet-spot` predicts for an engine."""
     text = " ".join((FOLDER / "sweet-spot.txt").read_text().split())
-    (found,) = re.findall(rf"Batch size (\d+ at rate \S+) is predicted .{{,30}} the {engine} engine", text)
+    (found,) = re.findall(
+        rf"Batch size (\d+ at rate \S+) is predicted .{{,30}} the {engine} engine", text
+    )
     return f"batch size {found}"
 
 

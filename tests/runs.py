@@ -87,6 +87,6 @@ def whole_run(*, engine="eager"):
         *(epoch(size, engine=engine) for size in SIZES),
         *(traced(size, 3.0 + size / 100, seed=seed, reached=size < 256)
           for size in SIZES for seed in (0, 1)),
-        *(traced(size, 1 + 20 / size + seed / 10, seed=seed, lr_rule="noise-limited")
+        *(traced(size, 1 + 20 / size + seed / 10, seed=seed, lr_rule="tuned")
           for size in SIZES for seed in (0, 1)),
     )  # fmt: skip

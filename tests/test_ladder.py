@@ -34,6 +34,11 @@ def searched(steps, seconds, *, samples=SAMPLES, max_epochs=10, unreached=()):
             reached[size] = steps(size)
 
 
+def test_a_search_without_a_size_that_can_train_ends():
+    """Where no batch size can train, there is no next size."""
+    assert Known(seconds={}, steps={}, at_least={}, samples=9, max_epochs=1).next_size() is None
+
+
 @given(
     critical=st.floats(1, 5_000),
     overhead=st.floats(1e-6, 1e-2),

@@ -164,7 +164,7 @@ def test_where_no_batch_size_reached_the_target_the_closest_is_named():
     ("others", "words"),
     [
         ((3.0, 4.0, 5.0), "Too close to call, since seeds overlap: 64."),
-        ((9.0, 9.1, 9.2), "All seeds of other sizes were slower (p = 0.1 for each size)."),
+        ((9.0, 9.1, 9.2), "All seeds of other sizes were slower (p at most 0.1 for each)."),
         ((2.6, 2.7, 2.8), "over 3 seeds). Within 10 % of it: 64."),
         ((3.0,), "One seed each cannot tell batch sizes apart"),
     ],

@@ -90,11 +90,11 @@ def test_known_steps_are_multiplied_checked_and_drawn(known, tmp_path, capsys):
 
     output = flat(capsys.readouterr().out)
     assert code == 0
-    assert output.startswith("MNIST, cpu, 1 threads: to test accuracy 0.05")
+    assert output.startswith("MNIST, cpu, 1 thread: to test accuracy 0.05")
     assert "of a study of MNIST, 2026-01-02, commit 0123456, 6 seeds per size; " in output
     for engine in ("eager", "native"):
         assert f"is predicted to train fastest with the {engine} engine: " in output
-    assert output.count("What usual choices take, in times of the best: ") == 2
+    assert output.count("Usual batch sizes, in times of the best: ") == 2
     assert output.count("with 5 seeds that had no part in the choice: median ") == 2
     assert figure.read_bytes().startswith(b"\x89PNG")
     answers = json.loads(file.read_text())["answers"]
@@ -112,11 +112,11 @@ def test_trainings_find_the_best_size_of_a_task_and_are_never_repeated(own, tmp_
     other = own("--target-accuracy=0.8")
 
     assert (code, again, other) == (0, 0, 1)
-    assert output.startswith("signs, eager engine, cpu, 1 threads: to test accuracy 0.9 in at most")
+    assert output.startswith("signs, eager engine, cpu, 1 thread: to test accuracy 0.9 in at most")
     answer = output.partition("trains fastest to a test accuracy of 0.9: ")
     best, rate = re.search(r"Batch size (\d+) at rate (\S+) $", answer[0]).groups()
     assert re.match(r"\S+ \S+ \(95 % interval ", answer[2])
-    assert "our 8 at 0.002 " in output
+    assert "our batch size 8 at rate 0.002 " in output
     assert "Batch size 1 is left out: signs cannot be trained at batch size 1: " in output
     later = capsys.readouterr()
     assert f"{len(made)} trainings so far in " in flat(later.out)

@@ -44,7 +44,7 @@ MISTAKES = {
     "rate": ("rate=0.01", "rate=-1", "learning_rate is -1: give a number above 0"),
     "batch size": ("size=8", "size=True", "batch size True is not an int: give an int of"),
     "no samples": (TRAIN, "samples(0, 0)", r"train has inputs of shape \(0, 4\) and targets of"),
-    "array": (TRAIN, "samples(9, 0)[0].numpy()", "the samples are neither a pair of tensors, inp"),
+    "array": (TRAIN, "samples(9, 0)[0].numpy()", "train is neither a pair of tensors, inputs"),
     "number": (TRAIN, "100", "train is of type int: give a pair of tensors, inputs and targets"),
     "empty list": (TRAIN, "[]", "train is empty: give at least one sample"),
     "one network": ("=network,", "=network(),", "network is a single network: give a function"),
@@ -201,9 +201,7 @@ def test_the_trainer_takes_the_loader_engine_for_such_samples_and_says_so(writte
 
     assert code == 0
     assert "mine is not in memory (it does not give the same sample twice), so the load" in straight
-    assert (
-        "mine, loader engine, batch size 8, learning rate 0.01, seed 0, 1 threads: 5 " in straight
-    )
+    assert "mine, loader engine, batch size 8, learning rate 0.01, seed 0, 1 thread: 5 " in straight
     epochs = [line for line in straight.splitlines() if line.startswith("epoch")]
     assert epochs[0] in begun
     assert epochs[1] in resumed

@@ -15,6 +15,7 @@ from mnist_mlp.convergence import (
     evaluations,
     train_until,
 )
+from mnist_mlp.errors import UserError
 from mnist_mlp.evaluation import evaluate
 from mnist_mlp.training import NotFiniteError, Walk, fit, resume
 from tests.strategies import (
@@ -69,6 +70,17 @@ def test_evaluation_depends_on_nothing_but_network_and_split(task, batch_size, s
     assert torch.equal(parameters_of(engine), before)
     assert all(parameter.grad is None for parameter in engine.parameters)
     assert engine.network.training
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    """A network that was changed since its checkpoint cannot go on from there."""
+    task, other, keeper = new_data(20, 10), new_regression(20, 10), new_keeper(tmp_path)
+    walk = Walk(new_engine("eager", task), task.train, 8, generator=generator())
+    list(fit(walk, task.test, epochs=1, keeper=keeper))
+    walk = Walk(new_engine("eager", other), other.train, 8, generator=generator())
+
+    with pytest.raises(UserError, match="is of another network or optimizer"):
+        resume(walk, checkpoint.load(keeper.last))
 
 
 @settings(max_examples=12)  # an example writes twenty files and waits for the disk

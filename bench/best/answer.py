@@ -45,7 +45,7 @@ def _answer(findings: Findings, times: TimeToTarget) -> Iterator[str]:
     if not findings.is_fresh(best):
         yield (
             "These times are from trainings that chose the rate, judged on a part of the training "
-            "set: no fresh seeds were trained. Repeat the command to go on."
+            "set: no fresh seeds were trained. Repeat the command to continue."
         )
     yield prediction.plateau(times)
 
@@ -58,13 +58,17 @@ def _own(findings: Findings, times: TimeToTarget) -> str:
     if own:
         ratio = own.ratio_of_best(times)
         if is_known(ratio):
-            return f"Your {size} at {rate:g} takes {estimate(ratio)} times as long."
-        return f"How long your {size} at {rate:g} takes cannot be told from this run."
-    if trained := findings.fresh.get(findings.own):
-        return f"Your {size} at {rate:g} did not reach it: {_came_to(findings, size, trained)}." + (
-            " Its loss was not finite." * any(each.diverged for each in trained.values())
+            return f"Your batch size {size} at rate {rate:g} takes {estimate(ratio)} times as long."
+        return (
+            f"How long your batch size {size} at rate {rate:g} takes cannot be told from this run."
         )
-    return f"Your {size} at {rate:g} was not trained."
+    if trained := findings.fresh.get(findings.own):
+        diverged = any(each.diverged for each in trained.values())
+        return (
+            f"Your batch size {size} at rate {rate:g} did not reach the target: it came to "
+            f"{_came_to(findings, size, trained)}." + " Its loss was not finite." * diverged
+        )
+    return f"Your batch size {size} at rate {rate:g} was not trained."
 
 
 def _came_to(findings: Findings, size: int, trained: Seeds) -> str:
@@ -146,13 +150,13 @@ def _doubts(findings: Findings, times: TimeToTarget) -> Iterator[str]:
     if len(findings.seeds(times.best)) < seeds <= MOST_SEEDS:
         spent = seeds * sum(times.seconds[size].value for size in (times.best, *unsure))
         yield (
-            f"To decide about {listed(unsure)}, add --seeds={seeds}: with some {seconds(spent)} of "
-            "training, they are probably enough."
+            f"--seeds={seeds} would probably decide about {listed(unsure)}, with some "
+            f"{seconds(spent)} of training."
         )
     if untried := findings.known().open_sizes() if not findings.is_complete else []:
         yield (
             f"Not trained, though it may be faster: {listed(sorted(untried))}. Repeat the command "
-            "to go on."
+            "to continue."
         )
     edges = [
         size
@@ -187,7 +191,8 @@ def _usual_choices(findings: Findings, times: TimeToTarget) -> str:
     for size in findings.step_seconds.keys() - set(times.batch_sizes):
         steps = known.fewest_steps(size) * findings.test_ratio
         bound = steps * findings.step_seconds[size] / best
-        untrained[size] = f"{f'at least {bound:.2g} (' if bound > 1 else '('}not trained)"
+        state = "(missed the target)" if size in findings.tuned else "(not trained)"
+        untrained[size] = f"at least {bound:.2g} {state}" if bound > 1 else state
     return prediction.usual_choices(times, len(findings.task.train), untrained)
 
 

@@ -20,6 +20,7 @@ from bench.laws import time_to_target
 from bench.laws.time_to_target import StepBounds, TimeToTarget
 from bench.measure import step_time
 from bench.measure.step_time import Setting, StepSeconds, Subject
+from bench.units import counted
 from mnist_mlp import atomic, device, engines, memory
 from mnist_mlp.clock import stopwatch
 from mnist_mlp.task import Task
@@ -42,7 +43,10 @@ def run(options: argparse.Namespace) -> int:
     threads = options.threads or torch.get_num_threads()
     with device.threads(threads):
         task = replace(source.load(), target=target)
-        print(f"{task.name}, {options.device}, {threads} threads: to test accuracy {target:g}")
+        print(
+            f"{task.name}, {options.device}, {counted(threads, 'thread')}: to "
+            f"{task.score_name} {target:g}"
+        )
         print(reference.source(target), flush=True)
         with progress_line() as tell:
             if not options.force:

@@ -56,7 +56,7 @@ class Known:
         """Return the batch size to train next; None if none could be faster."""
         if not self.trained:
             middle = rule_of_thumb(self.samples)
-            return min(self._powers, key=lambda size: abs(math.log2(size / middle)))
+            return min(self._powers, key=lambda size: abs(math.log2(size / middle)), default=None)
         return min(self.open_sizes(), key=self._least_time, default=None)
 
     def open_sizes(self) -> list[int]:

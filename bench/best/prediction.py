@@ -46,9 +46,9 @@ def lines(
         ],
     )
     first = (
-        f"Batch size {best} at rate {rates[best]:.3g} is predicted to train fastest with the {engine} "
-        f"engine: {estimate(times.seconds[best], seconds)} to test accuracy {target:g}. The best of "
-        f"these sizes lies between {low} and {high} (95 % interval)."
+        f"Batch size {best} at rate {rates[best]:.3g} is predicted to train fastest with the "
+        f"{engine} engine: {estimate(times.seconds[best], seconds)} to test accuracy {target:g}. "
+        f"The best of these sizes lies between {low} and {high} (95 % interval)."
     )
     sentences = [
         first,
@@ -100,9 +100,9 @@ def usual_choices(
     costs = []
     for size in dict.fromkeys((thumb, *OTHERS)):
         if size in times.batch_sizes or size in untrained:
-            name = f"{size}{f', the power of two nearest to sqrt({samples})' * (size == thumb)}"
-            costs.append(f"{name}, {untrained.get(size) or times_the_best(times, size)}")
-    return f"What usual choices take, in times of the best: {'; '.join(costs)}." if costs else ""
+            name = f"{size}{f' (the power of two nearest to sqrt({samples}))' * (size == thumb)}"
+            costs.append(f"{name} {untrained.get(size) or times_the_best(times, size)}")
+    return f"Usual batch sizes, in times of the best: {'; '.join(costs)}." if costs else ""
 
 
 def _check(times: TimeToTarget, checked: Trained) -> str:

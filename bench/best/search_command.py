@@ -26,6 +26,7 @@ from bench.measure.step_time import Setting, Subject
 from bench.runs.files import STORAGE
 from bench.units import counted
 from mnist_mlp import atomic, device, engines, learning_rate
+from mnist_mlp.batches import clamped
 from mnist_mlp.engines.engine import UnavailableError
 from mnist_mlp.errors import UserError
 from mnist_mlp.task import Task
@@ -69,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
         rate=_rates(task, options.rates or TUNED),
     )
     print(
-        f"{task.name}, {findings.engine} engine, {options.device}, {findings.threads} threads: to "
+        f"{task.name}, {findings.engine} engine, {options.device}, "
+        f"{counted(findings.threads, 'thread')}: to "
         f"{task.score_name} {task.target:g} in at most {budget} epochs\n"
         f"{counted(len(ledger.outcomes), 'training')} so far in {ledger.file}",
         flush=True,
@@ -91,12 +93,21 @@ def run(options: argparse.Namespace) -> int:
         if findings.tuned:
             print("", *answer.lines(findings), sep="\n", flush=True)
     if not findings.tuned:
-        raise UserError(
-            f"no batch size was trained within {options.time_limit:g} s: allow more with "
-            "--time-limit, or repeat the command, which goes on"
-        )
+        raise nothing_trained(findings, options.time_limit)
     answer.write(findings, figure_file=options.figure, json_file=options.json)
     return 0
+
+
+def nothing_trained(findings: Findings, time_limit: float | None) -> UserError:
+    """Return the error of a search in which no batch size could train, or none had the time."""
+    for size, reason in findings.fitting.left_out.items():
+        return UserError(
+            f"{findings.task.name} cannot train at any batch size; at {size}: {reason}"
+        )
+    return UserError(
+        f"no batch size was trained within {time_limit:g} s: allow more with --time-limit, or "
+        "repeat the command, which continues"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +133,12 @@ class Search:
             findings.engine,
             threads=findings.threads,
             needed=max([own, REACH * first, *asked]),
+            force=self.options.force,
             tell=tell,
         )
         sizes = set(findings.fitting.batch_sizes)
         if not sizes:
-            size, reason = next(iter(findings.fitting.left_out.items()))
-            raise UserError(f"{task.name} cannot train at any batch size; at {size}: {reason}")
+            raise nothing_trained(findings, self.options.time_limit)
         self.time_steps(sizes, tell)
 
     def time_steps(self, sizes: Collection[int], tell: Tell) -> None:
@@ -282,7 +293,7 @@ def _near_the_best(times: Mapping[Choice, float]) -> list[Choice]:
 
 def _rates(task: Task, rule: str) -> Callable[[int, int], float]:
     """Return the rate of a batch size and a place: on the grid, or by a rule from the user's."""
-    own, rate = task.batch_size, task.learning_rate
+    own, rate = clamped(task.batch_size, len(task.train)), task.learning_rate
     if rule == TUNED:
         return lambda _, place: rate * 2 ** (place / 2)
     return lambda size, _: learning_rate.at(rule, size, rate=rate, own=own)

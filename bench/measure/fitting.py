@@ -45,18 +45,21 @@ def fitting(
     *,
     threads: int,
     needed: int,
+    force: bool,
     tell: Callable[[str], object],
 ) -> Fitting:
     """Try batch sizes from the smallest up.
 
     This ends where a sample costs no less in a larger batch: such a batch trains no faster, since
-    steps fall no faster than 1 / B. All sizes up to `needed` are tried.
+    steps fall no faster than 1 / B. All sizes up to `needed` are tried. A size that will not fit
+    in memory is left out, unless `force`; a GPU tells by itself.
     """
+    is_forecast = not (force or device.is_gpu(source.device))
     result, costs = Fitting(), []
     with fresh(1, _begin, source, engine, threads) as (pool,):
         for size in sorted(sizes):
             tell(f"trying batch size {size}")
-            free = memory.free_bytes()
+            free = memory.free_bytes() if is_forecast else None
             more = memory.predicted_bytes(result.peak_bytes, size)
             if free is not None and more > free:
                 result.left_out[size] = (

@@ -7,6 +7,7 @@ milliseconds. A crew of fresh processes is a replicate.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench import cases
 from bench.measure import worker
 from bench.measure.crew import Crew, started
 from bench.measure.turns import Draw
@@ -20,9 +21,7 @@ ENGINE = "ddp"
 VISITS = 4  # visits to each group per crew
 TURN_SECONDS = 0.05
 MOST_STEPS = 100  # limit per turn
-EXCHANGES = 20  # exchanges per turn
 BATCHES = 1000  # a turn begins at one of so many batches
-LEARNING_RATE = 0.1
 
 # Batch size, or bytes exchanged -> crew -> seconds of each turn.
 Turns = dict[int, list[list[float]]]
@@ -93,7 +92,7 @@ def measure(
 
 def _visit(crew: Crew, steps: Turns, exchanges: Turns, draw: Draw) -> None:
     """Take a turn of each batch size, and of each exchange."""
-    crew.ask(worker.new_engine, ENGINE, LEARNING_RATE)
+    crew.ask(worker.new_engine, ENGINE, cases.LEARNING_RATE)
 
     def step(batch_size: int) -> float:
         first = draw.below(BATCHES)
@@ -103,7 +102,7 @@ def _visit(crew: Crew, steps: Turns, exchanges: Turns, draw: Draw) -> None:
         return float(max(crew.ask(worker.steps, batch_size, count, first)))
 
     def exchange(size_bytes: int) -> float:
-        return float(max(crew.ask(worker.exchange, size_bytes, EXCHANGES)))
+        return float(max(crew.ask(worker.exchange, size_bytes, cases.WORKERS_EXCHANGES)))
 
     for turns, turn in ((steps, step), (exchanges, exchange)):
         for size, seconds in draw.turns(list(turns), turn, rounds=1).items():

@@ -15,6 +15,7 @@ from bench.units import counted, estimate, is_known, listed, per_cent, seconds
 
 Cases = Sequence[MeasuredCase]
 
+SLOW_SHARE = 0.25  # the least share of an epoch that makes its updates worth a sentence
 NEAR = 1.1  # the largest ratio to the best time that still counts as near
 ASKED = "loader"  # the engine of the question
 
@@ -71,7 +72,7 @@ def _rivals(best: Seeds, others: Sequence[Seeds]) -> list[str]:
         # The chance that seeds of equal batch sizes would not overlap.
         chance = max(2 / math.comb(ours + len(trained.cases), ours) for trained in rivals)
         which = "the others" if near else "other sizes"
-        answers.append(f"All seeds of {which} were slower (p = {chance:.2g} for each size).")
+        answers.append(f"All seeds of {which} were slower (p at most {chance:.2g} for each).")
     return answers
 
 
@@ -121,13 +122,16 @@ def slow_epoch(cases: Cases) -> list[str]:
     if engine not in known:
         return [f"{start}: the cost of an update apart from its samples {estimate(fixed)}."]
     updates = math.ceil(epoch.samples / epoch.batch_size)
-    paid = seconds(min(updates * fixed.value, epoch.seconds))
+    share = min(1.0, updates * fixed.value / epoch.seconds)
+    if share < SLOW_SHARE:
+        return []
     costs = {name: min(overheads[name].value, _shortest_update(cases, name)) for name in known}
     others = [f"{seconds(costs[name])} with {name}" for name in known if name != engine]
     return [
         f"{start}: each update costs {estimate(fixed, seconds)} apart from loading and computing "
-        f"its samples. The epoch pays that {updates:,} times, {paid} of its "
-        f"{seconds(epoch.seconds)}; an epoch in one batch pays it once." + (f" That cost is {listed(others)}." if others else "")
+        f"its samples. The epoch pays that {updates:,} times, {seconds(share * epoch.seconds)} of "
+        f"its {seconds(epoch.seconds)}; an epoch in one batch pays it once."
+        + (f" That cost is {listed(others)}." if others else "")
     ]
 
 
@@ -153,7 +157,8 @@ def _spent(case: MeasuredCase) -> str:
     updates = counted(case.steps, "update")
     if case.epochs is None:
         return updates
-    return f"{updates} in {case.epochs:.2g} epoch" + "s" * (case.epochs != 1)
+    epochs = f"{case.epochs:.2g}"
+    return f"{updates} in {epochs} epoch" + "s" * (epochs != "1")
 
 
 def _laws(engine: str, rule: str, sizes: Sequence[Seeds], cases: Cases) -> str:

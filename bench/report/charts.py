@@ -1,4 +1,4 @@
-"""The figures of saved runs, as Altair charts."""
+"""The figures of the report, as Altair charts: of one run, and of many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,19 +8,21 @@ import altair as alt
 
 from bench.report import history, look, rows
 from bench.report.history import SavedRuns
-from bench.report.rows import Row, Runs
+from bench.report.rows import Cases, Row
 from bench.runs.case import ACCURACY
+from bench.runs.seeds import engines
 
 ACCURACY_TICKS = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
-MEDIAN_HEADINGS = ["learning rate", "batch size", "median", "over seeds", "reached by", "run"]
-SEED_HEADINGS = ["learning rate", "batch size", "seed", "spent", "test score", "run"]
-EVALUATION_HEADINGS = [*SEED_HEADINGS[:3], "time", "steps", "test accuracy", "run"]
+MEDIAN_HEADINGS = ["learning rate", "batch size", "median", "over seeds", "reached by"]
+SEED_HEADINGS = ["learning rate", "batch size", "seed", "spent", "test score"]
+EVALUATION_HEADINGS = [*SEED_HEADINGS[:3], "time", "steps", "test accuracy"]
+TREND_HEADINGS = ["engine", "batch size", "time", "run", "machine"]
 MAKE = "pytest --benchmark-only --benchmark-autosave"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A chart and its numbers, or the command that makes its cases where no run has them."""
+    """A chart and its numbers, or the command that makes its cases where the run has none."""
 
     name: str  # stem of the picture's file
     title: str
@@ -31,106 +33,110 @@ class Figure:
     rows: Sequence[Row] = ()
 
 
-def figures(runs: Runs) -> list[Figure]:
-    """Return every figure, in the page's order."""
-    timed = rows.timed(runs)
+def figures(cases: Cases) -> list[Figure]:
+    """Return every figure of a run, in the page's order."""
+    timed = rows.timed(cases)
     by_engine: dict[str, Any] = {"by": "engine", "command": f"{MAKE} bench/test_epoch.py"}
     return [
         _figure(
-            *(runs, [row for row in timed if row["verb"] == "epoch"], rows.epoch_curves(runs)),
+            [row for row in timed if row["verb"] == "epoch"],
+            rows.epoch_curves(cases),
             name="epoch-time",
             title="Time of one epoch",
             sentence="Median seconds per epoch. A curve is the steps per epoch times the law "
             "o + c B of seconds per step, drawn over the batch sizes it was fitted to.",
             y=("seconds", "seconds per epoch"),
-            headings=["engine", "batch size", "epoch", "samples per second", "run"],
+            headings=["engine", "batch size", "epoch", "samples per second"],
             **by_engine,
         ),
         _to_target(
-            *(runs, rows.medians(runs, "seconds")),
+            cases,
+            rows.medians(cases, "seconds"),
             name="time-to-target",
             title="Time to the target",
             sentence="A line joins the medians.",
             y=("seconds", "seconds of training"),
         ),
-        *_accuracies(runs),
+        *_accuracies(cases),
         _to_target(
-            *(runs, rows.steps_curves(runs)),
+            cases,
+            rows.steps_curves(cases),
             name="steps-to-target",
             title="Steps to the target",
-            sentence="A curve is S_min (1 + B_crit / B), fitted where the learning rate grows with "
-            "batch size.",
+            sentence="A curve is the law S_min (1 + B_crit / B).",
             y=("steps", "optimizer steps"),
         ),
         _figure(
-            *(runs, timed, timed),
+            timed,
+            timed,
             name="memory",
             title="Peak memory",
-            sentence="The most memory that one untimed call held, less the memory held before it.",
+            sentence="The most memory that one untimed epoch, or else step, held, less the memory "
+            "held before it.",
             y=("megabytes", "megabytes"),
-            headings=["engine", "batch size", "peak memory", "of", "run"],
+            headings=["engine", "batch size", "peak memory", "of"],
             **by_engine,
         ),
     ]
 
 
 def trends(runs: SavedRuns) -> list[Figure]:
-    """Return seconds per step and per epoch by date and commit."""
+    """Return seconds per step and per epoch by date and commit, a figure for each batch size."""
     return [
         Figure(
-            name=f"{verb}-trend",
-            title=f"Time of one {verb}, run by run",
-            command=f"{MAKE} bench/test_{verb}.py",
-            sentence=f"Median seconds per {verb} of each run, by date and commit, at up to "
-            f"{history.TREND_SIZES} batch sizes. Lines join the runs of one processor.",
-            chart=_trend(history.trend(runs, verb), verb),
+            name=f"{verb}-trend-{size}",
+            title=f"Time of one {verb} at batch size {size}, run by run",
+            command="",
+            sentence=f"Median seconds per {verb} of each run, by date and commit. Lines join runs "
+            "of equal machines, versions and data.",
+            chart=_trend(points, verb, engines(next(iter(runs.values())).cases)),
         )
         for verb in ("step", "epoch")
+        for size, points in history.trend(runs, verb).items()
     ]
 
 
-def _trend(points: list[Row], verb: str) -> alt.LayerChart | None:
-    """Draw a line for each engine and batch size; all runs have the same distance."""
-    if not points:
-        return None
-    engines = list(dict.fromkeys(row["engine"] for row in points))
-    sizes = sorted({row["batch size"] for row in points})
-    runs = alt.X("run:O", sort=None, title=None)
+def _trend(points: list[Row], verb: str, names: list[str]) -> alt.LayerChart:
+    """Draw a line for each engine; all runs have the same distance."""
+    runs = list(dict.fromkeys(row["run"] for row in points))
+    every = -(-len(runs) // look.MOST_LABELS)
+    x = alt.X("run:O", sort=runs, title=None).axis(
+        values=runs[::-1][::every],
+        labelAngle=-30,
+        labelExpr="slice(datum.label, 5, 10) + slice(datum.label, 16)",
+    )
     times = [row["seconds"] for row in points]
     place = {
-        "x": runs.axis(labelAngle=-30, labelLimit=200, labelOverlap="greedy"),
+        "x": x,
         "y": look.logarithmic(alt.Y("seconds:Q"), f"seconds per {verb}", times),
-        "color": look.color("engine", engines),
+        "color": look.color("engine", names),
     }
-    shape = look.shape("batch size", sizes)
-    shown = _shown(["engine", "batch size", "time", "run", "processor"])
-    layers = (
-        _on(points).mark_line().encode(**place, detail=["batch size:N", "processor:N"]),
-        _on(points).mark_point(filled=True).encode(**place, shape=shape, tooltip=shown),
-    )
-    return _layered(layers)
+    mark = place | {"shape": look.shape("engine", names)}
+    shown = _shown(TREND_HEADINGS)
+    lines = _on(points).mark_line().encode(**place, detail="group:N")
+    return _layered([lines, _on(points).mark_point(filled=True).encode(**mark, tooltip=shown)])
 
 
 def _to_target(
-    runs: Runs, lines: list[Row], *, y: tuple[str, str], sentence: str, **text: Any
+    cases: Cases, lines: list[Row], *, y: tuple[str, str], sentence: str, **text: Any
 ) -> Figure:
     """Draw what it took to reach the target, by learning rate rule."""
-    targets = " or ".join(f"{name} {target:g}" for name, target in _targets(runs))
+    targets = " or ".join(f"{name} {target:g}" for name, target in _targets(cases))
     return _figure(
-        *(runs, rows.medians(runs, y[0]), lines, rows.misses(runs, y[0])),
+        rows.medians(cases, y[0]),
+        lines,
+        rows.misses(cases, y[0]),
         by="learning rate",
         y=y,
         headings=MEDIAN_HEADINGS,
         command=f"{MAKE} --seeds=0,1,2 bench/test_convergence.py",
-        sentence=f"The target is {targets}. A filled mark is the median over seeds, "
-        f"and its bar is their range. A hollow mark is a seed that missed the target, at the "
-        f"{y[0]} it spent. {sentence}",
+        sentence=f"The target is {targets}. A filled mark is the median over seeds, its bar their "
+        f"range. A hollow mark is a seed that missed, at the {y[0]} it spent. {sentence}",
         **text,
     )
 
 
 def _figure(
-    runs: Runs,
     measured: list[Row],
     lines: list[Row],
     missed: Sequence[Row] = (),
@@ -159,7 +165,7 @@ def _figure(
         mark = place | {"shape": look.shape(by, names)}
         shown = _shown(headings)
         layers = (
-            _on(lines if marks else []).mark_line().encode(**place, **look.dash(runs)),
+            _on(lines if marks else []).mark_line().encode(**place, detail="verb:N"),
             _on([row for row in measured if "least" in row])
             .mark_rule(strokeWidth=5, opacity=0.35)
             .encode(**place | {"y": low}, y2="most:Q", tooltip=shown),
@@ -167,8 +173,7 @@ def _figure(
             _on(marks).mark_point(filled=True).encode(**mark, tooltip=shown),
         )
         chart = _layered(layers)
-    ordered = sorted(measured, key=lambda row: (row["run"], row[by]))
-    return Figure(chart=chart, headings=headings, rows=ordered, **text)
+    return Figure(chart=chart, headings=headings, rows=measured, **text)
 
 
 def _layered(layers: Sequence[alt.Chart]) -> alt.LayerChart:
@@ -180,14 +185,14 @@ def _layered(layers: Sequence[alt.Chart]) -> alt.LayerChart:
     )
 
 
-def _targets(runs: Runs) -> list[tuple[str, float]]:
-    trained = [case for cases in runs.values() for case in cases if case.target_score is not None]
+def _targets(cases: Cases) -> list[tuple[str, float]]:
+    trained = [case for case in cases if case.target_score is not None]
     return sorted({(case.score_name, case.target_score or 0.0) for case in trained})
 
 
-def _accuracies(runs: Runs) -> list[Figure]:
+def _accuracies(cases: Cases) -> list[Figure]:
     """Draw test accuracy against time, a figure for each learning rate rule, on the same axes."""
-    points = rows.evaluations(runs)
+    points = rows.evaluations(cases)
     names = list(dict.fromkeys(row["learning rate"] for row in points))
     title = "Test accuracy while training"
     return [
@@ -197,15 +202,17 @@ def _accuracies(runs: Runs) -> list[Figure]:
             command=f"{MAKE} bench/test_convergence.py",
             sentence="The middle seed of each batch size. The dotted line is the target. "
             "The axis is logarithmic in the share of wrong answers.",
-            chart=_accuracy(points, name, runs) if name else None,
+            chart=_accuracy(points, name, _targets(cases)) if name else None,
         )
         for number, name in enumerate(names or [""], 1)
     ]
 
 
-def _accuracy(points: list[Row], learning_rate: str, runs: Runs) -> alt.LayerChart:
+def _accuracy(
+    points: list[Row], learning_rate: str, targets: Sequence[tuple[str, float]]
+) -> alt.LayerChart:
     """Draw the evaluations of one learning rate rule, on axes that hold those of all rules."""
-    goals = [1 - target for name, target in _targets(runs) if name == ACCURACY and target < 1]
+    goals = [1 - target for name, target in targets if name == ACCURACY and target < 1]
     missed = look.domain([*(row["missed"] for row in points), *goals])
     y = alt.Y("missed:Q", scale=alt.Scale(type="log", reverse=True, nice=False, domain=missed))
     x = alt.X("seconds:Q")
@@ -221,9 +228,7 @@ def _accuracy(points: list[Row], learning_rate: str, runs: Runs) -> alt.LayerCha
     walks = _on([row for row in points if row["learning rate"] == learning_rate])
     return _layered(
         [
-            walks.mark_line(point=alt.OverlayMarkDef(size=20)).encode(
-                **encodings, **look.dash(runs)
-            ),
+            walks.mark_line(point=alt.OverlayMarkDef(size=20)).encode(**encodings),
             _on([{"missed": goal} for goal in goals])
             .mark_rule(color=look.INK, opacity=0.7, strokeDash=[2, 3])
             .encode(y="missed:Q"),

@@ -11,22 +11,21 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.utils import htmlsafe_json_dumps
 
-from bench.report import answer, axes, charts, history, look, verdict
+from bench.report import answer, charts, history, look, verdict
 from bench.report.charts import Figure
 from bench.runs import files
 from bench.runs.files import MACHINE, SavedRun
-from bench.units import gigabytes
+from bench.units import gigabytes, listed
 from mnist_mlp import atomic
 
-DRAWN_RUNS = 2  # runs that share a figure: the curves of more could not be told apart
 FEWEST_RUNS_OF_A_TREND = 3
 
 
 def run(options: argparse.Namespace) -> int:
     """Read and draw everything, then write."""
     runs = files.read_reported(options.runs or [files.newest()])
-    drawn = list(runs.items())[:DRAWN_RUNS]
-    figures = charts.figures({name: saved.cases for name, saved in drawn})
+    newest = next(iter(runs.values()))
+    figures = charts.figures(newest.cases)
     if len(runs) >= FEWEST_RUNS_OF_A_TREND:
         figures[2:2] = charts.trends(runs)
     contents = {options.output: page(runs, figures).encode()}
@@ -53,18 +52,19 @@ def page(runs: Mapping[str, SavedRun], figures: Sequence[Figure]) -> str:
     )
     environment.filters["hash"] = _hash
     newest = next(iter(runs.values()))
-    why = [*answer.slow_epoch(newest.cases), *axes.disturbed(newest.cases)]
+    rows = verdict.verdict(newest.cases)
     sentences = answer.sentences(newest.cases, newest.physical_memory_bytes)
-    rows = verdict.verdict(runs)
+    why = answer.slow_epoch(newest.cases)
     return environment.get_template("page.html").render(
         scripts=[_vega(), _drawing(figures)],
         figures=figures,
-        runs=history.labels(runs),
+        settings=listed([*dict.fromkeys(map(history.setting, newest.cases))]),
         verdict=rows,
         verdict_headings=verdict.headings(rows),
-        comparison=history.comparison(runs) if len(runs) > 1 else [],
         why=why,
         more=[sentence for sentence in sentences if sentence not in why],
+        labels=history.labels(runs),
+        comparison=history.comparison(runs) if len(runs) > 1 else [],
         machines=_machines(runs),
     )
 
@@ -101,13 +101,12 @@ def _hash(script: str) -> str:
 def _machines(runs: Mapping[str, SavedRun]) -> dict[str, list[str]]:
     """Return each label with a value for each machine; the runs of a machine share a column."""
     columns: dict[tuple[str, ...], list[str]] = {}
+    dates = history.labels(runs)
     for name, saved in runs.items():
         values = {key: str(value or "") for key, value in saved.machine.items()}
         if saved.physical_memory_bytes:
             values["physical_memory_bytes"] = gigabytes(saved.physical_memory_bytes)
-        columns.setdefault(tuple(values.values()), []).append(name)
+        columns.setdefault(tuple(values.values()), []).append(f"{name}, {dates[name]}")
     labels = ["runs", *MACHINE.values()]
-    rows = zip(
-        labels, *((", ".join(names), *cells) for cells, names in columns.items()), strict=True
-    )
+    rows = zip(labels, *(("; ".join(of), *cells) for cells, of in columns.items()), strict=True)
     return {label: values for label, *values in rows}

@@ -13,13 +13,14 @@ SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross"
 FITTED = {"width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
 INK = "currentColor"  # the page's, light on dark or dark on light; black in a picture
 WIDTH, HEIGHT = 640, 340
+MOST_LABELS = 8  # labels of runs below a trend
 FEW_DECADES = 2.7  # an axis this short has room for ticks at 2 and 5 times a power of ten
 
 Axis = TypeVar("Axis", alt.X, alt.Y)
 
 
 def batch_size_axis(sizes: Iterable[float]) -> alt.X:
-    """Powers of four: a batch size is a number, not a category."""
+    """Return a logarithmic axis with ticks at powers of four."""
     scale = alt.Scale(type="log", base=2, nice=False, domain=domain(sizes, least_ratio=16))
     return (
         alt.X("batch size:Q", scale=scale)
@@ -29,7 +30,7 @@ def batch_size_axis(sizes: Iterable[float]) -> alt.X:
 
 
 def logarithmic(axis: Axis, title: str, values: Iterable[float]) -> Axis:
-    """The axis, around these values and with ticks among them."""
+    """Return a logarithmic axis that holds the values, with ticks among them."""
     low, high = domain(values)
     digits = (1, 2, 5) if math.log10(high / low) < FEW_DECADES else (1,)
     ticks = [float(f"{digit}e{power}") for power in range(-7, 9) for digit in digits]
@@ -41,7 +42,7 @@ def logarithmic(axis: Axis, title: str, values: Iterable[float]) -> Axis:
 
 
 def domain(values: Iterable[float], *, least_ratio: float = 5) -> list[float]:
-    """Around the values, and wide enough for two ticks whatever they are; around 1 without any."""
+    """Return limits around the values (without any around 1), wide enough for two ticks."""
     values = list(values) or [1.0]
     low, high = min(values), max(values)
     margin = max(1.25, math.sqrt(least_ratio * low / high))
@@ -60,21 +61,12 @@ def shape(field: str, names: Sequence[Any]) -> alt.Shape:
     return alt.Shape(f"{field}:N", legend=legend).scale(domain=names, range=SHAPES)
 
 
-def dash(runs: Iterable[str]) -> dict[str, alt.StrokeDash]:
-    """Give each run a dash, where there are several."""
-    names = list(runs)
-    if len(names) == 1:
-        return {}
-    legend = _legend(columns=1, symbolType="stroke")
-    return {"strokeDash": alt.StrokeDash("run:N", legend=legend).scale(domain=names)}
-
-
 def _legend(**more: Any) -> alt.Legend:
     return alt.Legend(orient="bottom", labelLimit=600, **more)
 
 
 def config() -> alt.Config:
-    """Marks, and text in the page's ink on its ground."""
+    """Return the sizes of marks and text, and the colour of text and axes."""
     text: dict[str, Any] = {"labelColor": INK, "titleColor": INK}
     text |= {"labelFontSize": 12, "titleFontSize": 13}
     axis: dict[str, Any] = {"domainColor": INK, "tickColor": INK, "gridColor": INK}

@@ -1,7 +1,7 @@
-"""Saved runs as rows: the marks of figures, with numbers and their text."""
+"""The cases of a run as rows: the marks of figures, with numbers and their text."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from bench.runs.case import ACCURACY, MeasuredCase
 from bench.runs.seeds import Seeds, by_series, engines, median_over_seeds, of_verb, step_seconds
 from bench.units import megabytes, seconds
 
-Runs = Mapping[str, Sequence[MeasuredCase]]  # a run's name -> its cases
+Cases = Sequence[MeasuredCase]
 Row = dict[str, Any]
 
 TRACED_BATCH_SIZES = 6  # the number of colours
@@ -23,48 +23,48 @@ SMALLEST_MEGABYTES = 0.1
 WRITE = {"seconds": seconds, "steps": "{:,.0f}".format}
 
 
-def timed(runs: Runs) -> list[Row]:
+def timed(cases: Cases) -> list[Row]:
     """Return a row for each engine and batch size: its epoch, or its step where there is none."""
-    cases = {
-        (run, case.engine, case.batch_size): case
-        for run, measured in runs.items()
-        for engine in engines(measured)
+    latest = {
+        (engine, case.batch_size): case
+        for engine in engines(cases)
         for verb in ("step", "epoch")
-        for case in of_verb(measured, verb, engine)
+        for case in of_verb(cases, verb, engine)
     }
     rows = []
-    for (run, engine, size), case in cases.items():
+    for (engine, size), case in latest.items():
         peak = case.peak_memory_bytes if case.peak_cuda_bytes is None else case.peak_cuda_bytes
         rows.append(
             {
-                "run": run,
                 "engine": engine,
                 "batch size": size,
                 "verb": case.verb,
                 "seconds": case.seconds,
-                "epoch": seconds(case.seconds),
+                "epoch": seconds(case.seconds) + "*" * bool(case.disturbed),
                 "samples per second": f"{case.samples_per_second:,.0f}",
                 "megabytes": max(peak / 1e6, SMALLEST_MEGABYTES),
                 "peak memory": megabytes(peak),
-                "of": "process" if case.peak_cuda_bytes is None else "GPU",
+                "of": f"{case.verb}, {'process' if case.peak_cuda_bytes is None else 'GPU'}",
             }
         )
     return rows
 
 
-def epoch_curves(runs: Runs) -> list[Row]:
+def epoch_curves(cases: Cases) -> list[Row]:
     """Return points on steps per epoch times the law of step time, of each engine that has one."""
     curves = []
-    for run, cases in runs.items():
-        for engine in engines(of_verb(cases, "epoch")):
-            samples = of_verb(cases, "epoch", engine)[0].samples
-            with suppress(LawError):
-                law = laws.fit_step_time(step_seconds(cases, engine, "epoch"))
-                curves += [
-                    {"run": run, "engine": engine, "batch size": size}
-                    | {"seconds": samples / size * law.seconds(size)}
-                    for size in _along(law)
-                ]
+    for engine in engines(of_verb(cases, "epoch")):
+        samples = of_verb(cases, "epoch", engine)[0].samples
+        with suppress(LawError):
+            law = laws.fit_step_time(step_seconds(cases, engine, "epoch"))
+            curves += [
+                {
+                    "engine": engine,
+                    "batch size": size,
+                    "seconds": samples / size * law.seconds(size),
+                }
+                for size in _along(law)
+            ]
     return curves
 
 
@@ -74,14 +74,13 @@ def _along(law: Law) -> list[float]:
     return sizes
 
 
-def series(runs: Runs) -> list[tuple[Row, str, list[Seeds]]]:
-    """Return the fields that name each series, its learning rate rule, and its batch sizes."""
-    trained = {run: by_series(cases) for run, cases in runs.items()}
-    several = len({engine for groups in trained.values() for engine, _ in groups}) > 1
+def series(cases: Cases) -> list[tuple[str, str, list[Seeds]]]:
+    """Return the name of each series, its learning rate rule, and its batch sizes."""
+    trained = by_series(cases)
+    several = len({engine for engine, _ in trained}) > 1
     return [
-        ({"run": run, "learning rate": f"{rule}, {engine}" if several else rule}, rule, sizes)
-        for run, groups in trained.items()
-        for (engine, rule), sizes in groups.items()
+        (f"{rule}, {engine}" if several else rule, rule, sizes)
+        for (engine, rule), sizes in trained.items()
     ]
 
 
@@ -89,16 +88,16 @@ def _spent(case: MeasuredCase, field: str) -> float:
     return case.seconds if field == "seconds" else max(case.steps, 1)
 
 
-def medians(runs: Runs, field: str) -> list[Row]:
+def medians(cases: Cases, field: str) -> list[Row]:
     """Return a row for each batch size, with None for a median that missed the target.
 
     Args:
-        runs: the runs whose trainings are shown.
+        cases: the run whose trainings are shown.
         field: "seconds" or "steps" to the target.
 
     """
     rows, write = [], WRITE[field]
-    for name, _, sizes in series(runs):
+    for name, _, sizes in series(cases):
         for trained in sizes:
             spent = sorted(_spent(case, field) for case in trained.cases)
             median = median_over_seeds(
@@ -106,8 +105,8 @@ def medians(runs: Runs, field: str) -> list[Row]:
             )
             is_known = median < math.inf
             rows.append(
-                name
-                | {
+                {
+                    "learning rate": name,
                     "batch size": trained.batch_size,
                     field: median if is_known else None,
                     "least": spent[0],
@@ -120,46 +119,48 @@ def medians(runs: Runs, field: str) -> list[Row]:
     return rows
 
 
-def misses(runs: Runs, field: str) -> list[Row]:
+def misses(cases: Cases, field: str) -> list[Row]:
     """Return a row for each seed that missed the target, at what it spent."""
     return [
-        name
-        | {
+        {
+            "learning rate": name,
             "batch size": case.batch_size,
             "seed": case.seed,
             field: _spent(case, field),
             "spent": f"{seconds(case.seconds)}, {case.steps:,} steps",
             "test score": f"{case.test_score:#.4g}",
         }
-        for name, _, sizes in series(runs)
+        for name, _, sizes in series(cases)
         for trained in sizes
         for case in trained.cases
         if not case.reached
     ]
 
 
-def steps_curves(runs: Runs) -> list[Row]:
+def steps_curves(cases: Cases) -> list[Row]:
     """Return points on the law of steps to target, of each rule whose rates suit the batch size."""
-    curves = []
-    for name, rule, sizes in series(runs):
-        with suppress(LawError):
-            law = laws.fit_steps_to_target({trained.batch_size: trained.steps for trained in sizes})
-            if rule != "fixed":
-                points = _along(law)
-                curves += [name | {"batch size": at, "steps": law.steps(at)} for at in points]
+    curves: list[Row] = []
+    for name, rule, sizes in series(cases):
+        if rule != "fixed":
+            with suppress(LawError):
+                law = laws.fit_steps_to_target({each.batch_size: each.steps for each in sizes})
+                curves += [
+                    {"learning rate": name, "batch size": at, "steps": law.steps(at)}
+                    for at in _along(law)
+                ]
     return curves
 
 
-def evaluations(runs: Runs) -> list[Row]:
+def evaluations(cases: Cases) -> list[Row]:
     """Return a row for each evaluation, of the middle seed of a few batch sizes.
 
     Only accuracies have a place on the axis, which shows what is missing to 1.
     """
-    middles = [(name, trained.middle) for name, _, sizes in series(runs) for trained in sizes]
+    middles = [(name, trained.middle) for name, _, sizes in series(cases) for trained in sizes]
     chosen = spread_out({case.batch_size for _, case in middles if case.trace})
     return [
-        name
-        | {
+        {
+            "learning rate": name,
             "batch size": case.batch_size,
             "seed": case.seed,
             "seconds": train_seconds,
@@ -176,7 +177,7 @@ def evaluations(runs: Runs) -> list[Row]:
 
 
 def spread_out(batch_sizes: Iterable[int], most: int = TRACED_BATCH_SIZES) -> list[int]:
-    """Choose at most so many batch sizes, the smallest and the largest among them."""
+    """Choose at most `most` batch sizes, the smallest and the largest among them."""
     sizes = sorted(batch_sizes)
     places = np.linspace(0, len(sizes) - 1, min(most, len(sizes)))
     return [sizes[round(place)] for place in places]

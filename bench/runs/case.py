@@ -45,7 +45,6 @@ class MeasuredCase:
 
     engine: Text = ""
     batch_size: PositiveInt = 1
-    precision: Text = "float32"  # older saved runs may name another
     threads: Count = 0
     device: Text = "cpu"
     data: Text = ""

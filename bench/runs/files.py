@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +41,6 @@ class SavedRun:
     commit: str  # short id of the measured code's commit; "+" follows if files were changed
     machine: Mapping[str, str | int | None]  # key of MACHINE -> value
     cases: Sequence[MeasuredCase]
-
-    @cached_property
-    def by_name(self) -> Mapping[str, MeasuredCase]:
-        """The cases by full name."""
-        return {case.full_name: case for case in self.cases}
 
     @property
     def physical_memory_bytes(self) -> int | None:

@@ -55,7 +55,7 @@ def read(file: Path) -> Journal:
             ".benchmarks/journals/, or that --journal named"
         )
     if not lines:
-        raise UserError(f"{file} holds no finished case")
+        raise UserError(f"{file} holds no finished case: start a new run")
     newest = {line["fullname"]: line for line in lines}
     return Journal(header=header, lines=tuple(newest.values()), is_torn=json_lines.is_torn(file))
 

@@ -16,6 +16,7 @@ from mnist_mlp.evaluation import evaluate
 SHORT_CALLS = {2: 60, 1024: 1024}
 # Calls repeat for so long, and the shortest counts: threads of an earlier call may still spin.
 REPEATED_SECONDS = 0.2
+UNKNOWN_SECONDS = 1e-6  # stands for a call that failed
 COMPILED, LIKE_COMPILED = "compiled", "eager"  # eager compiles nothing, and costs about as much
 COMPILING_STEPS = 30_000  # loader steps that take as long as compiling from a cold cache
 CASE_SECONDS = 0.4  # added to each case: a fresh engine, a floor, a place in the table
@@ -113,7 +114,7 @@ class Forecast:
             try:
                 seconds = shortest_seconds(call, for_seconds=REPEATED_SECONDS)
             except Exception:  # noqa: BLE001 - the cases will name what the user's network raises
-                seconds = 0.0
+                seconds = UNKNOWN_SECONDS
             per_sample.append(seconds / len(order))
         return Cost(
             step=max(0.0, min(SHORT_CALLS) * (per_sample[0] - per_sample[1])),

@@ -46,7 +46,7 @@ VERSIONS = ("numba", "pytest_benchmark")  # packages whose versions machine_info
 # The code that is timed and the code that times it, without the code that reads finished runs.
 SOURCES = {
     Path(mnist_mlp.__file__).parent: ("**/*.py",),
-    Path(bench.__file__).parent: ("*.py", "suite/*.py", "measure/*.py"),
+    Path(bench.__file__).parent: ("*.py", "suite/*.py", "measure/*.py", "laws/alignment.py"),
 }
 
 

@@ -88,25 +88,29 @@ def number(text: str) -> float:
 OPTIONS: dict[str, Option] = {
     "--threads": {
         "type": threads,
+        "metavar": "N",
         "help": "threads that torch computes with (default: torch's own)",
     },
     "--device": {
         "type": device,
         "default": "cpu",
-        "help": "cpu, cuda or cuda:N (default: %(default)s)",
+        "metavar": "NAME",
+        "help": "device to train on: cpu, cuda or cuda:N (default: cpu)",
     },
     "--task": {
         "type": task,
         "metavar": "FILE.py",
         "help": "train the network of this file, which defines `task`, instead of the MNIST "
-        "network; FILE.py:NAME and MODULE:NAME name a task of another name",
+        "network (docs/your-network.md); FILE.py:NAME and MODULE:NAME name a task of another name",
     },
     "--data-root": {
         "type": Path,
+        "metavar": "FOLDER",
         "help": "a data set in torchvision's layout instead of MNIST",
     },
     "--cache-dir": {
         "type": Path,
+        "metavar": "FOLDER",
         "help": f"folder for the unpacked MNIST (or set {cache.CACHE_VARIABLE})",
     },
     "--force": {

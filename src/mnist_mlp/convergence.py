@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
-from mnist_mlp.clock import Stopwatch, stopwatch
+from mnist_mlp.clock import stopwatch
 from mnist_mlp.data import Split
 from mnist_mlp.engines.engine import Engine
 from mnist_mlp.evaluation import evaluate
@@ -49,9 +49,7 @@ class Convergence:
     trace: tuple[tuple[float, int, float], ...]
 
 
-def evaluations(
-    walk: Walk, test: Split, next_step: NextStep, *, clock: Stopwatch = stopwatch
-) -> Iterator[TracePoint]:
+def evaluations(walk: Walk, test: Split, next_step: NextStep) -> Iterator[TracePoint]:
     """Train, and yield an evaluation at each step that `next_step` asks for.
 
     The clock is paused while the network is evaluated and while the caller looks at the result.
@@ -61,15 +59,14 @@ def evaluations(
         test: the samples that the score is measured on.
         next_step: receives the last evaluation (None before the first), and returns the step of the
             next evaluation, or None to end.
-        clock: measures training time.
 
     """
-    started = clock()
+    started = stopwatch()
     step = next_step(None)
     while step is not None:
         diverged = not _has_advanced(walk, step)
-        train_seconds = clock() - started
-        with clock.paused():
+        train_seconds = stopwatch() - started
+        with stopwatch.paused():
             point = TracePoint(
                 train_seconds=train_seconds,
                 steps=walk.steps,
@@ -108,7 +105,6 @@ def train_until(
     target: float,
     max_epochs: int,
     generator: torch.Generator,
-    clock: Stopwatch = stopwatch,
     watch: Watch | None = None,
 ) -> Convergence:
     """Train until an evaluation reaches the target, or the budget is spent, or the loss diverges.
@@ -120,18 +116,17 @@ def train_until(
         target: the score to reach.
         max_epochs: the budget.
         generator: shuffles the training set.
-        clock: as in `evaluations`.
         watch: is called with each evaluation while the clock is paused; True ends the run.
 
     Raises:
         TypeError, ValueError: the batch size is not an int of at least 1; nothing was trained.
 
     """
-    with clock.paused():  # preparing the engine is not training
+    with stopwatch.paused():  # preparing the engine is not training
         walk = Walk(engine, task.train, batch_size, generator=generator)
     grid = evaluation_steps(walk.steps_per_epoch, max_epochs=max_epochs)
     trace = []
-    for point in evaluations(walk, task.test, lambda _: next(grid, None), clock=clock):
+    for point in evaluations(walk, task.test, lambda _: next(grid, None)):
         trace.append(point)
         is_stopped = watch is not None and watch(point)
         if is_stopped or point.test_score >= target:

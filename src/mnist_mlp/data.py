@@ -103,32 +103,32 @@ def split_of(samples: object, name: str) -> Split:
     if not len(samples):
         raise ValueError(f"{name} is empty: give at least one sample")
     with torch.random.fork_rng(devices=[]):  # samples may draw random numbers
-        return _read(samples)
+        return _read(samples, name)
 
 
-def _read(dataset: Any) -> Split:
+def _read(dataset: Any, name: str) -> Split:
     count = len(dataset)
-    needed = 2 * count * sum(each.nbytes for each in _items(dataset, [0]))
+    needed = 2 * count * sum(each.nbytes for each in _items(dataset, [0], name))
     free = memory.free_bytes()
     if free is not None and needed > free:
         obstacle = f"reading it needs {needed / 1e6:,.0f} MB, and {free / 1e6:,.0f} MB are free"
         return _unread(dataset, obstacle)
     starts = range(0, count, READ_AT_ONCE)
-    read = [_items(dataset, range(at, min(at + READ_AT_ONCE, count))) for at in starts]
+    read = [_items(dataset, range(at, min(at + READ_AT_ONCE, count)), name) for at in starts]
     inputs, targets = map(torch.cat, zip(*read, strict=True))
     places = [*range(0, count, math.ceil(count / READ_TWICE))]
-    again = _items(dataset, places)
+    again = _items(dataset, places, name)
     if not (torch.equal(again[0], inputs[places]) and torch.equal(again[1], targets[places])):
         return _unread(dataset, "it does not give the same sample twice")
     return Split(inputs=inputs, targets=targets, new_dataset=lambda: dataset)
 
 
-def _items(dataset: Any, places: Any) -> list[Tensor]:
+def _items(dataset: Any, places: Any, name: str) -> list[Tensor]:
     match default_collate([dataset[place] for place in places]):
         case [Tensor() as inputs, Tensor() as targets]:
             return [inputs, targets]
     raise TypeError(
-        "the samples are neither a pair of tensors, inputs and targets, nor a dataset of such pairs"
+        f"{name} is neither a pair of tensors, inputs and targets, nor a dataset of such pairs"
     )
 
 

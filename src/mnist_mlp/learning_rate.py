@@ -33,13 +33,7 @@ def tuned(rate: float, batch_size: int) -> float:
     return rate * (1 + TUNED_NOISE_BATCH_SIZE) / (1 + TUNED_NOISE_BATCH_SIZE / batch_size)
 
 
-RULES: dict[str, Rule] = {
-    "fixed": fixed,
-    "linear": linear,
-    "sqrt": sqrt,
-    "tuned": tuned,
-    "noise-limited": tuned,  # former name, still in saved runs
-}
+RULES: dict[str, Rule] = {"fixed": fixed, "linear": linear, "sqrt": sqrt, "tuned": tuned}
 
 
 def at(rule: str, batch_size: int, *, rate: float, own: int) -> float:

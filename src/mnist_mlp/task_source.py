@@ -97,8 +97,8 @@ def _of_file(file: Path) -> ModuleType:
     module = ModuleType(file.stem)
     module.__file__ = str(file)
     sys.path.append(str(file.resolve().parent))  # the file may import its neighbours
-    known = sys.modules.setdefault(file.stem, module)  # a module such as random stays
-    if getattr(known, "__file__", None) == module.__file__:
+    known = sys.modules.get(file.stem, module)
+    if getattr(known, "__file__", None) == module.__file__:  # a module such as random stays
         sys.modules[file.stem] = module
     exec(compile(file.read_bytes(), file, "exec"), vars(module))  # noqa: S102 - the user's own
     return module

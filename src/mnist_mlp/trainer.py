@@ -178,10 +178,11 @@ def print_epochs(walk: Walk, epochs: int, keeper: Keeper | None) -> None:
 
 def run_line(settings: Settings) -> str:
     """Describe the run in one line."""
+    threads = torch.get_num_threads()
     return (
         f"{settings['data']}, {settings['engine']} engine, batch size {settings['batch_size']}, "
         f"learning rate {settings['learning_rate']:g}, seed {settings['seed']}, "
-        f"{torch.get_num_threads()} threads"
+        f"{threads} thread{'s' * (threads != 1)}"
         + (f" in each of {group.size()} workers" if group.size() > 1 else "")
     )
 

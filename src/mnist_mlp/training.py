@@ -142,10 +142,21 @@ def _finish_epoch(walk: Walk, watch: Callable[[int], object] | None = None) -> f
 
 
 def resume(walk: Walk, checkpoint: Checkpoint) -> None:
-    """Set the walk's network, optimizer, generator and steps to those of the checkpoint."""
-    walk.engine.network.load_state_dict(checkpoint.network)
-    if walk.engine.optimizer and checkpoint.optimizer:
-        walk.engine.optimizer.load_state_dict(checkpoint.optimizer)
+    """Set the walk's network, optimizer, generator and steps to those of the checkpoint.
+
+    Raises:
+        UserError: the task's network or optimizer has changed since.
+
+    """
+    try:
+        walk.engine.network.load_state_dict(checkpoint.network)
+        if walk.engine.optimizer and checkpoint.optimizer:
+            walk.engine.optimizer.load_state_dict(checkpoint.optimizer)
+    except (RuntimeError, ValueError) as error:
+        fault = " ".join(str(error).split())
+        raise UserError(
+            f"the checkpoint is of another network or optimizer ({fault}): start a new run"
+        ) from error
     walk.generator.set_state(checkpoint.generator)
     walk.steps = checkpoint.epoch * walk.steps_per_epoch
 
