@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -38,34 +39,18 @@ def run(options: argparse.Namespace) -> int:
     """Predict, train at the best batch sizes, print each engine's answer, and draw them."""
     reference, target = Reference.shipped(), options.target_accuracy or cases.TARGET_ACCURACY
     names, source = options.engines or cases.CONVERGENCE_ENGINES, Source.of(options)
-    rates = reference.rates(target)
+    bounds, rates = reference.bounds(target), reference.rates(target)
     device.use(options.device)
     threads = options.threads or torch.get_num_threads()
     with device.threads(threads):
         task = replace(source.load(), target=target)
-        print(
-            f"{task.name}, {options.device}, {counted(threads, 'thread')}: to "
-            f"{task.score_name} {target:g}"
-        )
+        goal = f"{task.score_name} {target:g}"
+        print(f"{task.name}, {options.device}, {counted(threads, 'thread')}: to {goal}")
         print(reference.source(target), flush=True)
-        with progress_line() as tell:
-            if not options.force:
-                require_memory()
-            bounds, checks = reference.bounds(target), dict[str, Trained]()
-
-            def check(timed: StepSeconds) -> None:
-                for engine, times in combined(names, bounds, timed).items():
-                    checks[engine] = train(engine, times, task, rates=rates, tell=tell)
-
-            timed = step_time.measure(
-                [Subject(engine=engine, batch_size=size) for engine in names for size in bounds],
-                Setting(threads=threads, source=source),
-                seconds=SECONDS * len(names),
-                processes=PROCESSES,
-                tell=tell,
-                meanwhile=check,
-            )
-            predicted = combined(names, bounds, timed)
+        if not options.force:
+            require_memory()
+        setting = Setting(threads=threads, source=source)
+        predicted, checks = predict(names, bounds, task, setting, rates=rates)
     for engine, times in predicted.items():
         lines = prediction.lines(
             times,
@@ -77,19 +62,56 @@ def run(options: argparse.Namespace) -> int:
         )
         print("", *lines, sep="\n")
     if options.figure:
-        from bench.best import figure  # noqa: PLC0415 - altair takes a second to import
-
-        curves = {engine: times.seconds for engine, times in predicted.items()}
-        marks = [
-            (engine, trained.batch_size, seconds)
-            for engine, trained in checks.items()
-            for seconds in trained.run_seconds
-        ]
-        figure.draw(options.figure, "engine", curves, marks, goal=f"{task.score_name} {target:g}")
+        draw(options.figure, predicted, checks, goal)
     if options.json:
         answers = {name: prediction.as_json(times) for name, times in predicted.items()}
         atomic.write({options.json: json.dumps({"answers": answers}, indent=1).encode()})
     return 0
+
+
+def predict(
+    names: Sequence[str],
+    bounds: StepBounds,
+    task: Task,
+    setting: Setting,
+    *,
+    rates: Mapping[int, float],
+) -> tuple[dict[str, TimeToTarget], dict[str, Trained]]:
+    """Return each engine's predicted times, and the trainings that check them.
+
+    The trainings are made between the turns, so that both see the machine in the same minute.
+    """
+    checks: dict[str, Trained] = {}
+    with progress_line() as tell:
+
+        def check(timed: StepSeconds) -> None:
+            for engine, times in combined(names, bounds, timed).items():
+                checks[engine] = train(engine, times, task, rates=rates, tell=tell)
+
+        timed = step_time.measure(
+            [Subject(engine=engine, batch_size=size) for engine in names for size in bounds],
+            setting,
+            seconds=SECONDS * len(names),
+            processes=PROCESSES,
+            tell=tell,
+            meanwhile=check,
+        )
+    return combined(names, bounds, timed), checks
+
+
+def draw(
+    file: Path, predicted: Mapping[str, TimeToTarget], checks: Mapping[str, Trained], goal: str
+) -> None:
+    """Draw the predicted times as curves, and the trainings as marks."""
+    from bench.best import figure  # noqa: PLC0415 - altair takes a second to import
+
+    curves = {engine: times.seconds for engine, times in predicted.items()}
+    marks = [
+        (engine, trained.batch_size, seconds)
+        for engine, trained in checks.items()
+        for seconds in trained.run_seconds
+    ]
+    figure.draw(file, "engine", curves, marks, goal=goal)
 
 
 def require_memory() -> None:
