@@ -113,9 +113,9 @@ def test_trainings_find_the_best_size_of_a_task_and_are_never_repeated(own, tmp_
 
     assert (code, again, other) == (0, 0, 1)
     assert output.startswith("signs, eager engine, cpu, 1 thread: to test accuracy 0.9 in at most")
-    answer = output.partition("trains fastest to a test accuracy of 0.9: ")
+    answer = output.partition("trains fastest to a test accuracy of 0.9, in ")
     best, rate = re.search(r"Batch size (\d+) at rate (\S+) $", answer[0]).groups()
-    assert re.match(r"\S+ \S+ \(95 % interval ", answer[2])
+    assert re.match(r"\S+ \S+\. The median of 5 more trainings will probably", answer[2])
     assert "our batch size 8 at rate 0.002 " in output
     assert "Batch size 1 is left out: signs cannot be trained at batch size 1: " in output
     later = capsys.readouterr()

@@ -39,8 +39,9 @@ def _answer(findings: Findings, times: TimeToTarget) -> Iterator[str]:
     _, rate = findings.choice(best)
     yield (
         f"Batch size {best} at rate {rate:.3g} trains fastest to a {task.score_name} of "
-        f"{task.target:g}: {seconds(times.seconds[best].value)} (95 % interval "
-        f"{seconds(low_high.low)} to {seconds(low_high.high)}). {_own(findings, times)}"
+        f"{task.target:g}, in {seconds(times.seconds[best].value)}. The median of {RUNS} more "
+        f"trainings will probably (95 %) lie between {seconds(low_high.low)} and "
+        f"{seconds(low_high.high)}. {_own(findings, times)}"
     )
     if not findings.is_fresh(best):
         yield (
