@@ -66,13 +66,14 @@ def _rivals(best: Seeds, others: Sequence[Seeds]) -> list[str]:
     if ours == most == 1:
         answers.append("One seed each cannot tell batch sizes apart: --seeds=0,1,2 runs three.")
     elif unclear:
-        answers.append(f"Too close to call, since seeds overlap: {_sizes(unclear)}.")
+        noun = "batch size" + "s" * (len(unclear) > 1)
+        answers.append(f"Too close to call, since seeds overlap: {noun} {_sizes(unclear)}.")
     elif far:
         rivals = [trained for trained in far if not trained.is_censored] or far
         # The chance that seeds of equal batch sizes would not overlap.
         chance = max(2 / math.comb(ours + len(trained.cases), ours) for trained in rivals)
-        which = "the others" if near else "other sizes"
-        answers.append(f"All seeds of {which} were slower (p at most {chance:.2g} for each).")
+        slower = f"All seeds of {_sizes(rivals)} were slower"
+        answers.append(f"{slower} (p at most {chance:.2g} for each).")
     return answers
 
 
@@ -89,20 +90,28 @@ def _fastest_epoch(best: Seeds, sizes: Sequence[Seeds], epochs: dict[int, float]
     epoch = seconds(epochs[fastest.batch_size])
     if fastest is best:
         return [f"Its epoch, {epoch}, is the fastest of these, too."]
-    outcome = f"took {fastest.median_seconds / best.median_seconds:.1f} times as long"
+    outcome = (
+        f"takes {fastest.median_seconds / best.median_seconds:.1f} times as long to the target"
+    )
     if fastest.is_censored:
         outcome = "diverged" if fastest.diverged else "did not reach the target"
     return [f"The fastest epoch, {epoch}, is that of {fastest.batch_size}, which {outcome}."]
 
 
-def _shortest_update(cases: Cases, engine: str) -> float:
-    """Return the least seconds per update that were measured; no part of an update takes longer."""
-    return min(
+def _cost_of_an_update(cases: Cases, engine: str, fitted: float) -> tuple[float, str]:
+    """Return the seconds that an update costs beside its samples, as a number and as text.
+
+    No part of an update takes longer than the shortest update that was measured.
+    """
+    shortest = min(
         case.seconds / math.ceil(case.samples / case.batch_size)
         for verb in ("step", "epoch")
         for case in seeds.of_verb(cases, verb)
         if case.engine == engine
     )
+    if fitted > shortest:
+        return shortest, f"at most {seconds(shortest)}"
+    return fitted, seconds(fitted)
 
 
 def slow_epoch(cases: Cases) -> list[str]:
@@ -122,15 +131,17 @@ def slow_epoch(cases: Cases) -> list[str]:
     if engine not in known:
         return [f"{start}: the cost of an update apart from its samples {estimate(fixed)}."]
     updates = math.ceil(epoch.samples / epoch.batch_size)
-    share = min(1.0, updates * fixed.value / epoch.seconds)
+    costs = {name: _cost_of_an_update(cases, name, overheads[name].value) for name in known}
+    cost, text = costs.pop(engine)
+    text = estimate(fixed, seconds) if cost == fixed.value else text
+    share = min(1.0, updates * cost / epoch.seconds)
     if share < SLOW_SHARE:
         return []
-    costs = {name: min(overheads[name].value, _shortest_update(cases, name)) for name in known}
-    others = [f"{seconds(costs[name])} with {name}" for name in known if name != engine]
+    others = [f"{text} with {name}" for name, (_, text) in costs.items()]
     return [
-        f"{start}: each update costs {estimate(fixed, seconds)} apart from loading and computing "
-        f"its samples. The epoch pays that {updates:,} times, {seconds(share * epoch.seconds)} of "
-        f"its {seconds(epoch.seconds)}; an epoch in one batch pays it once."
+        f"{start}: each update costs {text} apart from loading and computing its samples. The "
+        f"epoch pays that {updates:,} times, {seconds(share * epoch.seconds)} of its "
+        f"{seconds(epoch.seconds)}; an epoch in one batch pays it once."
         + (f" That cost is {listed(others)}." if others else "")
     ]
 
@@ -148,7 +159,8 @@ def _largest(rates: Mapping[str, Sequence[Seeds]]) -> str:
         score = sizes[-1].missed_score if sizes[-1].is_censored else last.test_score
         text = f"At the {rule} rate {_spent(last)} came to {last.score_name} {score:#.3g}"
         if best.batch_size < last.batch_size:
-            text += f"; {best.batch_size} came to {best.test_score:#.3g} with {_spent(best)}"
+            came_to = f"{best.test_score:#.3g} with {_spent(best)}"
+            text += f"; batch size {best.batch_size} came to {came_to}"
         answers.append(f"{text}.")
     return " ".join(answers)
 

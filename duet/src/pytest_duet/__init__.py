@@ -29,7 +29,7 @@ class IncomparableError(Exception):
 class Options:
     """How a gate measures and judges."""
 
-    margin: float = 0.05  # largest slowdown that passes
+    margin: float = 0.05  # slowdown that passes
     threads: int = 1  # threads per version, on as many cores
     seconds_per_case: float = 1.0  # limit of a version's turns at a case in one pair
     fresh: str = "fork"  # "exec": start each process from its beginning

@@ -41,7 +41,7 @@ def new_parser() -> argparse.ArgumentParser:
     add("--python", default=sys.executable, metavar="PYTHON", help=python)
     base_python = "interpreter of the base (default: that of --python)"
     add("--base-python", metavar="PYTHON", help=base_python)
-    margin = "largest slowdown that passes (default: 5%%)"
+    margin = "slowdown that passes; a larger one may fail (default: 5%%)"
     add("--margin", type=share, default=Options.margin, metavar="SHARE", help=margin)
     minutes = "time limit; cases whose test or fixtures differ come first (default: none)"
     add("--minutes", type=above_zero, metavar="MINUTES", help=minutes)
