@@ -137,12 +137,14 @@ def cost() -> str:
 
 
 def best(engine: str) -> str:
-    """Return the batch size and the rate that `sweet-spot` predicts for an engine."""
+    """Return the batch size and the rate that `sweet-spot` predicts for an engine, as a phrase."""
     text = " ".join((FOLDER / "sweet-spot.txt").read_text().split())
-    (found,) = re.findall(
-        rf"Batch size (\d+ at rate \S+) is predicted .{{,30}} the {engine} engine", text
+    sentence = (
+        rf"Batch size (\d+) at rate (\S+) is predicted to train fastest with the {engine} engine"
     )
-    return f"batch size {found}"
+    interval = r".*?lies between (\d+) and (\d+) \(95 % interval\)"
+    ((size, rate, low, high),) = re.findall(sentence + interval, text)
+    return f"batch size {size} at rate {rate} (95 % interval {low} to {high})"
 
 
 def libraries() -> str:

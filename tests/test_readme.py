@@ -104,16 +104,14 @@ def test_every_link_and_every_named_file_exists(page):
     assert not missing
 
 
-def section(page, start, end):
-    """The part of a page from one heading to another."""
-    text = (ROOT / "docs" / page).read_text()
-    return text[text.index(f"\n## {start}") : text.index(f"\n## {end}")]
+def test_every_marker_of_a_page_has_its_block():
+    """docs/pages.py, which docs/remake.sh runs, knows what to write between all markers."""
+    known = re.findall(r'^    "([\w-]+)":', (ROOT / "docs" / "pages.py").read_text(), re.MULTILINE)
+    markers = {
+        name for page in PAGES for name in re.findall(r"remade: ([\w-]+) -->", page.read_text())
+    }
 
-
-def rows(text):
-    """The options that stand in the first column of a table."""
-    cells = re.findall(r"^\| (`--[^|]*)\|", text, re.MULTILINE)
-    return set(re.findall(r"--[a-z][a-z-]+", " ".join(cells)))
+    assert markers == set(known)
 
 
 @pytest.mark.parametrize("command", options.OPTIONS)
