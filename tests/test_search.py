@@ -15,6 +15,7 @@ from bench.best.ledger import Ledger
 from bench.best.search_command import Search
 from bench.best.trainings import TimeUpError, Trainings
 from bench.best.trial import Outcome
+from bench.measure.fitting import Fitting
 from mnist_mlp.engines.engine import UnavailableError
 from tests.strategies import new_data
 
@@ -161,3 +162,19 @@ def test_only_near_rivals_get_fresh_seeds(search):
         is_near = known.times[size] <= search_command.RIVAL * known.least_seconds
         assert findings.is_fresh(size) <= is_near
     assert len(findings.fresh[findings.own]) == search_command.OWN_SEEDS
+
+
+@pytest.mark.parametrize(
+    ("fits", "time_limit", "words"),
+    [
+        ({2: 1}, 3.0, "no batch size was trained within 3 s"),
+        ({}, 3.0, "cannot train at any batch size; at 1: no"),
+        ({}, None, "cannot train at any batch size; at 1: no"),
+    ],
+)
+def test_a_search_that_trained_nothing_says_whether_time_was_missing(fits, time_limit, words):
+    """A size that cannot train is not blamed for a search that ran out of time."""
+    fitting = Fitting(peak_bytes=fits, left_out={1: "no"})
+    findings = SimpleNamespace(task=SimpleNamespace(name="mine"), fitting=fitting)
+
+    assert words in str(search_command.nothing_trained(findings, time_limit))

@@ -100,7 +100,9 @@ def run(options: argparse.Namespace) -> int:
 
 def nothing_trained(findings: Findings, time_limit: float | None) -> UserError:
     """Return the error of a search in which no batch size could train, or none had the time."""
-    for size, reason in findings.fitting.left_out.items():
+    left_out = findings.fitting.left_out
+    if time_limit is None or left_out.keys() >= set(findings.fitting.batch_sizes):
+        size, reason = next(iter(left_out.items()))
         return UserError(
             f"{findings.task.name} cannot train at any batch size; at {size}: {reason}"
         )
