@@ -7,15 +7,16 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.runs import seeds
-from bench.runs.case import MeasuredCase, from_json
+from bench.runs import files, seeds
+from bench.runs.case import MeasuredCase
 from bench.units import counted, seconds
+from mnist_mlp.batches import steps_per_epoch
 
 ROOT = Path(__file__).parent.parent
 PAGES = (
@@ -36,9 +37,9 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 @cache
-def cases(name: str) -> list[MeasuredCase]:
+def cases(name: str) -> Sequence[MeasuredCase]:
     """Read the cases of a run."""
-    return [from_json(case) for case in json.loads((FOLDER / name).read_text())["benchmarks"]]
+    return files.read(FOLDER / name).cases
 
 
 @cache
@@ -86,7 +87,7 @@ def question() -> str:
         epoch = re.findall(r"test accuracy (\S+)", (FOLDER / f"training-{size}.txt").read_text())[
             -1
         ]
-        updates = -(-60_000 // size)
+        updates = steps_per_epoch(60_000, size)
         rows.append(
             [f"{size:,}", seconds(epochs()["loader", size]), f"{updates:,}", f"{float(epoch):.3f}"]
         )

@@ -98,20 +98,13 @@ def _fastest_epoch(best: Seeds, sizes: Sequence[Seeds], epochs: dict[int, float]
     return [f"The fastest epoch, {epoch}, is that of {fastest.batch_size}, which {outcome}."]
 
 
-def _cost_of_an_update(cases: Cases, engine: str, fitted: float) -> tuple[float, str]:
-    """Return the seconds that an update costs beside its samples, as a number and as text.
-
-    No part of an update takes longer than the shortest update that was measured.
-    """
-    shortest = min(
+def _shortest_update(cases: Cases, engine: str) -> float:
+    """Return the least seconds per update that were measured; no part of an update takes longer."""
+    return min(
         case.seconds / math.ceil(case.samples / case.batch_size)
         for verb in ("step", "epoch")
-        for case in seeds.of_verb(cases, verb)
-        if case.engine == engine
+        for case in seeds.of_verb(cases, verb, engine)
     )
-    if fitted > shortest:
-        return shortest, f"at most {seconds(shortest)}"
-    return fitted, seconds(fitted)
 
 
 def slow_epoch(cases: Cases) -> list[str]:
@@ -131,16 +124,20 @@ def slow_epoch(cases: Cases) -> list[str]:
     if engine not in known:
         return [f"{start}: the cost of an update apart from its samples {estimate(fixed)}."]
     updates = math.ceil(epoch.samples / epoch.batch_size)
-    costs = {name: _cost_of_an_update(cases, name, overheads[name].value) for name in known}
-    cost, text = costs.pop(engine)
-    text = estimate(fixed, seconds) if cost == fixed.value else text
-    share = min(1.0, updates * cost / epoch.seconds)
+    costs = {name: min(overheads[name].value, _shortest_update(cases, name)) for name in known}
+    texts = {
+        name: "at most " * (cost < overheads[name].value) + seconds(cost)
+        for name, cost in costs.items()
+    }
+    if costs[engine] == fixed.value:
+        texts[engine] = estimate(fixed, seconds)
+    share = min(1.0, updates * costs[engine] / epoch.seconds)
     if share < SLOW_SHARE:
         return []
-    others = [f"{text} with {name}" for name, (_, text) in costs.items()]
+    others = [f"{texts[name]} with {name}" for name in known if name != engine]
     return [
-        f"{start}: each update costs {text} apart from loading and computing its samples. The "
-        f"epoch pays that {updates:,} times, {seconds(share * epoch.seconds)} of its "
+        f"{start}: each update costs {texts[engine]} apart from loading and computing its samples. "
+        f"The epoch pays that {updates:,} times, {seconds(share * epoch.seconds)} of its "
         f"{seconds(epoch.seconds)}; an epoch in one batch pays it once."
         + (f" That cost is {listed(others)}." if others else "")
     ]
@@ -155,7 +152,7 @@ def _largest(rates: Mapping[str, Sequence[Seeds]]) -> str:
         pace = "one update" if number == 1 else f"{number:,} updates"
     answers = [f"Batch size {largest.batch_size} ({largest.engine} engine) makes {pace} per epoch."]
     for rule, sizes in rates.items():
-        best, last = min(sizes, key=lambda trained: trained.median_seconds).middle, sizes[-1].middle
+        best, last = seeds.fastest(sizes).middle, sizes[-1].middle
         score = sizes[-1].missed_score if sizes[-1].is_censored else last.test_score
         text = f"At the {rule} rate {_spent(last)} came to {last.score_name} {score:#.3g}"
         if best.batch_size < last.batch_size:

@@ -30,7 +30,7 @@ def sentences(cases: Cases, memory_bytes: int | None) -> list[str]:
         if _is_doubtful(of_verb(cases, "alignment", engine)):
             groups[ALIGNMENT.format(engine)] = [DOUBT]
     return [
-        *disturbed(cases),
+        *_disturbed(cases),
         *_compiling(cases),
         *_memory(cases, memory_bytes),
         *(f"{subject}: {', '.join(texts)}." for subject, texts in groups.items()),
@@ -92,7 +92,7 @@ def _memory(cases: Cases, memory_bytes: int | None) -> list[str]:
     return [f"{sentence}; {gigabytes(memory_bytes)} hold {fits}."]
 
 
-def disturbed(cases: Cases) -> list[str]:
+def _disturbed(cases: Cases) -> list[str]:
     """Count the disturbed cases, and name what disturbed the first."""
     watched = [case for case in cases if case.disturbed is not None]
     marked = [case for case in watched if case.disturbed]

@@ -1,5 +1,6 @@
 """The figures of the report, as Altair charts: of one run, and of many."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ MEDIAN_HEADINGS = ["learning rate", "batch size", "median", "over seeds", "reach
 SEED_HEADINGS = ["learning rate", "batch size", "seed", "spent", "test score"]
 EVALUATION_HEADINGS = [*SEED_HEADINGS[:3], "time", "steps", "test accuracy"]
 TREND_HEADINGS = ["engine", "batch size", "time", "run", "machine"]
+LEADING = 2  # figures above the verdict
 MAKE = "pytest --benchmark-only --benchmark-autosave"
 
 
@@ -99,7 +101,7 @@ def trends(runs: SavedRuns) -> list[Figure]:
 def _trend(points: list[Row], verb: str, names: list[str]) -> alt.LayerChart:
     """Draw a line for each engine; all runs have the same distance."""
     runs = list(dict.fromkeys(row["run"] for row in points))
-    every = -(-len(runs) // look.MOST_LABELS)
+    every = math.ceil(len(runs) / look.MOST_LABELS)
     x = alt.X("run:O", sort=runs, title=None).axis(
         values=runs[::-1][::every],
         labelAngle=-30,

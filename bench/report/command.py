@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     newest = next(iter(runs.values()))
     figures = charts.figures(newest.cases)
     if len(runs) >= FEWEST_RUNS_OF_A_TREND:
-        figures[2:2] = charts.trends(runs)
+        figures[charts.LEADING : charts.LEADING] = charts.trends(runs)
     contents = {options.output: page(runs, figures).encode()}
     if options.png:
         atomic.make_folder(options.png)
@@ -63,7 +63,9 @@ def page(runs: Mapping[str, SavedRun], figures: Sequence[Figure]) -> str:
         verdict_headings=verdict.headings(rows),
         why=why,
         more=[sentence for sentence in sentences if sentence not in why],
-        labels=history.labels(runs),
+        common=verdict.COMMON,
+        leading=charts.LEADING,
+        labels=list(history.labels(runs).values())[: history.MOST_RUNS],
         comparison=history.comparison(runs) if len(runs) > 1 else [],
         machines=_machines(runs),
     )

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from bench.report.rows import Row, spread_out
 from bench.runs.case import MeasuredCase
 from bench.runs.files import SavedRun
-from bench.runs.seeds import Seeds, by_series, engines, of_verb
+from bench.runs.seeds import Seeds, by_series, engines, fastest, of_verb
 from bench.units import counted, seconds
 
 FEWEST_REPLICATES = 3  # timed calls, or seeds, from which a spread can be told
@@ -75,7 +75,7 @@ def times(run: SavedRun) -> dict[Subject, Time]:
     """Return the best time to the target of each series, and the time of each step and epoch."""
     found = {}
     for (engine, rule), sizes in by_series(run.cases).items():
-        best, first = min(sizes, key=lambda trained: trained.median_seconds), sizes[0].cases[0]
+        best, first = fastest(sizes), sizes[0].cases[0]
         goal = f"to {first.score_name} {first.target_score:g}, {rule} rate"
         found[Subject(goal, engine, "best", setting(first))] = _of_seeds(best)
     for verb in ("step", "epoch"):

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from bench.report.history import FEWEST_REPLICATES
 from bench.report.rows import Cases, Row
 from bench.report.tables import over_seeds
-from bench.runs.seeds import Seeds, by_series
+from bench.runs.seeds import Seeds, by_series, fastest
 from bench.units import counted, listed, seconds
 
 COMMON_SIZES = (32, 256)  # the usual default, and the rule of thumb sqrt(60000), rounded up
 FARTHEST = 16  # the largest ratio of two batch sizes between which a time is interpolated
+COMMON = tuple(f"at {size}" for size in COMMON_SIZES)
 HEADINGS = (
     *("engine", "learning rate", "target", "best batch size", "time to target"),
-    *("over seeds", "too close to call", *(f"at {size}" for size in COMMON_SIZES)),
+    *("over seeds", "too close to call", *COMMON),
 )
 
 
@@ -37,7 +38,7 @@ def headings(rows: Sequence[Row]) -> list[str]:
 
 def _row(sizes: Sequence[Seeds]) -> Row:
     """Write the best batch size, its time, its rivals, and what the common sizes cost."""
-    best, first = min(sizes, key=lambda trained: trained.median_seconds), sizes[0].cases[0]
+    best, first = fastest(sizes), sizes[0].cases[0]
     row: Row = {"target": f"{first.score_name} {first.target_score:g}"}
     if best.is_censored:
         closest = max(sizes, key=lambda trained: trained.missed_score)
@@ -49,7 +50,7 @@ def _row(sizes: Sequence[Seeds]) -> Row:
         "time to target": seconds(best.median_seconds) + "*" * is_disturbed,
         "over seeds": over_seeds(best),
         "too close to call": _rivals(sizes, best),
-        **{f"at {size}": _cost(sizes, best, size) for size in COMMON_SIZES},
+        **{name: _cost(sizes, best, size) for name, size in zip(COMMON, COMMON_SIZES, strict=True)},
     }
 
 

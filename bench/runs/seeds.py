@@ -102,6 +102,11 @@ class Seeds:
         return min(self.seconds) <= max(other.seconds) and min(other.seconds) <= max(self.seconds)
 
 
+def fastest(sizes: Iterable[Seeds]) -> Seeds:
+    """Return the batch size with the least median time to the target."""
+    return min(sizes, key=lambda trained: trained.median_seconds)
+
+
 def by_series(cases: Iterable[MeasuredCase]) -> dict[tuple[str, str], list[Seeds]]:
     """Group trainings to the target by (engine, learning rate rule), then by batch size.
 
